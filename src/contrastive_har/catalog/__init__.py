@@ -1,0 +1,21 @@
+"""Storage: our data sets for the Kedro catalog, each save atomic and versioned, and the bridge to MLflow."""
+
+from contrastive_har.catalog.atomic import AtomicDataset
+from contrastive_har.catalog.formats import (
+    EncodersDataset,
+    FigureDataset,
+    RecordingsDataset,
+    TableDataset,
+    WindowsDataset,
+)
+from contrastive_har.catalog.tracking import MlflowRunsDataset
+
+__all__ = [
+    "AtomicDataset",
+    "EncodersDataset",
+    "FigureDataset",
+    "MlflowRunsDataset",
+    "RecordingsDataset",
+    "TableDataset",
+    "WindowsDataset",
+]

@@ -1,0 +1,92 @@
+"""Makes any file data set's save atomic: a version is there completely or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
+
+
+class AtomicDataset(AbstractVersionedDataset[Any, Any]):
+    """Wraps a data set that reads and writes one file.
+
+    A save writes into a hidden folder beside its target, syncs it and renames it: readers never see half a version,
+    and a crash leaves nothing that looks like one. Formats know nothing of versions or crashes.
+
+    Args:
+        filepath: Where the file, or the folder of its versions, lies.
+        dataset: The wrapped data set: its type, or its configuration without ``filepath``.
+        version: Which version to load and save, where the entry is ``versioned``.
+        metadata: For kedro-viz and other plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        dataset: str | dict[str, Any],
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(PurePosixPath(filepath), version)
+        self._config = {"type": dataset} if isinstance(dataset, str) else dict(dataset)
+        self.metadata = metadata
+        if hasattr(self._format(filepath), "preview"):
+            self.preview = self._preview_like(self._format(filepath).preview)
+
+    @property
+    def path(self) -> Path:
+        """The file that :meth:`load` reads."""
+        return Path(str(self._get_load_path()))
+
+    def load(self) -> Any:
+        """Load the version this entry stands for."""
+        return self._format(str(self.path)).load()
+
+    def save(self, data: Any) -> None:
+        """Save a new version, or replace the file where the entry is not versioned."""
+        target = Path(str(self._get_save_path()))
+        folder = target.parent.parent if self._version else target.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = folder / f".writing-{uuid.uuid4().hex}"
+        staging.mkdir()
+        try:
+            staged = staging / target.name
+            self._format(str(staged)).save(data)
+            _sync(staged)
+            if self._version:
+                os.replace(staging, target.parent)
+            else:
+                os.replace(staged, target)
+            _sync(folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _exists(self) -> bool:
+        return self.path.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "dataset": self._config["type"], "version": self._version}
+
+    def _format(self, filepath: str) -> Any:
+        return AbstractDataset.from_config("format", {**self._config, "filepath": filepath})
+
+    def _preview_like(self, original: Any) -> Any:
+        def preview(**arguments: Any) -> Any:
+            return self._format(str(self.path)).preview(**arguments)
+
+        # kedro-viz chooses how to draw a preview by the annotation of what it returns.
+        preview.__annotations__ = {"return": original.__annotations__["return"]}
+        return preview
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""File formats of the project as Kedro data sets; reading and writing itself lives in the core.
+
+They write in place: in the catalog each stands inside an ``AtomicDataset``.
+"""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pandas as pd
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
+from matplotlib.figure import Figure
+
+from contrastive_har.learning.encoders import EncoderSet, read_encoders, write_encoders
+from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
+from contrastive_har.signals.schema import read_table, write_table
+from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class _FileDataset(AbstractDataset[_In, _Out], Generic[_In, _Out]):
+    """One file."""
+
+    def __init__(self, *, filepath: str) -> None:
+        self._path = Path(filepath)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
+
+    def _exists(self) -> bool:
+        return self._path.is_file()
+
+
+class RecordingsDataset(_FileDataset[Recordings, Recordings]):
+    """Recordings as Parquet, streamed in both directions."""
+
+    def load(self) -> Recordings:
+        """Open the file lazily."""
+        return read_recordings(self._path)
+
+    def save(self, data: Recordings) -> None:
+        """Consume the stream of recordings."""
+        write_recordings(data, self._path)
+
+
+class WindowsDataset(_FileDataset[WindowStream, Windows]):
+    """Windows as Parquet: saved from a stream, loaded as arrays."""
+
+    def load(self) -> Windows:
+        """Read all windows."""
+        return read_windows(self._path)
+
+    def save(self, data: WindowStream) -> None:
+        """Consume the stream of windows."""
+        write_windows(data, self._path)
+
+    def preview(self, nrows: int = 20) -> TablePreview:
+        """Return the first windows' places."""
+        return _table_preview(read_windows(self._path).table.head(nrows))
+
+
+class EncodersDataset(_FileDataset[EncoderSet, EncoderSet]):
+    """Encoders as safetensors with a JSON header."""
+
+    def load(self) -> EncoderSet:
+        """Read the encoders; nothing in the file is executed."""
+        return read_encoders(self._path)
+
+    def save(self, data: EncoderSet) -> None:
+        """Write the encoders."""
+        write_encoders(data, self._path)
+
+    def preview(self) -> JSONPreview:
+        """Return what the file says of itself."""
+        encoders = read_encoders(self._path)
+        shape = {name: list(weights.shape) for name, weights in encoders.encoders[0].weights.items()}
+        about = {
+            "fingerprint": encoders.fingerprint,
+            "repeats": len(encoders.encoders),
+            "settings": encoders.settings.model_dump(mode="json"),
+            "weights": shape,
+        }
+        return JSONPreview(json.dumps(about))
+
+
+class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):
+    """A table as Parquet, stamped with what it holds and the schema version.
+
+    Args:
+        filepath: The file.
+        kind: What the table holds, for example ``scores``.
+    """
+
+    def __init__(self, *, filepath: str, kind: str) -> None:
+        super().__init__(filepath=filepath)
+        self._kind = kind
+
+    def load(self) -> pd.DataFrame:
+        """Read the table after checking its stamp."""
+        return read_table(self._path, self._kind)
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Write the table with its stamp."""
+        write_table(data, self._path, self._kind)
+
+    def preview(self, nrows: int = 40) -> TablePreview:
+        """Return the first rows."""
+        return _table_preview(self.load().head(nrows))
+
+
+class FigureDataset(_FileDataset[Figure, bytes]):
+    """A Matplotlib figure as PNG; loaded as the bytes of the picture.
+
+    Args:
+        filepath: The file.
+        dots_per_inch: Resolution.
+    """
+
+    def __init__(self, *, filepath: str, dots_per_inch: int = 110) -> None:
+        super().__init__(filepath=filepath)
+        self._dots_per_inch = dots_per_inch
+
+    def load(self) -> bytes:
+        """Return the PNG."""
+        return self._path.read_bytes()
+
+    def save(self, data: Figure) -> None:
+        """Draw the figure."""
+        picture = io.BytesIO()
+        data.savefig(picture, format="png", dpi=self._dots_per_inch)
+        self._path.write_bytes(picture.getvalue())
+
+    def preview(self) -> ImagePreview:
+        """Return the picture."""
+        return ImagePreview(base64.b64encode(self._path.read_bytes()).decode())
+
+
+def _table_preview(table: pd.DataFrame) -> TablePreview:
+    return TablePreview(json.loads(table.to_json(orient="split", index=False)))

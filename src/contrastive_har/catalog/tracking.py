@@ -1,0 +1,71 @@
+"""Scores as MLflow runs: one child of the Kedro run's own MLflow run per method, protocol, evaluation and fraction."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import mlflow
+from kedro.io import AbstractDataset, DatasetError
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from contrastive_har.reports.runs import TrackedRun
+
+_BATCH = 1000  # metrics MLflow takes in one call
+
+
+class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
+    """Logs described runs as children of the active MLflow run; it can only be saved.
+
+    Args:
+        metadata: For kedro-viz and other plugins.
+    """
+
+    def __init__(self, metadata: dict[str, Any] | None = None) -> None:
+        self.metadata = metadata
+
+    def load(self) -> None:
+        """Refuse: runs are read in MLflow.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError("Tracked runs are written only; read them with 'mlflow ui' or mlflow.search_runs().")
+
+    def save(self, data: list[TrackedRun]) -> None:
+        """Log every run."""
+        parent = mlflow.active_run()
+        client = MlflowClient()
+        for described in data:
+            self._log(described, client, parent)
+
+    def _describe(self) -> dict[str, Any]:
+        return {}
+
+    def _log(self, described: TrackedRun, client: MlflowClient, parent: mlflow.ActiveRun | None) -> None:
+        experiment = parent.info.experiment_id if parent else "0"
+        tags = dict(described.tags)
+        if parent:
+            tags["mlflow.parentRunId"] = parent.info.run_id
+        run = client.create_run(experiment, run_name=described.name, tags=tags)
+        status = "FAILED"
+        try:
+            now = int(time.time() * 1000)
+            metrics = [Metric(name, value, now, step) for name, value, step in described.metrics]
+            parameters = [Param(name, value) for name, value in described.parameters.items()]
+            client.log_batch(run.info.run_id, params=parameters, tags=[RunTag("stage", "evaluation")])
+            for start in range(0, len(metrics), _BATCH):
+                client.log_batch(run.info.run_id, metrics=metrics[start : start + _BATCH])
+            data = Dataset(
+                name=described.dataset, digest=described.digest[:36], source_type="code", source=described.source
+            )
+            client.log_inputs(run.info.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "evaluation")])])
+            for name, figure in described.figures.items():
+                client.log_figure(run.info.run_id, figure, f"{name}.png")
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run.info.run_id, status)
+
+    def _exists(self) -> bool:
+        return False

@@ -1,0 +1,157 @@
+"""What happens around a run: tracking in MLflow and a summary for whoever started it. Nodes know of neither."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel, ConfigDict
+
+logger = logging.getLogger(__name__)
+
+_STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting")
+
+
+class TrackingSettings(BaseModel):
+    """Where runs are tracked (``mlflow.yml``).
+
+    Attributes:
+        tracking_uri: A database beside the project, or a server.
+        experiment: Name of the experiment.
+        artifact_location: Folder or bucket of artifacts, used when the experiment is created; null leaves it to the
+            server.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tracking_uri: str
+    experiment: str
+    artifact_location: str | None = None
+
+
+class TrackingHooks:
+    """One MLflow run per Kedro run; FAILED if the run crashes."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep the context: it holds the configuration."""
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Open the run before anything is computed, so that a missing server is known at once.
+
+        Raises:
+            RuntimeError: if the tracking server does not answer.
+        """
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        from contrastive_har.reports.runs import flatten
+
+        if self._context is None:
+            return
+        settings = TrackingSettings.model_validate(dict(self._context.config_loader["mlflow"]))
+        location = settings.artifact_location
+        if location and "://" not in location:
+            location = (Path(self._context.project_path) / location).as_uri()
+        try:
+            mlflow.set_tracking_uri(_absolute(settings.tracking_uri, Path(self._context.project_path)))
+            if mlflow.get_experiment_by_name(settings.experiment) is None:
+                mlflow.create_experiment(settings.experiment, artifact_location=location)
+            mlflow.set_experiment(settings.experiment)
+            mlflow.start_run(run_name=_run_name(run_params))
+        except MlflowException as error:
+            raise RuntimeError(
+                f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
+                "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
+            ) from error
+        mlflow.set_tags({"kedro.session_id": str(run_params.get("session_id")), "kedro.env": str(run_params.get("env"))})
+        mlflow.log_params(flatten(self._context.params))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the run."""
+        _end_run("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Close the run as failed."""
+        _end_run("FAILED")
+
+
+class RunSummaryHooks:
+    """Says at the end what came out, where it lies, and where the time went."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._started: dict[str, float] = {}
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start a node's clock."""
+        self._started[node.name] = time.perf_counter()
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """Add a node's time, saving included, to its stage: streams are consumed while they are saved."""
+        now = time.perf_counter()
+        stage = next((name for name in _STAGES if name in node.tags), "other")
+        self._seconds[stage] += now - self._started.get(node.name, now)
+        self._started[node.name] = now
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Print the result table and the report's place; log times and memory to the tracked run."""
+        seconds, self._seconds = dict(self._seconds), defaultdict(float)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+        _log_metrics({**{f"seconds/{stage}": value for stage, value in seconds.items()}, "peak_memory_gib": memory})
+        for name in sorted(pipeline.outputs()):
+            if name.endswith(".report"):
+                from contrastive_har.reports.tables import console_table
+
+                print(f"\n{console_table(catalog.load(name.removesuffix('report') + 'summary'))}\n")
+                print(f"Report:  {catalog[name].path}")
+        times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+        print(f"Time:    {times}; peak memory {memory:.1f} GiB")
+        print("Runs:    mlflow ui        Lineage: kedro viz run")
+
+
+def _run_name(run_params: dict[str, Any]) -> str:
+    names = run_params.get("pipeline_names") or [run_params.get("pipeline_name")]
+    return ", ".join(name for name in names if name and name != "__default__") or "semi_supervised"
+
+
+def _absolute(uri: str, project: Path) -> str:
+    """Anchor a relative SQLite file at the project, wherever the command was started."""
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
+        return f"{prefix}{project / uri.removeprefix(prefix)}"
+    return uri
+
+
+def _log_metrics(metrics: dict[str, float]) -> None:
+    import mlflow
+
+    if mlflow.active_run():
+        mlflow.log_metrics(metrics)
+
+
+def _end_run(status: str) -> None:
+    import mlflow
+
+    if mlflow.active_run():
+        mlflow.end_run(status)

@@ -1,0 +1,232 @@
+"""Clusterings of a batch's projections: ``labels = cluster(embeddings)``, whatever the algorithm.
+
+K-means is our own: it runs on the device, batched over both views and all restarts. The other algorithms are
+scikit-learn's and need a round trip to the CPU.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+
+class _Clustering(BaseModel):
+    """What all clusterings share.
+
+    Attributes:
+        clusters: Number of clusters; null takes the number of activities, as published.
+        confidence: Percentage of each cluster's members, nearest to its centre first, that count as its members; each
+            other sample becomes a cluster of its own (ClusterCLHAR's confidence alpha; 0 gives NT-Xent).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clusters: int | None = Field(default=None, gt=0)
+    confidence: float = Field(default=100.0, ge=0, le=100)
+
+    def __call__(self, embeddings: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+        """Return cluster labels (views, batch) of ``embeddings`` (views, batch, features), each view by itself."""
+        labels = self._labels(embeddings, clusters, generator)
+        if self.confidence == 100:
+            return labels
+        return torch.stack(
+            [keep_confident(view, of_view, self.confidence) for view, of_view in zip(embeddings, labels, strict=True)]
+        )
+
+    def _labels(self, embeddings: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+        """By default one view after the other through a scikit-learn estimator."""
+        views = [self._labels_of_view(view.float().cpu(), clusters) for view in embeddings]
+        return torch.stack(views).to(embeddings.device)
+
+    def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
+        raise TypeError(f"{type(self).__name__} does not cluster a single view")
+
+
+class KMeans(_Clustering):
+    """K-means from several k-means++ seedings; the best by inertia counts.
+
+    Attributes:
+        restarts: Seedings run side by side. Greedy seeding needs fewer than scikit-learn's ten for the same inertia.
+        iterations: Limit of Lloyd iterations.
+    """
+
+    algorithm: Literal["kmeans"] = "kmeans"
+    restarts: int = Field(default=5, gt=0)
+    iterations: int = Field(default=20, gt=0)
+
+    def _labels(self, embeddings: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
+        return kmeans(embeddings, clusters, self.restarts, self.iterations, generator)[0]
+
+
+class Birch(_Clustering):
+    """BIRCH with the published threshold; Ward's clustering joins its sub-clusters."""
+
+    algorithm: Literal["birch"] = "birch"
+    threshold: float = Field(default=0.1, gt=0)
+
+    def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
+        from sklearn.cluster import Birch as Estimator
+
+        # With fewer sub-clusters than asked for, scikit-learn would warn and return the sub-clusters; so do we.
+        estimator = Estimator(threshold=self.threshold, n_clusters=None).fit(points.numpy())
+        if len(estimator.subcluster_centers_) > clusters:
+            estimator = estimator.set_params(n_clusters=clusters).partial_fit()
+        return torch.from_numpy(estimator.predict(points.numpy())).long()
+
+
+class Agglomerative(_Clustering):
+    """Hierarchical clustering: Ward's linkage for Euclidean, average linkage for cosine distances."""
+
+    algorithm: Literal["agglomerative"] = "agglomerative"
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+
+    def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
+        from sklearn.cluster import AgglomerativeClustering as Estimator
+
+        linkage = "ward" if self.metric == "euclidean" else "average"
+        labels = Estimator(n_clusters=clusters, metric=self.metric, linkage=linkage).fit_predict(points.numpy())
+        return torch.from_numpy(labels).long()
+
+
+class DBSCAN(_Clustering):
+    """Density-based clustering; the number of clusters follows from the data.
+
+    Attributes:
+        metric: Distance between projections.
+        radius: Neighbourhood radius; null takes 0.3 for Euclidean and 0.045 for cosine distances, the same
+            neighbourhood on unit vectors.
+        neighbours: Points that make a neighbourhood dense.
+        noise: Whether noise is one cluster (literal label equality, as published) or each point its own.
+    """
+
+    algorithm: Literal["dbscan"] = "dbscan"
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+    radius: float | None = Field(default=None, gt=0)
+    neighbours: int = Field(default=5, gt=0)
+    noise: Literal["one_cluster", "singletons"] = "one_cluster"
+
+    def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
+        from sklearn.cluster import DBSCAN as Estimator
+
+        radius = self.radius or {"euclidean": 0.3, "cosine": 0.045}[self.metric]
+        labels = Estimator(eps=radius, min_samples=self.neighbours, metric=self.metric).fit_predict(points.numpy())
+        found = torch.from_numpy(labels).long()
+        noise = found < 0
+        first = int(found.max()) + 1
+        found[noise] = first if self.noise == "one_cluster" else first + torch.arange(int(noise.sum()))
+        return found
+
+
+Clustering = Annotated[KMeans | Birch | Agglomerative | DBSCAN, Field(discriminator="algorithm")]
+"""Any clustering, chosen by its ``algorithm`` in configuration."""
+
+
+def keep_confident(points: Tensor, labels: Tensor, confidence: float) -> Tensor:
+    """Turn the samples farthest from their cluster's mean into clusters of their own.
+
+    Of a cluster with n members, round(confidence / 100 * n) stay (methods: ClusterCLHAR, confidence alpha).
+
+    Args:
+        points: Embeddings (batch, features).
+        labels: Their clusters (batch,).
+        confidence: Percentage of members that stay.
+    """
+    _, compact = labels.unique(return_inverse=True)
+    members = functional.one_hot(compact).to(points.dtype)
+    sizes = members.sum(0)
+    centres = (members.T @ points) / sizes[:, None]
+    distance = (points - centres[compact]).norm(dim=1)
+    order = torch.argsort(distance, stable=True)
+    order = order[torch.argsort(compact[order], stable=True)]
+    first_of_cluster = functional.pad(sizes.cumsum(0)[:-1], (1, 0)).long()
+    rank = torch.empty_like(compact)
+    rank[order] = torch.arange(len(order), device=rank.device) - first_of_cluster[compact[order]]
+    stays = rank < (sizes * confidence / 100).round()[compact]
+    return torch.where(stays, compact, len(sizes) + torch.arange(len(compact), device=compact.device))
+
+
+def kmeans(
+    points: Tensor, clusters: int, restarts: int, iterations: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Cluster several sets of points at once.
+
+    Args:
+        points: (sets, points, features).
+        clusters: Clusters a set.
+        restarts: Seedings a set; the one with the least inertia is returned.
+        iterations: Limit of Lloyd iterations.
+        generator: CPU generator of the seedings.
+
+    Returns:
+        Labels (sets, points) and inertia (sets,).
+    """
+    sets, count, features = points.shape
+    squares = points.square().sum(-1)
+    centres = _seed_greedily(points, squares, clusters, restarts, generator)
+    labels = torch.full((sets, count, restarts), -1, device=points.device)
+    for _ in range(iterations):
+        previous = labels
+        labels, _ = _assign(points, centres)
+        # Stopping early needs the answer on the host; only there is it free.
+        if points.device.type == "cpu" and torch.equal(labels, previous):
+            break
+        members = functional.one_hot(labels, clusters).to(points.dtype).flatten(2)
+        sizes = members.sum(1).unflatten(1, (restarts, clusters)).unsqueeze(-1)
+        sums = (members.transpose(1, 2) @ points).unflatten(1, (restarts, clusters))
+        centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
+    labels, nearest = _assign(points, centres)
+    inertia = (squares.unsqueeze(-1) + nearest).sum(1)
+    best = inertia.argmin(1)
+    chosen = labels.gather(2, best[:, None, None].expand(sets, count, 1)).squeeze(2)
+    return chosen, inertia.gather(1, best[:, None]).squeeze(1)
+
+
+def _assign(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each point's nearest centre (sets, points, restarts) and its squared distance less the point's square."""
+    _, restarts, clusters, _ = centres.shape
+    flat = centres.flatten(1, 2)
+    products = torch.baddbmm(flat.square().sum(-1).unsqueeze(1), points, flat.transpose(1, 2), alpha=-2)
+    nearest, labels = products.unflatten(2, (restarts, clusters)).min(-1)
+    return labels, nearest
+
+
+def _seed_greedily(
+    points: Tensor, squares: Tensor, clusters: int, restarts: int, generator: torch.Generator
+) -> Tensor:
+    """Greedy k-means++ (Arthur and Vassilvitskii 2007): of several candidates drawn by distance, take the best."""
+    sets, count, features = points.shape
+    trials = 2 + int(math.log(clusters))
+    draws = torch.rand(clusters, sets, restarts, trials, generator=generator, dtype=torch.float64).to(
+        points.device, points.dtype
+    )
+    first = (draws[0, :, :, 0] * count).long().clamp(max=count - 1)
+    chosen = [_take(points, first)]
+    closest = _distances(points, squares, chosen[0])
+    for step in range(1, clusters):
+        cumulative = closest.cumsum(-1)
+        targets = draws[step] * cumulative[..., -1:]
+        candidates = torch.searchsorted(cumulative, targets).clamp(max=count - 1)
+        positions = _take(points, candidates.flatten(1))
+        distance = _distances(points, squares, positions).unflatten(1, (restarts, trials))
+        distance = torch.minimum(distance, closest.unsqueeze(2))
+        best = distance.sum(-1).argmin(-1)
+        closest = distance.gather(2, best[..., None, None].expand(-1, -1, 1, count)).squeeze(2)
+        positions = positions.unflatten(1, (restarts, trials))
+        chosen.append(positions.gather(2, best[..., None, None].expand(-1, -1, 1, features)).squeeze(2))
+    return torch.stack(chosen, 2)
+
+
+def _take(points: Tensor, index: Tensor) -> Tensor:
+    """Return points (sets, n, features) at ``index`` (sets, n)."""
+    return points.gather(1, index.unsqueeze(-1).expand(-1, -1, points.shape[-1]))
+
+
+def _distances(points: Tensor, squares: Tensor, centres: Tensor) -> Tensor:
+    """Return squared distances (sets, centres, points)."""
+    products = centres @ points.transpose(1, 2)
+    return (centres.square().sum(-1, keepdim=True) + squares.unsqueeze(1) - 2 * products).clamp_(min=0)

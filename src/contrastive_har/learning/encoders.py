@@ -1,0 +1,113 @@
+"""Trained encoders and the file they live in: safetensors with a JSON header, loadable without running any code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.signals.normalisation import Normalisation
+
+KIND = "encoders"
+SCHEMA_VERSION = "1"
+
+
+class EncoderFileError(ValueError):
+    """A file of encoders cannot be used; the message names it and the cure."""
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """One repeat's encoder: its weights and the normalisation its windows need."""
+
+    weights: dict[str, Tensor]
+    normalisation: Normalisation
+
+
+@dataclass(frozen=True)
+class EncoderSet:
+    """The encoders of every repeat.
+
+    Attributes:
+        settings: Their common shape.
+        sensor_channels: Channels of a window.
+        fingerprint: Hash of the data and parameters they were trained with.
+        encoders: One a repeat.
+    """
+
+    settings: TPNSettings
+    sensor_channels: int
+    fingerprint: str
+    encoders: tuple[TrainedEncoder, ...]
+
+    def build(self, repeat: int) -> TPN:
+        """Return the encoder of a repeat, in evaluation mode."""
+        encoder = TPN(self.sensor_channels, self.settings)
+        encoder.load_state_dict(self.encoders[repeat].weights)
+        return encoder.eval()
+
+
+def embed(encoder: TPN, signals: NDArray[np.float32], inference_batch: int) -> Tensor:
+    """Return embeddings (windows, features) of normalised ``signals`` (windows, time, channels) without gradients."""
+    with torch.no_grad():
+        chunks = torch.from_numpy(signals).split(inference_batch)
+        return torch.cat([encoder(chunk) for chunk in chunks]).float()
+
+
+def write_encoders(encoders: EncoderSet, path: Path) -> None:
+    """Write encoders into one safetensors file."""
+    header = {
+        "kind": KIND,
+        "schema_version": SCHEMA_VERSION,
+        "settings": encoders.settings.model_dump_json(),
+        "sensor_channels": str(encoders.sensor_channels),
+        "fingerprint": encoders.fingerprint,
+        "repeats": str(len(encoders.encoders)),
+    }
+    tensors: dict[str, Tensor] = {}
+    for repeat, trained in enumerate(encoders.encoders):
+        tensors |= {f"{repeat}.weights.{name}": value.contiguous().clone() for name, value in trained.weights.items()}
+        tensors[f"{repeat}.normalisation.mean"] = torch.from_numpy(trained.normalisation.mean)
+        tensors[f"{repeat}.normalisation.deviation"] = torch.from_numpy(trained.normalisation.deviation)
+    save_file(tensors, path, metadata=header)
+
+
+def read_encoders(path: Path) -> EncoderSet:
+    """Read encoders back.
+
+    Raises:
+        EncoderFileError: the file is broken, holds something else, or another version of it.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise EncoderFileError(f"{path}: not a readable safetensors file ({error}). Pre-train again.") from error
+    if header.get("kind") != KIND or header.get("schema_version") != SCHEMA_VERSION:
+        raise EncoderFileError(f"{path}: not a file of encoders of schema version {SCHEMA_VERSION}. Pre-train again.")
+    trained = []
+    for repeat in range(int(header["repeats"])):
+        mine = {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{repeat}.")}
+        trained.append(
+            TrainedEncoder(
+                weights={n.removeprefix("weights."): v for n, v in mine.items() if n.startswith("weights.")},
+                normalisation=Normalisation(
+                    mine["normalisation.mean"].numpy(), mine["normalisation.deviation"].numpy()
+                ),
+            )
+        )
+    return EncoderSet(
+        settings=TPNSettings.model_validate(json.loads(header["settings"])),
+        sensor_channels=int(header["sensor_channels"]),
+        fingerprint=header["fingerprint"],
+        encoders=tuple(trained),
+    )

@@ -1,0 +1,197 @@
+"""The one pre-training loop: every method, every repeat, any device."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.metrics import normalized_mutual_info_score
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder
+from contrastive_har.learning.methods import ContrastiveLearning, PretrainingMethod, Step, Untrained
+from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.recordings import UNLABELLED
+from contrastive_har.signals.seeds import derive_seed
+
+HISTORY_COLUMNS = ["repeat", "epoch", "loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
+
+
+class PretrainingBudget(BaseModel):
+    """How long and how an encoder is pre-trained; the same for every method.
+
+    Attributes:
+        epochs: Passes over the pre-training windows.
+        batch_size: Windows a step; the last, smaller batch of an epoch is kept.
+        learning_rate: Adam's, constant.
+        keep: ``best_in_second_half`` keeps the epoch of least training loss among the second half, as published;
+            ``last`` keeps the last.
+        dropout: Whether the encoder's dropout is active; it was not in the published training.
+        encoder: The encoder's shape.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=1)
+    learning_rate: float = Field(gt=0)
+    keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
+    dropout: bool = False
+    encoder: TPNSettings = TPNSettings()
+
+
+def pretrain(
+    signals: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    members: Sequence[NDArray[np.int64]],
+    method: PretrainingMethod,
+    budget: PretrainingBudget,
+    compute: Compute,
+    seed: int,
+    title: str,
+) -> tuple[EncoderSet, pd.DataFrame]:
+    """Pre-train one encoder a repeat.
+
+    The seed of a repeat does not depend on the method, so methods start from the same weights and see the same
+    batches: their scores are paired.
+
+    Args:
+        signals: All windows (windows, time, channels), raw.
+        classes: Class of each window, -1 where unlabelled; used for the cluster diagnostics only, never for learning.
+        members: For each repeat, the windows to learn from.
+        method: What to train with.
+        budget: How long.
+        compute: Where and how precisely.
+        seed: Seed of the whole run.
+        title: Name for the progress bar.
+
+    Returns:
+        The encoders, and the history: one row per repeat and epoch.
+    """
+    count = int(classes.max()) + 1
+    trained, history = [], []
+    for repeat, chosen in enumerate(members):
+        normalisation = Normalisation.of(signals[chosen])
+        encoder = initial_encoder(signals.shape[2], budget.encoder, seed, repeat)
+        if not isinstance(method, Untrained):
+            learner = ContrastiveLearning(encoder, method, count).to(compute.device)
+            loop = _Loop(learner, budget, compute, derive_seed(seed, "batches", repeat), f"{title} {repeat + 1}/{len(members)}")
+            rows = loop.run(torch.from_numpy(normalisation(signals[chosen])), classes[chosen])
+            history += [{"repeat": repeat, **row} for row in rows]
+        weights = {name: value.detach().float().cpu() for name, value in encoder.state_dict().items()}
+        trained.append(TrainedEncoder(weights, normalisation))
+    encoders = EncoderSet(
+        settings=budget.encoder,
+        sensor_channels=signals.shape[2],
+        fingerprint=_fingerprint(signals, members, method, budget, seed),
+        encoders=tuple(trained),
+    )
+    return encoders, pd.DataFrame(history, columns=HISTORY_COLUMNS)
+
+
+def initial_encoder(sensor_channels: int, settings: TPNSettings, seed: int, repeat: int) -> TPN:
+    """Return the untrained encoder of a repeat, the same for every method, without touching global random state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights", repeat))
+        return TPN(sensor_channels, settings)
+
+
+class _Loop:
+    """Trains one method once."""
+
+    def __init__(
+        self, learner: ContrastiveLearning, budget: PretrainingBudget, compute: Compute, seed: int, title: str
+    ) -> None:
+        self.learner = learner
+        self.budget = budget
+        self.compute = compute
+        self.title = title
+        self.generator = torch.Generator().manual_seed(seed)
+        self.optimiser = torch.optim.Adam(learner.parameters(), lr=budget.learning_rate, fused=True)
+
+    def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
+        """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoder."""
+        windows = windows.to(self.compute.device)
+        self.learner.train()
+        for module in self.learner.encoder.modules():
+            if isinstance(module, nn.Dropout):
+                module.train(self.budget.dropout)
+        rows: list[dict[str, float]] = []
+        best: tuple[float, dict[str, Tensor]] | None = None
+        # The bar counts windows: its rate is windows/s and its forecast the time left.
+        with tqdm(total=self.budget.epochs * len(windows), unit=" windows", desc=self.title, disable=None) as bar:
+            for epoch in range(1, self.budget.epochs + 1):
+                row = self._epoch(windows, classes, bar)
+                rows.append({"epoch": epoch, "learning_rate": self.budget.learning_rate, **row})
+                bar.set_postfix_str(f"epoch {epoch}/{self.budget.epochs}, loss {row['loss']:.3f}")
+                eligible = self.budget.keep == "best_in_second_half" and epoch > self.budget.epochs // 2
+                if eligible and (best is None or row["loss"] < best[0]):
+                    best = row["loss"], {k: v.clone() for k, v in self.learner.encoder.state_dict().items()}
+        if best is not None:
+            self.learner.encoder.load_state_dict(best[1])
+        return rows
+
+    def _epoch(self, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[None]) -> dict[str, float]:
+        started = time.perf_counter()
+        order = torch.randperm(len(windows), generator=self.generator)
+        total = torch.zeros((), device=windows.device)
+        agreement = float("nan")
+        for index in order.split(self.budget.batch_size):
+            if len(index) < 2:
+                continue  # a single window has nothing to be contrasted with
+            step = self._step(windows.index_select(0, index.to(windows.device)))
+            total += step.loss.detach() * len(index)
+            if step.clusters is not None and np.isnan(agreement):
+                agreement = _agreement(step.clusters[0], classes[index.numpy()])
+            bar.update(len(index))
+        loss = float(total) / len(windows)
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"{self.title}: the loss is {loss}. Lower pretraining.learning_rate or set compute.precision: float32."
+            )
+        seconds = time.perf_counter() - started
+        return {
+            "loss": loss,
+            "seconds": seconds,
+            "windows_per_second": len(windows) / seconds,
+            "cluster_nmi": agreement,
+        }
+
+    def _step(self, batch: Tensor) -> Step:
+        with self.compute.autocast():
+            step = self.learner.loss(batch, self.generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        step.loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return step
+
+
+def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
+    """Return the normalised mutual information of one batch's clusters and labels (a diagnostic of the first batch)."""
+    labelled = classes != UNLABELLED
+    return float(normalized_mutual_info_score(classes[labelled], clusters.cpu().numpy()[labelled]))
+
+
+def _fingerprint(
+    signals: NDArray[np.float32],
+    members: Sequence[NDArray[np.int64]],
+    method: PretrainingMethod,
+    budget: PretrainingBudget,
+    seed: int,
+) -> str:
+    digest = hashlib.sha256()
+    digest.update(memoryview(np.ascontiguousarray(signals)).cast("B"))
+    for chosen in members:
+        digest.update(chosen.tobytes())
+    digest.update(f"{method.model_dump_json()}{budget.model_dump_json()}{seed}".encode())
+    return digest.hexdigest()

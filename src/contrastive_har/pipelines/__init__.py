@@ -1,0 +1,1 @@
+"""The stages, each a folder of pure nodes and the graph that connects them through the catalog."""

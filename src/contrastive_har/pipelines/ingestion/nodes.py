@@ -1,0 +1,18 @@
+"""Raw files to recordings."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from contrastive_har.signals.recordings import Recordings, summarise
+from contrastive_har.sources import IngestionSettings, open_source
+
+
+def ingest(settings: IngestionSettings) -> Recordings:
+    """Open the raw files of a data set as a stream of checked recordings."""
+    return open_source(settings)
+
+
+def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
+    """Count recordings and seconds per subject and activity, and list what was rejected and why."""
+    return summarise(recordings)

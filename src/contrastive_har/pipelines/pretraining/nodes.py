@@ -1,0 +1,35 @@
+"""Windows to encoders."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from contrastive_har.learning.compute import ComputeSettings
+from contrastive_har.learning.encoders import EncoderSet
+from contrastive_har.learning.pretraining import pretrain
+from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.signals.splits import windows_with_role
+from contrastive_har.signals.windows import Windows
+
+
+def pretrain_encoders(
+    windows: Windows,
+    splits: pd.DataFrame,
+    protocol: ProtocolSettings,
+    compute: ComputeSettings,
+    seed: int,
+    *,
+    split: str,
+    method: str,
+) -> tuple[EncoderSet, pd.DataFrame]:
+    """Pre-train the encoders of all repeats of one method on one split, without labels."""
+    return pretrain(
+        signals=windows.signals,
+        classes=windows.classes(),
+        members=[windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)],
+        method=protocol.methods[method].pretraining,
+        budget=protocol.pretraining,
+        compute=compute.resolve(),
+        seed=seed,
+        title=f"{split} {method}",
+    )

@@ -1,0 +1,152 @@
+"""Scores to statistics, figures, tracked runs and the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from contrastive_har.learning.compute import ComputeSettings
+from contrastive_har.learning.encoders import EncoderSet
+from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.reports import figures, statistics
+from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
+from contrastive_har.reports.runs import TrackedRun, describe_cell
+from contrastive_har.reports.scores import CELL
+from contrastive_har.reports.statistics import ReportSettings
+from contrastive_har.signals.windows import Windows
+
+
+def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
+    """Return mean, spread, interval, published number and difference of every cell."""
+    return statistics.summarise(scores, statistics.read_published(), report)
+
+
+def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
+    """Draw macro-F1 against the share of labels."""
+    splits = {name: split.title for name, split in protocol.splits.items()}
+    return figures.draw_label_efficiency(summary, _titles(protocol), splits)
+
+
+def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
+    """Draw loss curves and the clusters' agreement with the activities; histories by ``split.method``."""
+    titles = _titles(protocol)
+    return figures.draw_loss_curves(histories, titles), figures.draw_cluster_agreement(histories, titles)
+
+
+def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
+    """Draw a split's confusion matrices at the fewest labels; predictions by method."""
+    few = protocol.label_fractions[0].share
+    return figures.draw_confusion_matrices(predictions, few, _titles(protocol), windows.description.class_names)
+
+
+def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
+    """Draw the scores of a split's test subjects at the fewest labels; scores by method."""
+    return figures.draw_subjects(pd.concat(scores.values()), protocol.label_fractions[0].share, _titles(protocol))
+
+
+def draw_embedding_map(
+    windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
+) -> Figure:
+    """Draw t-SNE maps of a split's test windows; embeddings by method."""
+    # Untrained encoders look alike: one of them is enough.
+    maps: dict[str, pd.DataFrame] = {}
+    for method, table in embeddings.items():
+        if not any(table.equals(other) for other in maps.values()):
+            maps[method] = table
+    return figures.draw_embeddings(maps, _titles(protocol), windows.description.class_names, report)
+
+
+def describe_runs(
+    windows: Windows,
+    encoders: EncoderSet,
+    history: pd.DataFrame,
+    predictions: pd.DataFrame,
+    learning_curves: pd.DataFrame,
+    scores: pd.DataFrame,
+    protocol: ProtocolSettings,
+    seed: int,
+    *,
+    split: str,
+    method: str,
+) -> list[TrackedRun]:
+    """Describe one run per evaluation and label fraction of a method on a split, for the tracking server."""
+    runs = []
+    for values, mine in scores.groupby(CELL, sort=False):
+        cell = dict(zip(CELL, values, strict=True))
+        evaluation, fraction = cell["evaluation"], cell["label_fraction"]
+
+        def of_cell(table: pd.DataFrame, evaluation: str = evaluation, fraction: float = fraction) -> pd.DataFrame:
+            return table[(table["evaluation"] == evaluation) & (table["label_fraction"] == fraction)]
+
+        parameters = {
+            "seed": seed,
+            "repeats": protocol.repeats,
+            "windows": protocol.windows.model_dump(mode="json"),
+            "split": protocol.splits[split].model_dump(mode="json"),
+            "method": protocol.methods[method].pretraining.model_dump(mode="json"),
+            "pretraining": protocol.pretraining.model_dump(mode="json"),
+            "evaluation": protocol.evaluations[evaluation].model_dump(mode="json"),
+        }
+        runs.append(
+            describe_cell(
+                cell=cell,
+                scores=mine,
+                predictions=of_cell(predictions),
+                curves=of_cell(learning_curves),
+                history=history,
+                parameters=parameters,
+                classes=windows.description.class_names,
+                digest=encoders.fingerprint,
+                source=windows.description.url,
+            )
+        )
+    return runs
+
+
+def gather_facts(
+    windows: Windows,
+    recordings_summary: pd.DataFrame,
+    leakage: dict[str, Any],
+    scores: pd.DataFrame,
+    summary: pd.DataFrame,
+    protocol: ProtocolSettings,
+    compute: ComputeSettings,
+    seed: int,
+    **histories: pd.DataFrame,
+) -> ReportFacts:
+    """Put together everything the report says; histories by ``split.method``."""
+    return ReportFacts(
+        description=windows.description,
+        windows=len(windows.table),
+        subjects=windows.table["subject"].nunique(),
+        recordings_summary=recordings_summary,
+        leakage=leakage,
+        scores=scores,
+        summary=summary,
+        protocol=protocol.model_dump(mode="json"),
+        seed=seed,
+        device=str(compute.resolve()),
+        seconds={name: float(history["seconds"].sum()) for name, history in histories.items()},
+    )
+
+
+def write_html(facts: ReportFacts, **pictures: bytes) -> str:
+    """Write the report as one self-contained page."""
+    return render_html(facts, pictures)
+
+
+def write_markdown(facts: ReportFacts) -> str:
+    """Write the report's summary."""
+    return render_markdown(facts)
+
+
+def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
+    """Return mean macro-F1 by ``split.method.evaluation.fraction``, small enough to look at in kedro-viz."""
+    rows = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
+    return {f"{row.split}.{row.method}.{row.evaluation}.{row.label_fraction:g}": float(row.mean) for row in rows}
+
+
+def _titles(protocol: ProtocolSettings) -> dict[str, str]:
+    return {name: method.title for name, method in protocol.methods.items()}

@@ -1,0 +1,29 @@
+"""Recordings to windows and their roles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.signals import leakage, splits
+from contrastive_har.signals.recordings import Recordings
+from contrastive_har.signals.windows import Windows, WindowStream, cut_windows
+
+
+def cut(recordings: Recordings, protocol: ProtocolSettings) -> WindowStream:
+    """Cut recordings into windows of one activity each."""
+    return cut_windows(recordings, protocol.windows)
+
+
+def assign_roles(windows: Windows, protocol: ProtocolSettings, seed: int) -> pd.DataFrame:
+    """Decide who pre-trains, trains, validates and tests, for every split, repeat and label fraction."""
+    return splits.assign_roles(windows, protocol.splits, protocol.label_fractions, protocol.repeats, seed)
+
+
+def audit_leakage(windows: Windows, roles: pd.DataFrame, protocol: ProtocolSettings) -> dict[str, Any]:
+    """Count what test windows share with everything else; fail where a split wrongly claims to be leak-free."""
+    report = leakage.count_leakage(windows, roles, protocol.splits)
+    leakage.require_leak_free(report)
+    return report

@@ -1,0 +1,222 @@
+"""Figures: functions from tables to Matplotlib figures, without global state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from contrastive_har.reports.metrics import confusion_matrix
+from contrastive_har.reports.statistics import ReportSettings
+
+_COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+_GRID = {"color": "#dddddd", "linewidth": 0.6}
+
+
+def draw_views(views: Mapping[str, NDArray[np.float32]], titles: Sequence[str], channels: Sequence[str], rate: float) -> Figure:
+    """Draw windows and their augmented views.
+
+    Args:
+        views: By name of the view, windows (windows, time, channels).
+        titles: One a window.
+        channels: Names of the channels.
+        rate: Samples per second.
+    """
+    figure = _figure(3.1 * len(titles), 2.0 * len(views))
+    axes = figure.subplots(len(views), len(titles), sharex=True, sharey="col", squeeze=False)
+    for row, (name, windows) in zip(axes, views.items(), strict=True):
+        seconds = np.arange(windows.shape[1]) / rate
+        for axis, window, title in zip(row, windows, titles, strict=True):
+            for index, channel in enumerate(channels):
+                axis.plot(seconds, window[:, index], linewidth=0.9, label=channel, color=_COLOURS[index % 10])
+            axis.set_title(f"{title}: {name}", fontsize=8)
+            axis.tick_params(labelsize=7)
+    for axis in axes[-1]:
+        axis.set_xlabel("seconds", fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7, frameon=False)
+    return figure
+
+
+def draw_label_efficiency(summary: pd.DataFrame, titles: Mapping[str, str], splits: Mapping[str, str]) -> Figure:
+    """Draw macro-F1 against the share of labels, a panel a split, a line a method and evaluation."""
+    rows = summary[summary["metric"] == "macro_f1"]
+    figure = _figure(5.2 * len(splits), 4.2)
+    axes = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
+    for axis, (split, title) in zip(axes, splits.items(), strict=True):
+        lines = rows[rows["split"] == split].groupby(["method", "evaluation"], sort=False)
+        for index, ((method, evaluation), line) in enumerate(lines):
+            line = line.sort_values("label_fraction")
+            x, y = 100 * line["label_fraction"], 100 * line["mean"]
+            style = "--" if evaluation == "fine_tuning" else "-"
+            colour = _COLOURS[list(titles).index(str(method)) % 10]
+            label = f"{titles[str(method)]}, {str(evaluation).replace('_', '-')}"
+            axis.plot(x, y, style, marker="o", markersize=4, color=colour, label=label)
+            axis.fill_between(x, 100 * line["low"], 100 * line["high"], color=colour, alpha=0.12, linewidth=0)
+        axis.set(title=title, xscale="log", xlabel="labelled windows (%)")
+        axis.set_xticks(sorted(100 * rows["label_fraction"].unique()), minor=False)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.minorticks_off()
+        axis.grid(**_GRID)
+    axes[0].set_ylabel("macro-F1 (%)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    return figure
+
+
+def draw_loss_curves(histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> Figure:
+    """Draw the pre-training loss by epoch, a panel a method, a line a split and repeat.
+
+    Args:
+        histories: By ``split.method``.
+        titles: Of the methods.
+    """
+    return _draw_histories(histories, titles, "loss", "training loss")
+
+
+def draw_cluster_agreement(histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> Figure:
+    """Draw the normalised mutual information of clusters and true activities by epoch."""
+    clustered = {name: history for name, history in histories.items() if history["cluster_nmi"].notna().any()}
+    return _draw_histories(clustered, titles, "cluster_nmi", "normalised mutual information")
+
+
+def _draw_histories(histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], column: str, label: str) -> Figure:
+    trained = {name: history for name, history in histories.items() if len(history)}
+    methods = list(dict.fromkeys(name.split(".")[1] for name in trained))
+    splits = list(dict.fromkeys(name.split(".")[0] for name in trained))
+    figure = _figure(4.6 * max(1, len(methods)), 3.4)
+    axes = figure.subplots(1, max(1, len(methods)), squeeze=False)[0]
+    if not methods:
+        _say_empty(axes[0], "nothing to show: no method of this run has it")
+    for axis, method in zip(axes, methods, strict=False):
+        for split, colour in zip(splits, _COLOURS, strict=False):
+            history = trained.get(f"{split}.{method}")
+            if history is None:
+                continue
+            for repeat, rows in history.groupby("repeat"):
+                axis.plot(rows["epoch"], rows[column], color=colour, alpha=0.8, label=split if repeat == 0 else None)
+        axis.set(title=titles[method], xlabel="epoch")
+        axis.grid(**_GRID)
+        axis.legend(frameon=False, fontsize=8)
+    axes[0].set_ylabel(label)
+    return figure
+
+
+def draw_confusion_matrices(
+    predictions: Mapping[str, pd.DataFrame], fraction: float, titles: Mapping[str, str], classes: Sequence[str]
+) -> Figure:
+    """Draw one confusion matrix a method and evaluation at one label fraction, summed over repeats.
+
+    Args:
+        predictions: By method.
+        fraction: Which label fraction.
+        titles: Of the methods.
+        classes: Names of the class indices.
+    """
+    panels = []
+    for method, table in predictions.items():
+        chosen = table[table["label_fraction"] == fraction]
+        panels += [
+            (f"{titles[method]}\n{str(evaluation).replace('_', '-')}", rows)
+            for evaluation, rows in chosen.groupby("evaluation", sort=False)
+        ]
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = _figure(3.9 * columns, 3.7 * lines)
+    axes = figure.subplots(lines, columns, squeeze=False).flat
+    for axis in list(axes)[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (title, rows) in zip(axes, panels, strict=False):
+        draw_confusion(axis, rows, classes)
+        axis.set_title(title, fontsize=9)
+    return figure
+
+
+def draw_one_confusion(rows: pd.DataFrame, classes: Sequence[str], title: str) -> Figure:
+    """Draw the confusion matrix of one cell of the result table."""
+    figure = _figure(4.6, 4.2)
+    axis = figure.subplots()
+    draw_confusion(axis, rows, classes)
+    axis.set_title(title, fontsize=9)
+    return figure
+
+
+def draw_confusion(axis: Axes, rows: pd.DataFrame, classes: Sequence[str]) -> None:
+    """Draw true against predicted activities as row percentages."""
+    counts = confusion_matrix(rows["true"].to_numpy(), rows["predicted"].to_numpy(), len(classes))
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.5:
+            colour = "white" if share > 55 else "black"
+            axis.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    short = [name.removeprefix("walking ") if name != "walking" else name for name in classes]
+    axis.set_xticks(range(len(classes)), short, rotation=45, ha="right", fontsize=7)
+    axis.set_yticks(range(len(classes)), short, fontsize=7)
+    axis.set_xlabel("predicted", fontsize=8)
+    axis.set_ylabel("true (%)", fontsize=8)
+
+
+def draw_subjects(scores: pd.DataFrame, fraction: float, titles: Mapping[str, str]) -> Figure:
+    """Draw each test subject's macro-F1 by method and evaluation on one split: how unequal the people are."""
+    rows = scores[
+        (scores["metric"] == "macro_f1")
+        & (scores["label_fraction"] == fraction)
+        & scores["group"].str.startswith("subject: ")
+    ]
+    groups = list(rows.groupby(["method", "evaluation"], sort=False))
+    figure = _figure(8.5, 0.55 * len(groups) + 1.2)
+    axis = figure.subplots()
+    labels = []
+    for place, ((method, evaluation), mine) in enumerate(groups):
+        values = 100 * mine["value"].to_numpy()
+        spread = np.random.default_rng(place).uniform(-0.18, 0.18, len(values))
+        axis.scatter(values, place + spread, s=14, alpha=0.6, color=_COLOURS[list(titles).index(str(method)) % 10])
+        axis.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color="black", linewidth=1.5)
+        labels.append(f"{titles[str(method)]}, {str(evaluation).replace('_', '-')}")
+    axis.set_yticks(range(len(labels)), labels, fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("macro-F1 of one subject in one repeat (%); bars are means")
+    axis.grid(axis="x", **_GRID)
+    return figure
+
+
+def draw_embeddings(embeddings: Mapping[str, pd.DataFrame], titles: Mapping[str, str], classes: Sequence[str], settings: ReportSettings) -> Figure:
+    """Draw t-SNE maps of embeddings, a panel a method, coloured by true activity.
+
+    Args:
+        embeddings: By method; columns class, f0, f1, ...
+        titles: Of the methods.
+        classes: Names of the class indices.
+        settings: Holds the seed.
+    """
+    from sklearn.manifold import TSNE
+
+    figure = _figure(4.3 * len(embeddings), 4.4)
+    axes = figure.subplots(1, len(embeddings), squeeze=False)[0]
+    for axis, (name, table) in zip(axes, embeddings.items(), strict=True):
+        features = table.filter(regex=r"^f\d+$").to_numpy()
+        perplexity = min(30.0, (len(features) - 1) / 3)
+        places = TSNE(perplexity=perplexity, init="pca", random_state=settings.seed).fit_transform(features)
+        for index, activity in enumerate(classes):
+            mine = table["class"].to_numpy() == index
+            axis.scatter(*places[mine].T, s=6, alpha=0.7, color=_COLOURS[index % 10], label=activity)
+        axis.set_title(titles[name], fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8, markerscale=2, frameon=False)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _say_empty(axis: Axes, text: str) -> None:
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, text, ha="center", va="center")

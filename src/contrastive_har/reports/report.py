@@ -1,0 +1,137 @@
+"""The report: one self-contained HTML page, and its summary in Markdown, from the same facts."""
+
+from __future__ import annotations
+
+import base64
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from contrastive_har.reports.scores import EVERYTHING
+from contrastive_har.reports.tables import in_percent, percent_of_labels, result_tables
+from contrastive_har.signals.recordings import DatasetDescription
+
+_PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """Everything a report says.
+
+    Attributes:
+        description: The data set.
+        windows: Number of windows.
+        subjects: Number of subjects.
+        recordings_summary: Recordings per subject and activity, and the rejected ones.
+        leakage: The leakage audit.
+        scores: Long scores.
+        summary: One row per cell and metric.
+        protocol: The protocol's settings as plain data.
+        seed: Seed of the run.
+        device: Device and precision.
+        seconds: Pre-training time by ``split.method``.
+    """
+
+    description: DatasetDescription
+    windows: int
+    subjects: int
+    recordings_summary: pd.DataFrame
+    leakage: Mapping[str, Any]
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    protocol: Mapping[str, Any]
+    seed: int
+    device: str
+    seconds: Mapping[str, float]
+
+
+def render_html(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+    """Return the report; ``figures`` are PNGs by name."""
+    pictures = {name: base64.b64encode(picture).decode() for name, picture in figures.items()}
+    return _template("report.html.j2").render(**_context(facts), figures=pictures)
+
+
+def render_markdown(facts: ReportFacts) -> str:
+    """Return the summary."""
+    return _template("summary.md.j2").render(**_context(facts))
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("contrastive_har.reports"),
+        autoescape=name.endswith(".html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def _context(facts: ReportFacts) -> dict[str, Any]:
+    protocol = facts.protocol
+    methods = {name: method["title"] for name, method in protocol["methods"].items()}
+    evaluations = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
+    fractions = [fraction["share"] for fraction in protocol["label_fractions"]]
+    rejected = facts.recordings_summary.dropna(subset=["rejected"])
+    return {
+        "facts": facts,
+        "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
+        "headlines": _headlines(facts, methods, evaluations, fractions[0]),
+        "methods": methods,
+        "few": percent_of_labels(fractions[0]),
+        "by_class": _by_class(facts, methods, evaluations, fractions[0]),
+        "rejected": rejected[["rejected", "reason"]].to_dict("records"),
+        "seconds": {activity: rows["seconds"].sum() for activity, rows in facts.recordings_summary.groupby("activity", sort=False)},
+        "machine": _machine(facts.device),
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _headlines(
+    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], fraction: float
+) -> list[str]:
+    """Return one plain sentence a split: who leads at the fewest labels, and by how much over the untrained encoder."""
+    rows = facts.summary[(facts.summary["metric"] == "macro_f1") & (facts.summary["label_fraction"] == fraction)]
+    sentences = []
+    for split, settings in facts.protocol["splits"].items():
+        mine = rows[rows["split"] == split].sort_values("mean", ascending=False)
+        best = mine.iloc[0]
+        sentence = (
+            f"{settings['title']}: with {percent_of_labels(fraction)} of the labels, {methods[best['method']]} "
+            f"({evaluations[best['evaluation']].lower()}) reaches {in_percent(best['mean'])} % macro-F1"
+        )
+        baseline = mine[(mine["method"] == "random_init") & (mine["evaluation"] == "linear")]
+        if len(baseline) and best["method"] != "random_init":
+            gain = best["mean"] - baseline["mean"].iloc[0]
+            sentence += f", {in_percent(gain, signed=True)} points against an encoder that learned nothing beforehand"
+        sentences.append(sentence + ".")
+    return sentences
+
+
+def _by_class(
+    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], fraction: float
+) -> dict[str, list[tuple[str, list[str]]]]:
+    """Return mean F1 by class at the fewest labels: by split, rows of (method and evaluation, values)."""
+    scores = facts.scores
+    rows = scores[(scores["metric"] == "f1") & (scores["group"] != EVERYTHING) & (scores["label_fraction"] == fraction)]
+    tables: dict[str, list[tuple[str, list[str]]]] = {}
+    for (split, method, evaluation), mine in rows.groupby(["split", "method", "evaluation"], sort=False):
+        means = mine.groupby("group", sort=False)["value"].mean()
+        values = [in_percent(means[f"class: {name}"]) for name in facts.description.class_names]
+        label = f"{methods[method]}, {evaluations[evaluation].lower()}"
+        tables.setdefault(facts.protocol["splits"][split]["title"], []).append((label, values))
+    return tables
+
+
+def _machine(device: str) -> dict[str, str]:
+    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return {
+        "Computed on": f"{device}; {platform.machine()}, {platform.system()}",
+        "Versions": f"contrastive-har {version('contrastive-har')}, Python {platform.python_version()}, {packages}",
+    }

@@ -1,0 +1,19 @@
+"""Kedro's settings of this project."""
+
+from kedro.config import OmegaConfigLoader
+
+from contrastive_har.hooks import RunSummaryHooks, TrackingHooks
+
+HOOKS = (TrackingHooks(), RunSummaryHooks())
+
+# The project tracks its runs itself; the plugin would open a second MLflow run beside each.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
+
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {"mlflow": ["mlflow*"]},
+    # An environment states only what it changes: conf/paper its budgets, conf/local your own.
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,0 +1,1 @@
+"""Recordings, windows, splits and views: everything between a raw file and a training batch."""

@@ -1,0 +1,27 @@
+"""Per-channel z-scores whose statistics come from pre-training windows only and travel with the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each channel, float32 (channels,), in the channel's own unit."""
+
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, signals: NDArray[np.float32]) -> Normalisation:
+        """Measure windows (windows, time, channels); a constant channel keeps a deviation of one."""
+        mean = signals.mean(axis=(0, 1), dtype=np.float64)
+        deviation = signals.std(axis=(0, 1), dtype=np.float64)
+        return cls(mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32))
+
+    def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return z-scored windows (windows, time, channels)."""
+        return (signals - self.mean) / self.deviation

@@ -1,0 +1,274 @@
+"""Recordings: one subject wearing the sensors for one uninterrupted session.
+
+A recording is the unit in which data enter the project. It holds raw samples in the units its data set declares,
+one activity code per sample, and the sample's position on a regular clock, so that a gap in time stays visible.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contrastive_har.signals.schema import SchemaError, check_schema, schema_metadata
+
+UNLABELLED = -1
+"""The activity code of a sample whose activity nobody wrote down."""
+
+KIND = "recordings"
+_MEASUREMENT_COLUMNS = ("subject", "recording", "sample", "activity")
+
+
+class Channel(BaseModel):
+    """One column of samples: its name and the unit it is measured in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    unit: str
+
+
+class DatasetDescription(BaseModel):
+    """What is true of every recording of a data set.
+
+    Attributes:
+        name: Short name, used in paths and tables.
+        title: Full name for people.
+        sampling_rate_hz: Samples per second.
+        channels: Columns in their fixed order.
+        activities: Names by activity code (codes are at least 0; -1 means unlabelled).
+        recognised: Codes that the protocols classify; the others stay in the recordings only.
+        licence: Terms of use.
+        citation: Whom to cite.
+        url: Where the data come from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    sampling_rate_hz: float = Field(gt=0)
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    activities: dict[int, str] = Field(min_length=2)
+    recognised: tuple[int, ...] = ()
+    licence: str = "not stated"
+    citation: str = ""
+    url: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recognise_all_by_default(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("recognised") and values.get("activities"):
+            values = {**values, "recognised": tuple(values["activities"])}
+        return values
+
+    @model_validator(mode="after")
+    def _codes_are_consistent(self) -> DatasetDescription:
+        if negative := [code for code in self.activities if code < 0]:
+            raise ValueError(f"activity codes must be 0 or more (-1 means unlabelled); found {negative}")
+        if unknown := set(self.recognised) - set(self.activities):
+            raise ValueError(f"'recognised' lists codes {sorted(unknown)} that 'activities' does not name")
+        if len(set(self.channel_names)) != len(self.channels):
+            raise ValueError(f"channel names must differ; found {self.channel_names}")
+        return self
+
+    @property
+    def channel_names(self) -> list[str]:
+        """Channel names in column order."""
+        return [channel.name for channel in self.channels]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the recognised activities, in the order of their class indices."""
+        return [self.activities[code] for code in self.recognised]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording.
+
+    Attributes:
+        subject: Who wore the sensors.
+        name: Unique within the data set.
+        sample: Position of each row on the regular clock, int64 (time,); a jump is a gap.
+        activity: Activity code of each row, int16 (time,).
+        samples: Measurements, float32 (time, channels), in the units of the description.
+    """
+
+    subject: str
+    name: str
+    sample: NDArray[np.int64]
+    activity: NDArray[np.int16]
+    samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A recording that was not taken in, and why; the reason names the file, the row and the cure."""
+
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """A data set's recordings, streamed: only one of them is in memory at a time.
+
+    Attributes:
+        description: What is true of all of them.
+        stream: Starts a new pass over the recordings and the rejected ones.
+    """
+
+    description: DatasetDescription
+    stream: Callable[[], Iterator[Recording | Rejection]]
+
+    def __iter__(self) -> Iterator[Recording]:
+        return (item for item in self.stream() if isinstance(item, Recording))
+
+
+class BadRecordingError(ValueError):
+    """A recording that cannot be used; the message names the file, the row and the cure."""
+
+
+def check_recording(recording: Recording, description: DatasetDescription, where: str, first_row: int = 1) -> None:
+    """Refuse samples that would poison everything downstream.
+
+    Args:
+        recording: What was read.
+        description: What it must agree with.
+        where: File name for the message.
+        first_row: Row number, in the file, of the recording's first sample.
+
+    Raises:
+        BadRecordingError: empty, wrong width, NaN or infinite samples, activity codes nobody declared.
+    """
+    samples = recording.samples
+    if len(samples) == 0:
+        raise BadRecordingError(f"{where}: no samples. The file is empty or truncated; copy it again.")
+    if samples.shape[1] != len(description.channels):
+        raise BadRecordingError(
+            f"{where}: {samples.shape[1]} channels where {len(description.channels)} were declared "
+            f"({', '.join(description.channel_names)}). Correct the file or the description."
+        )
+    if not np.isfinite(samples).all():
+        row, column = np.argwhere(~np.isfinite(samples))[0]
+        raise BadRecordingError(
+            f"{where}, row {row + first_row}: channel '{description.channel_names[column]}' is {samples[row, column]}. "
+            "Interpolate or cut out the samples that are not finite."
+        )
+    known = np.array([UNLABELLED, *description.activities])
+    unknown = ~np.isin(recording.activity, known)
+    if unknown.any():
+        row = int(np.flatnonzero(unknown)[0])
+        raise BadRecordingError(
+            f"{where}, row {row + first_row}: unknown activity {recording.activity[row]}. "
+            f"Known codes: {sorted(description.activities)}; use {UNLABELLED} for unlabelled."
+        )
+
+
+def summarise(recordings: Recordings) -> pd.DataFrame:
+    """Return recordings and seconds per subject and activity, then one row per rejected recording.
+
+    Columns: subject, activity, recordings, seconds, rejected (name of the recording), reason.
+    """
+    description = recordings.description
+    names = {UNLABELLED: "(unlabelled)", **description.activities}
+    taken: dict[tuple[str, int], list[int]] = {}
+    rejected = []
+    for item in recordings.stream():
+        if isinstance(item, Rejection):
+            rejected.append({"rejected": item.recording, "reason": item.reason})
+            continue
+        for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
+            taken.setdefault((item.subject, int(code)), []).append(int(samples))
+    rows: list[dict[str, object]] = [
+        {
+            "subject": subject,
+            "activity": names[code],
+            "recordings": len(samples),
+            "seconds": sum(samples) / description.sampling_rate_hz,
+        }
+        for (subject, code), samples in taken.items()
+    ]
+    columns = ["subject", "activity", "recordings", "seconds", "rejected", "reason"]
+    return pd.DataFrame(rows + rejected, columns=columns).astype({"recordings": "Int64"})
+
+
+def write_recordings(recordings: Recordings, path: Path) -> None:
+    """Stream recordings into one Parquet file, a row group a recording, in the memory of one recording.
+
+    Rejected recordings are kept in the file's metadata, so that nothing disappears silently.
+
+    Raises:
+        BadRecordingError: if not a single recording is usable.
+    """
+    description = recordings.description
+    schema = _arrow_schema(description)
+    rejections: list[dict[str, str]] = []
+    written = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for item in recordings.stream():
+            if isinstance(item, Rejection):
+                rejections.append({"recording": item.recording, "reason": item.reason})
+                continue
+            rows = len(item.samples)
+            writer.write_table(
+                pa.table(
+                    [
+                        pa.array([item.subject] * rows, pa.string()),
+                        pa.array([item.name] * rows, pa.string()),
+                        pa.array(item.sample, pa.int64()),
+                        pa.array(item.activity, pa.int16()),
+                        *(pa.array(column, pa.float32()) for column in item.samples.T),
+                    ],
+                    schema=schema,
+                ),
+                row_group_size=rows,
+            )
+            written += 1
+        writer.add_key_value_metadata({"rejections": json.dumps(rejections)})
+    if not written:
+        reasons = "\n".join(f"  {r['recording']}: {r['reason']}" for r in rejections) or "  there were none at all"
+        raise BadRecordingError(f"No usable recording in data set '{description.name}':\n{reasons}")
+
+
+def read_recordings(path: Path) -> Recordings:
+    """Open a recordings file lazily; each pass reads it again, one row group at a time.
+
+    Raises:
+        SchemaError: if the file is not a recordings file of this schema version.
+    """
+    metadata = check_schema(path, KIND)
+    description = DatasetDescription.model_validate_json(metadata["description"])
+
+    def stream() -> Iterator[Recording | Rejection]:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                yield Recording(
+                    subject=table["subject"][0].as_py(),
+                    name=table["recording"][0].as_py(),
+                    sample=table["sample"].to_numpy(),
+                    activity=table["activity"].to_numpy(),
+                    samples=np.column_stack([table[name].to_numpy() for name in description.channel_names]),
+                )
+        for rejection in json.loads(metadata["rejections"]):
+            yield Rejection(**rejection)
+
+    return Recordings(description, stream)
+
+
+def _arrow_schema(description: DatasetDescription) -> pa.Schema:
+    types = zip(_MEASUREMENT_COLUMNS, (pa.string(), pa.string(), pa.int64(), pa.int16()), strict=True)
+    fields = [pa.field(name, kind) for name, kind in types]
+    fields += [pa.field(name, pa.float32()) for name in description.channel_names]
+    return pa.schema(fields, metadata=schema_metadata(KIND, description=description.model_dump_json()))

@@ -1,0 +1,59 @@
+"""The version stamp every Parquet file of the project carries, and the check that reads it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = "1"
+
+
+class SchemaError(ValueError):
+    """A stored file is not what its reader expects; the message names the file and the cure."""
+
+
+def schema_metadata(kind: str, **entries: str) -> dict[bytes, bytes]:
+    """Return file metadata that says what a file holds (``kind``) and in which version."""
+    stamped = {"kind": kind, "schema_version": SCHEMA_VERSION, **entries}
+    return {key.encode(): value.encode() for key, value in stamped.items()}
+
+
+def check_schema(path: Path, kind: str) -> dict[str, str]:
+    """Return a Parquet file's metadata after checking that it holds ``kind`` in today's version.
+
+    Raises:
+        SchemaError: if it is unreadable, holds something else, or was written by another version.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            stored = {**(file.schema_arrow.metadata or {}), **(file.metadata.metadata or {})}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SchemaError(f"{path}: not a readable Parquet file ({error}). Delete it and run again.") from error
+    metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
+    if metadata.get("kind") != kind:
+        raise SchemaError(f"{path}: holds {metadata.get('kind', 'something else')!r}, not {kind!r}.")
+    if metadata.get("schema_version") != SCHEMA_VERSION:
+        raise SchemaError(
+            f"{path}: schema version {metadata.get('schema_version')}, this release reads {SCHEMA_VERSION}. "
+            "Run the pipeline again to rebuild it."
+        )
+    return metadata
+
+
+def write_table(table: pd.DataFrame, path: Path, kind: str) -> None:
+    """Write a table as Parquet with the stamp of ``kind``."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    pq.write_table(arrow.replace_schema_metadata({**arrow.schema.metadata, **schema_metadata(kind)}), path)
+
+
+def read_table(path: Path, kind: str) -> pd.DataFrame:
+    """Read a table of ``kind`` back.
+
+    Raises:
+        SchemaError: if the file is not a table of this kind and schema version.
+    """
+    check_schema(path, kind)
+    return pq.read_table(path).to_pandas()

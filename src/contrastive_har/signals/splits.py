@@ -1,0 +1,174 @@
+"""Splits: which window plays which role in which repeat of a protocol.
+
+The paper's protocol and its leak-free twin are two settings of one procedure: hold some subjects out (or none), draw
+the labelled windows from the rest, test on what was held out (or on everything without a label).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from contrastive_har.signals.recordings import UNLABELLED
+from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.signals.windows import Windows
+
+Role = Literal["pretrain", "train", "validation", "test"]
+
+
+class SplitSettings(BaseModel):
+    """One way to divide windows.
+
+    Attributes:
+        title: What readers see.
+        leak_free: Whether this split claims that test data are unseen; the audit fails the run if it is not so.
+        held_out: ``subjects``: test on unseen subjects; ``none``: test on every window that was not labelled.
+        pretrain_on: ``all`` windows (transductive, as published) or only the ``train`` subjects' windows.
+        test_share: Share of subjects held out for testing.
+        validation_share: Share of subjects held out for any selection.
+        test_subjects: Fixed test subjects; by default they rotate, so that every subject is tested in turn.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    leak_free: bool
+    held_out: Literal["subjects", "none"]
+    pretrain_on: Literal["all", "train"]
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    validation_share: float = Field(default=0.1, ge=0, lt=1)
+    test_subjects: tuple[str, ...] = ()
+
+
+class LabelFraction(BaseModel):
+    """How many of the available windows are labelled, and the batch size used to learn from so many."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(gt=0, le=1)
+    batch_size: int = Field(gt=0)
+
+
+class SplitError(ValueError):
+    """The data cannot be divided as asked; the message names the split and the cure."""
+
+
+def assign_roles(
+    windows: Windows, splits: Mapping[str, SplitSettings], fractions: list[LabelFraction], repeats: int, seed: int
+) -> pd.DataFrame:
+    """Give every window its roles.
+
+    Returns:
+        One row per (split, repeat, label_fraction, window, role). ``pretrain`` rows hold for every label fraction and
+        have none of their own (NaN).
+
+    Raises:
+        SplitError: a class without a window to label, too few subjects, nothing left to test on.
+    """
+    return pd.concat(
+        [
+            _rows(name, repeat, fraction, role, members)
+            for name, settings in splits.items()
+            for repeat in range(repeats)
+            for fraction, role, members in _divide(windows, name, settings, fractions, repeat, seed)
+        ],
+        ignore_index=True,
+    )
+
+
+def windows_with_role(
+    splits: pd.DataFrame, split: str, repeat: int, role: Role, fraction: float | None = None
+) -> NDArray[np.int64]:
+    """Return the windows (ascending) that play ``role``; ``fraction`` is not needed for pre-training."""
+    rows = splits[(splits["split"] == split) & (splits["repeat"] == repeat) & (splits["role"] == role)]
+    if role != "pretrain":
+        rows = rows[rows["label_fraction"] == fraction]
+    return np.sort(rows["window"].to_numpy(np.int64))
+
+
+def natural_order(names: list[str]) -> list[str]:
+    """Sort names so that '10' comes after '9'."""
+    return sorted(names, key=lambda name: [(len(p), p) if p.isdigit() else (0, p) for p in re.split(r"(\d+)", name)])
+
+
+def _divide(
+    windows: Windows, name: str, settings: SplitSettings, fractions: list[LabelFraction], repeat: int, seed: int
+) -> Iterator[tuple[float, Role, NDArray[np.int64]]]:
+    subjects = windows.table["subject"].to_numpy()
+    classes = windows.classes()
+    test_subjects, validation_subjects = _hold_out(windows, name, settings, repeat, seed)
+    held_out_test = np.isin(subjects, test_subjects)
+    held_out_validation = np.isin(subjects, validation_subjects)
+    available = ~held_out_test & ~held_out_validation
+    labelled = classes != UNLABELLED
+
+    pretrain = np.ones(len(subjects), bool) if settings.pretrain_on == "all" else available
+    yield float("nan"), "pretrain", np.flatnonzero(pretrain)
+    for fraction in fractions:
+        rng = np.random.default_rng(derive_seed(seed, "labels", name, repeat, fraction.share))
+        train = _draw_labels(classes, available & labelled, fraction.share, rng, windows, name)
+        test = held_out_test & labelled if settings.held_out == "subjects" else labelled & ~train
+        if not test.any():
+            raise SplitError(f"Split '{name}' labels {fraction.share:.0%} of the windows and leaves none to test on.")
+        yield fraction.share, "train", np.flatnonzero(train)
+        yield fraction.share, "validation", np.flatnonzero(held_out_validation & labelled)
+        yield fraction.share, "test", np.flatnonzero(test)
+
+
+def _hold_out(
+    windows: Windows, name: str, settings: SplitSettings, repeat: int, seed: int
+) -> tuple[list[str], list[str]]:
+    """Return the test and validation subjects of a repeat; they move on by one block from repeat to repeat."""
+    if settings.held_out == "none":
+        return [], []
+    subjects = natural_order(list(windows.table["subject"].unique()))
+    if unknown := set(settings.test_subjects) - set(subjects):
+        raise SplitError(f"Split '{name}' tests on subjects {sorted(unknown)} that the data do not have.")
+    tests = len(settings.test_subjects) or max(1, round(settings.test_share * len(subjects)))
+    validations = round(settings.validation_share * len(subjects))
+    if tests + validations >= len(subjects):
+        raise SplitError(
+            f"Split '{name}' holds out {tests} test and {validations} validation subjects of {len(subjects)}; "
+            "nobody is left to learn from. Lower test_share or validation_share, or record more subjects."
+        )
+    order = [subjects[i] for i in np.random.default_rng(derive_seed(seed, "subjects", name)).permutation(len(subjects))]
+    if settings.test_subjects:
+        test = list(settings.test_subjects)
+        rest = [subject for subject in order if subject not in test]
+    else:
+        turned = np.roll(order, -repeat * tests).tolist()
+        test, rest = turned[:tests], turned[tests:]
+    return test, rest[:validations]
+
+
+def _draw_labels(
+    classes: NDArray[np.int64],
+    candidates: NDArray[np.bool_],
+    share: float,
+    rng: np.random.Generator,
+    windows: Windows,
+    name: str,
+) -> NDArray[np.bool_]:
+    """Draw a stratified random share of the candidates, at least one window of every class."""
+    drawn = np.zeros(len(classes), bool)
+    for index, activity in enumerate(windows.description.class_names):
+        members = np.flatnonzero(candidates & (classes == index))
+        if len(members) == 0:
+            raise SplitError(
+                f"Split '{name}' has no window of '{activity}' to label. Record it with more subjects, or take it out "
+                "of 'recognised' in the data set's description."
+            )
+        drawn[rng.choice(members, max(1, round(share * len(members))), replace=False)] = True
+    return drawn
+
+
+def _rows(name: str, repeat: int, fraction: float, role: Role, members: NDArray[np.int64]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"split": name, "repeat": repeat, "label_fraction": fraction, "window": members, "role": str(role)}
+    )

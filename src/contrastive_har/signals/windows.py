@@ -1,0 +1,217 @@
+"""Windows: equally long cuts of recordings, each inside one recording, one activity and no gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from contrastive_har.signals.recordings import UNLABELLED, DatasetDescription, Recording, Recordings
+from contrastive_har.signals.schema import check_schema, schema_metadata
+
+KIND = "windows"
+
+
+class WindowSettings(BaseModel):
+    """How recordings are cut.
+
+    Attributes:
+        length: Length of a window, in ``unit``.
+        stride: Step from one window to the next, in ``unit``; half the length gives 50 % overlap.
+        unit: ``samples`` or ``seconds``.
+        keep_unlabelled: Also cut stretches without a label; they can serve pre-training only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    length: float = Field(gt=0)
+    stride: float = Field(gt=0)
+    unit: Literal["samples", "seconds"] = "samples"
+    keep_unlabelled: bool = False
+
+    def in_samples(self, sampling_rate_hz: float) -> tuple[int, int]:
+        """Return (length, stride) in samples.
+
+        Raises:
+            ValueError: if either is not a whole number of samples of at least one.
+        """
+        scale = sampling_rate_hz if self.unit == "seconds" else 1.0
+        counts = []
+        for name, value in (("length", self.length), ("stride", self.stride)):
+            samples = value * scale
+            if round(samples) < 1 or abs(samples - round(samples)) > 1e-6:
+                raise ValueError(
+                    f"windows.{name} = {value:g} {self.unit} is {samples:g} samples at {sampling_rate_hz:g} Hz; "
+                    "choose a whole number of samples."
+                )
+            counts.append(round(samples))
+        return counts[0], counts[1]
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """The windows of one recording: start samples (windows,), activities (windows,), signals (windows, time, channels)."""
+
+    subject: str
+    recording: str
+    start: NDArray[np.int64]
+    activity: NDArray[np.int16]
+    signals: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WindowStream:
+    """Windows on their way to storage, a recording at a time."""
+
+    description: DatasetDescription
+    length: int
+    stride: int
+    batches: Callable[[], Iterator[WindowBatch]]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """All windows of a data set.
+
+    Attributes:
+        description: The data set they come from.
+        length: Samples in a window.
+        stride: Samples from one window to the next.
+        table: One row a window: window (0, 1, ...), subject, recording, start (sample), activity (code).
+        signals: float32 (windows, time, channels), rows in the order of ``table``.
+    """
+
+    description: DatasetDescription
+    length: int
+    stride: int
+    table: pd.DataFrame
+    signals: NDArray[np.float32]
+
+    def classes(self) -> NDArray[np.int64]:
+        """Return each window's class index (windows,): its activity's place in ``recognised``, or -1."""
+        codes = self.table["activity"].to_numpy()
+        index = np.full(max(codes.max(initial=0), *self.description.recognised) + 2, UNLABELLED)
+        index[list(self.description.recognised)] = np.arange(len(self.description.recognised))
+        return index[codes]
+
+
+def cut_windows(recordings: Recordings, settings: WindowSettings) -> WindowStream:
+    """Plan the windows of all recordings; nothing is read until the stream is consumed."""
+    length, stride = settings.in_samples(recordings.description.sampling_rate_hz)
+    kept = list(recordings.description.recognised) + ([UNLABELLED] if settings.keep_unlabelled else [])
+
+    def batches() -> Iterator[WindowBatch]:
+        for recording in recordings:
+            yield cut_recording(recording, length, stride, kept)
+
+    return WindowStream(recordings.description, length, stride, batches)
+
+
+def cut_recording(recording: Recording, length: int, stride: int, activities: list[int]) -> WindowBatch:
+    """Cut one recording; each run of one activity without a gap starts its own grid of windows.
+
+    Args:
+        recording: The recording.
+        length: Samples in a window.
+        stride: Samples from one window's start to the next within a run.
+        activities: Codes of the runs to cut.
+    """
+    breaks = (np.diff(recording.sample) != 1) | (np.diff(recording.activity) != 0)
+    edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(recording.sample)]])
+    starts = np.concatenate(
+        [
+            np.arange(begin, end - length + 1, stride)
+            for begin, end in zip(edges[:-1], edges[1:], strict=True)
+            if begin < end and recording.activity[begin] in activities
+        ]
+        or [np.empty(0, np.int64)]
+    ).astype(np.int64)
+    if len(recording.samples) < length:
+        signals = np.empty((0, length, recording.samples.shape[1]), np.float32)
+    else:
+        views = np.lib.stride_tricks.sliding_window_view(recording.samples, length, axis=0)
+        signals = np.ascontiguousarray(views[starts].transpose(0, 2, 1))
+    return WindowBatch(recording.subject, recording.name, recording.sample[starts], recording.activity[starts], signals)
+
+
+def write_windows(stream: WindowStream, path: Path) -> None:
+    """Stream windows into one Parquet file, a row group a recording, in the memory of one recording's windows.
+
+    Raises:
+        ValueError: if no window fits into any run.
+    """
+    values = stream.length * len(stream.description.channels)
+    schema = _arrow_schema(stream, values)
+    count = 0
+    # Floats of sensors do not compress well; uncompressed pages are read at the speed of the disk.
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=["subject", "recording"]) as writer:
+        for batch in stream.batches():
+            rows = len(batch.start)
+            if rows == 0:
+                continue
+            writer.write_table(
+                pa.table(
+                    [
+                        pa.array(np.arange(count, count + rows), pa.int64()),
+                        pa.array([batch.subject] * rows, pa.string()),
+                        pa.array([batch.recording] * rows, pa.string()),
+                        pa.array(batch.start, pa.int64()),
+                        pa.array(batch.activity, pa.int16()),
+                        pa.FixedSizeListArray.from_arrays(pa.array(batch.signals.reshape(-1)), values),
+                    ],
+                    schema=schema,
+                )
+            )
+            count += rows
+    if count == 0:
+        raise ValueError(
+            f"No window of {stream.length} samples fits into any activity of '{stream.description.name}'. "
+            "Shorten windows.length."
+        )
+
+
+def read_windows(path: Path) -> Windows:
+    """Read a windows file into tensors' memory order without a Python step per window.
+
+    Raises:
+        SchemaError: if the file is not a windows file of this schema version.
+    """
+    metadata = check_schema(path, KIND)
+    table = pq.read_table(path, memory_map=True)
+    description = DatasetDescription.model_validate_json(metadata["description"])
+    length = int(metadata["length"])
+    signals = table["signal"].combine_chunks().flatten().to_numpy()
+    return Windows(
+        description=description,
+        length=length,
+        stride=int(metadata["stride"]),
+        table=table.drop_columns(["signal"]).to_pandas(),
+        signals=signals.reshape(-1, length, len(description.channels)),
+    )
+
+
+def _arrow_schema(stream: WindowStream, values: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("window", pa.int64()),
+            ("subject", pa.string()),
+            ("recording", pa.string()),
+            ("start", pa.int64()),
+            ("activity", pa.int16()),
+            ("signal", pa.list_(pa.float32(), values)),
+        ],
+        metadata=schema_metadata(
+            KIND,
+            description=stream.description.model_dump_json(),
+            length=str(stream.length),
+            stride=str(stream.stride),
+        ),
+    )

@@ -1,0 +1,110 @@
+"""Sources: a public data set's official files, or your own, as recordings.
+
+A source is one module with ``candidates(folder, description)``, which finds recordings without reading them yet, and
+one entry in ``descriptions.yml``. Everything else (checks, rejection, duplicates) happens here, once for all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from contrastive_har.signals.recordings import (
+    BadRecordingError,
+    DatasetDescription,
+    Recording,
+    Recordings,
+    Rejection,
+    check_recording,
+)
+from contrastive_har.sources.candidate import Candidate
+
+OWN_DATA = "my_data"
+
+__all__ = ["OWN_DATA", "Candidate", "IngestionSettings", "open_source", "source_names"]
+
+
+class IngestionSettings(BaseModel):
+    """Which recordings to take in, and how strictly.
+
+    Attributes:
+        dataset: One of :func:`source_names`.
+        folder: Where the data set's files lie, where a user has put any.
+        on_bad_recording: Whether a bad recording is noted and left out (``reject``) or stops the run (``fail``).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    folder: Path
+    on_bad_recording: Literal["reject", "fail"] = "reject"
+
+    @field_validator("dataset")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in source_names():
+            raise ValueError(f"unknown data set '{name}'; known: {', '.join(source_names())}")
+        return name
+
+
+class _Source(Protocol):
+    def candidates(self, folder: Path, description: DatasetDescription) -> Iterator[Candidate]: ...
+
+
+def source_names() -> list[str]:
+    """Return the names ``dataset`` may take."""
+    return [*_descriptions(), OWN_DATA]
+
+
+def open_source(settings: IngestionSettings) -> Recordings:
+    """Open a data set; nothing but its description is read until the recordings are iterated.
+
+    Raises:
+        BadRecordingError: at once, if your own data set's description is unusable; while streaming, if
+            ``on_bad_recording`` is ``fail``.
+    """
+    source = cast(_Source, import_module(f"{__name__}.{settings.dataset}"))
+    if settings.dataset == OWN_DATA:
+        from contrastive_har.sources.my_data import describe
+
+        description = describe(settings.folder)
+    else:
+        entry = _descriptions()[settings.dataset]
+        description = DatasetDescription.model_validate({"name": settings.dataset, **entry})
+
+    def stream() -> Iterator[Recording | Rejection]:
+        seen: dict[str, str] = {}
+        for candidate in source.candidates(settings.folder, description):
+            try:
+                recording = candidate.load()
+                check_recording(recording, description, candidate.where, candidate.first_row)
+                _refuse_duplicate(recording, candidate.where, seen)
+            except BadRecordingError as error:
+                if settings.on_bad_recording == "fail":
+                    raise
+                yield Rejection(candidate.name, str(error))
+            else:
+                yield recording
+
+    return Recordings(description, stream)
+
+
+def _descriptions() -> dict[str, dict[str, object]]:
+    text = resources.files(__name__).joinpath("descriptions.yml").read_text(encoding="utf-8")
+    return cast(dict[str, dict[str, object]], yaml.safe_load(text))
+
+
+def _refuse_duplicate(recording: Recording, where: str, seen: dict[str, str]) -> None:
+    """Raise if the same samples came before: they would sit on both sides of a split."""
+    digest = hashlib.sha256(recording.samples.tobytes()).hexdigest()
+    if digest in seen:
+        raise BadRecordingError(
+            f"{where}: holds the same samples as {seen[digest]}, byte for byte. Remove one of the two."
+        )
+    seen[digest] = where

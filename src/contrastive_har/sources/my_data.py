@@ -1,0 +1,197 @@
+"""Your own recordings: a folder of CSV or Parquet files and a ``dataset.yml`` that says what is in them.
+
+Columns: ``subject``; the channels ``dataset.yml`` names; optionally ``recording`` (default: the file's name),
+``timestamp`` (seconds, or dates and times; default: regular samples) and ``activity`` (a name or a code; empty means
+unlabelled).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
+from contrastive_har.sources.candidate import Candidate
+
+DESCRIPTION_FILE = "dataset.yml"
+_RATE_TOLERANCE = 0.05  # share by which the median sampling interval may differ from the declared one
+_GAP = 1.5  # sampling intervals between neighbours above which samples are missing
+
+
+def describe(folder: Path) -> DatasetDescription:
+    """Read ``dataset.yml``.
+
+    Raises:
+        BadRecordingError: it is missing or says something impossible.
+    """
+    content = _read_description_file(folder)
+    content.pop("gaps", None)
+    try:
+        return DatasetDescription.model_validate({"name": "my_data", "title": "My data", **content})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: {problems}. See docs/your_data.md.") from error
+
+
+def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candidate]:
+    """Find the recordings of every CSV and Parquet file in the folder, in the order of their names."""
+    gaps = _read_description_file(folder).get("gaps", "reject")
+    if gaps not in ("reject", "split"):
+        raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: gaps is '{gaps}'; use 'reject' or 'split'.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".csv", ".parquet"))
+    if not files:
+        raise BadRecordingError(f"{folder}: no CSV or Parquet file. Put your recordings there; see docs/your_data.md.")
+    for path in files:
+        try:
+            frame = _read_file(path, description)
+        except BadRecordingError as error:
+            yield Candidate(path.stem, str(path), partial(_raise, error))
+            continue
+        for name, rows in frame.groupby("recording", sort=False):
+            load = partial(_load, rows, str(name), description, path, gaps)
+            yield Candidate(str(name), str(path), load, first_row=int(rows.index[0]))
+
+
+def _read_description_file(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        raise BadRecordingError(f"{path} is missing. It names channels, units, Hz and activities; see docs/your_data.md.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadRecordingError(f"{path}: not valid YAML ({error}).") from error
+    if not isinstance(content, dict):
+        raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
+    return content
+
+
+def _raise(error: BadRecordingError) -> Recording:
+    raise error
+
+
+def _read_file(path: Path, description: DatasetDescription) -> pd.DataFrame:
+    """Read one file; its index becomes the row number a person sees (a CSV's header is row 1)."""
+    try:
+        is_csv = path.suffix.lower() == ".csv"
+        frame = pd.read_csv(path) if is_csv else pd.read_parquet(path)
+    except pd.errors.EmptyDataError:
+        raise BadRecordingError(f"{path}: the file is empty. Copy it again.") from None
+    except (ValueError, OSError) as error:  # parser errors and damaged Parquet files are ValueErrors
+        raise BadRecordingError(f"{path}: cannot be read ({error}). Copy it again.") from error
+    first = 2 if is_csv else 1
+    frame.index = pd.RangeIndex(first, first + len(frame))
+    missing = [name for name in ("subject", *description.channel_names) if name not in frame.columns]
+    if missing:
+        raise BadRecordingError(
+            f"{path}: no column {', '.join(map(repr, missing))}; found {', '.join(map(repr, frame.columns))}. "
+            f"Rename the column or correct {DESCRIPTION_FILE}."
+        )
+    if frame.empty:
+        raise BadRecordingError(f"{path}: a header but no rows. The file is truncated; copy it again.")
+    if "recording" not in frame.columns:
+        frame = frame.assign(recording=path.stem)
+    for column in ("subject", "recording"):
+        if (empty := frame[column].isna()).any():
+            row = frame.index[empty][0]
+            raise BadRecordingError(f"{path}, row {row}: '{column}' is empty. Fill it in, or remove the row.")
+    return frame
+
+
+def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: Path, gaps: str) -> Recording:
+    subjects = rows["subject"].unique()
+    if len(subjects) > 1:
+        row = rows.index[rows["subject"] != subjects[0]][0]
+        raise BadRecordingError(
+            f"{path}, row {row}: recording '{name}' belongs to '{subjects[0]}' and to '{subjects[1]}'. "
+            "Give each subject recordings of their own."
+        )
+    samples = np.column_stack([_numbers(rows[channel], channel, path) for channel in description.channel_names])
+    return Recording(
+        subject=str(subjects[0]),
+        name=name,
+        sample=_clock(rows, description.sampling_rate_hz, path, "split" if gaps == "split" else "reject"),
+        activity=_activities(rows, description, path),
+        samples=samples.astype(np.float32),
+    )
+
+
+def _numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = numbers.isna() & column.notna() & (column.astype(str).str.lower() != "nan")
+    if bad.any():
+        row = column.index[bad][0]
+        raise BadRecordingError(f"{path}, row {row}: '{column[row]}' in column '{name}' is not a number. Correct it.")
+    return numbers.to_numpy(np.float64)
+
+
+def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path) -> NDArray[np.int16]:
+    if "activity" not in rows.columns:
+        return np.full(len(rows), UNLABELLED, np.int16)
+    codes = {name: code for code, name in description.activities.items()}
+    codes |= {str(code): code for code in (UNLABELLED, *description.activities)}
+    values = rows["activity"]
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # whole codes become floats where a label is missing
+    found = values.astype("string").str.strip().map(codes).where(values.notna(), UNLABELLED)
+    if (unknown := found.isna()).any():
+        row = rows.index[unknown][0]
+        raise BadRecordingError(
+            f"{path}, row {row}: unknown activity '{rows['activity'][row]}'. Known: "
+            f"{', '.join(description.activities.values())}. Correct the row or add it to {DESCRIPTION_FILE}."
+        )
+    return found.to_numpy(np.int16)
+
+
+def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", "split"]) -> NDArray[np.int64]:
+    """Return each row's position on the regular clock; without time stamps the rows are taken as regular.
+
+    Raises:
+        BadRecordingError: time stamps that are no times, do not ascend, have another rate or, if ``gaps`` is
+            ``reject``, a gap.
+    """
+    if "timestamp" not in rows.columns:
+        return np.arange(len(rows))
+    steps = np.diff(_seconds(rows["timestamp"], path)) * rate
+    if (backward := steps <= 0).any():
+        row = rows.index[1:][backward][0]
+        kind = "repeats" if steps[backward][0] == 0 else "is earlier than"
+        raise BadRecordingError(
+            f"{path}, row {row}: time stamp {rows['timestamp'][row]} {kind} the one before. "
+            "Sort the rows by time and remove duplicates."
+        )
+    if len(steps) and abs(float(np.median(steps)) - 1) > _RATE_TOLERANCE:
+        raise BadRecordingError(
+            f"{path}, row {rows.index[0]}: time stamps come at {rate / np.median(steps):.4g} Hz, "
+            f"{DESCRIPTION_FILE} says {rate:g} Hz. Correct sampling_rate_hz or resample the recording."
+        )
+    missing = steps > _GAP
+    if missing.any() and gaps == "reject":
+        row = rows.index[1:][missing][0]
+        raise BadRecordingError(
+            f"{path}, row {row}: a gap of {steps[missing][0] / rate:.3g} s before this row. Fill it, or set 'gaps: split' "
+            f"in {DESCRIPTION_FILE} to cut the recording there."
+        )
+    jumps = np.where(missing, np.maximum(np.rint(steps), 2), 1).astype(np.int64)
+    return np.concatenate([[0], np.cumsum(jumps)])
+
+
+def _seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
+    numbers = pd.to_numeric(stamps, errors="coerce")
+    if numbers.isna().all():
+        times = pd.to_datetime(stamps, errors="coerce", format="ISO8601")
+        numbers = (times - times.iloc[0]).dt.total_seconds()
+    if (bad := numbers.isna() | np.isinf(numbers)).any():
+        row = stamps.index[bad][0]
+        raise BadRecordingError(
+            f"{path}, row {row}: '{stamps[row]}' is not a time. Use seconds, or dates and times such as "
+            "2026-01-31T12:00:00.020."
+        )
+    return numbers.to_numpy(np.float64)

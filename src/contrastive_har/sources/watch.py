@@ -1,0 +1,55 @@
+"""Seven shoulder exercises recorded with a smartwatch, from the data file inside the PyPI package ``seglearn``."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastive_har.signals.recordings import DatasetDescription, Recording
+from contrastive_har.sources.candidate import Candidate
+from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
+
+PACKAGE = "seglearn"
+
+
+def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candidate]:
+    """Find the recordings in the installed data package; each holds one exercise of one subject and side."""
+    path = locate(PACKAGE, "data/watch_dataset.npy")
+    try:
+        content = _read_object_array(path)
+        recordings = list(zip(content["X"], content["y"], content["subject"], content["side"], strict=True))
+    except (OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise PackagedFileError(f"{path}: cannot be read ({error}). Reinstall {PACKAGE}.") from error
+    for number, (samples, exercise, subject, side) in enumerate(recordings):
+        hand = "right" if side else "left"
+        name = f"{description.activities[int(exercise)]}, subject {int(subject)}, {hand}, {number:03d}"
+        load = partial(_load, samples, int(exercise), str(int(subject)), name)
+        yield Candidate(name, f"{path}, recording {number}", load)
+
+
+def _load(samples: NDArray[np.float64], exercise: int, subject: str, name: str) -> Recording:
+    return Recording(
+        subject=subject,
+        name=name,
+        sample=np.arange(len(samples)),
+        activity=np.full(len(samples), exercise, np.int16),
+        samples=np.ascontiguousarray(samples, np.float32),
+    )
+
+
+def _read_object_array(path: Path) -> dict[str, Any]:
+    """Read the one dictionary inside a numpy file of objects, refusing everything but arrays and containers."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"numpy file version {version} is not supported")
+        np.lib.format.read_array_header_1_0(file)
+        content = InertUnpickler(file).load()
+    dictionary: dict[str, Any] = content.item()
+    return dictionary
