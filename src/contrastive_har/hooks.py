@@ -8,7 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -79,7 +79,9 @@ class TrackingHooks:
                 f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
-        mlflow.set_tags({"kedro.session_id": str(run_params.get("session_id")), "kedro.env": str(run_params.get("env"))})
+        mlflow.set_tags(
+            {"kedro.session_id": str(run_params.get("session_id")), "kedro.env": str(run_params.get("env"))}
+        )
         mlflow.log_params(flatten(self._context.params))
 
     @hook_impl
@@ -121,10 +123,11 @@ class RunSummaryHooks:
         _log_metrics({**{f"seconds/{stage}": value for stage, value in seconds.items()}, "peak_memory_gib": memory})
         for name in sorted(pipeline.outputs()):
             if name.endswith(".report"):
+                from contrastive_har.catalog import AtomicDataset
                 from contrastive_har.reports.tables import console_table
 
                 print(f"\n{console_table(catalog.load(name.removesuffix('report') + 'summary'))}\n")
-                print(f"Report:  {catalog[name].path}")
+                print(f"Report:  {cast(AtomicDataset, catalog[name]).path}")
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")

@@ -59,9 +59,9 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
             self._format(str(staged)).save(data)
             _sync(staged)
             if self._version:
-                os.replace(staging, target.parent)
+                staging.replace(target.parent)
             else:
-                os.replace(staged, target)
+                staged.replace(target)
             _sync(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

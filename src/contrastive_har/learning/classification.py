@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm.auto import tqdm
 
@@ -106,11 +106,18 @@ def evaluate(
                 for fraction in fractions:
                     task = Labelled(
                         classes,
-                        *(windows_with_role(splits, split, repeat, r, fraction.share) for r in ("train", "validation", "test")),
+                        *(
+                            windows_with_role(splits, split, repeat, r, fraction.share)
+                            for r in ("train", "validation", "test")
+                        ),
                     )
                     key = {"repeat": repeat, "evaluation": name, "label_fraction": fraction.share}
-                    training = _Training(encoders.build(repeat), frozen_stages, task, settings, fraction.batch_size, compute)
-                    training_curves, predicted = training.run(activations, derive_seed(seed, "classifier", *key.values()))
+                    training = _Training(
+                        encoders.build(repeat), frozen_stages, task, settings, fraction.batch_size, compute
+                    )
+                    training_curves, predicted = training.run(
+                        activations, derive_seed(seed, "classifier", *key.values())
+                    )
                     curves.append(pd.DataFrame(training_curves).assign(**key))
                     predictions.append(predicted.assign(**key))
                     bar.update()
@@ -126,7 +133,8 @@ def _run_frozen(encoder: TPN, windows: Tensor, stages: int, compute: Compute) ->
     encoder.eval()
     with torch.no_grad(), compute.autocast():
         parts = [
-            encoder.run(encoder.enter(part.to(compute.device)), 0, stages) for part in windows.split(compute.inference_batch)
+            encoder.run(encoder.enter(part.to(compute.device)), 0, stages)
+            for part in windows.split(compute.inference_batch)
         ]
     return torch.cat(parts)
 
@@ -159,7 +167,7 @@ class _Training:
             torch.manual_seed(seed)
             self.classifier = linear_classifier(self.encoder.features, self.outputs).to(device)
             stages = list(self.encoder.convolutions)[self.frozen_stages :]
-            self.penalised = [stage.weight for stage in stages]
+            self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.classifier) for parameter in module.parameters()]
             optimiser = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
             targets = torch.from_numpy(self.task.classes).to(device)
@@ -177,7 +185,9 @@ class _Training:
         order = train[torch.randperm(len(train)).to(train.device)]
         for index in order.split(self.batch_size):
             with self.compute.autocast():
-                embeddings = self.encoder.run(activations.index_select(0, index), self.frozen_stages, self.encoder.depth)
+                embeddings = self.encoder.run(
+                    activations.index_select(0, index), self.frozen_stages, self.encoder.depth
+                )
             loss = functional.cross_entropy(self.classifier(embeddings.float()), targets.index_select(0, index))
             penalty = sum((weight.square().sum() for weight in self.penalised), torch.zeros((), device=loss.device))
             optimiser.zero_grad(set_to_none=True)
@@ -192,7 +202,9 @@ class _Training:
             parts = []
             for index in torch.from_numpy(members).to(activations.device).split(self.compute.inference_batch):
                 with self.compute.autocast():
-                    embeddings = self.encoder.run(activations.index_select(0, index), self.frozen_stages, self.encoder.depth)
+                    embeddings = self.encoder.run(
+                        activations.index_select(0, index), self.frozen_stages, self.encoder.depth
+                    )
                 parts.append(self.classifier(embeddings.float()).softmax(1))
             return torch.cat(parts).cpu()
 

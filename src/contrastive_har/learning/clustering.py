@@ -111,10 +111,11 @@ class DBSCAN(_Clustering):
     noise: Literal["one_cluster", "singletons"] = "one_cluster"
 
     def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
-        from sklearn.cluster import DBSCAN as Estimator
+        from sklearn import cluster
 
         radius = self.radius or {"euclidean": 0.3, "cosine": 0.045}[self.metric]
-        labels = Estimator(eps=radius, min_samples=self.neighbours, metric=self.metric).fit_predict(points.numpy())
+        estimator = cluster.DBSCAN(eps=radius, min_samples=self.neighbours, metric=self.metric)
+        labels = estimator.fit_predict(points.numpy())
         found = torch.from_numpy(labels).long()
         noise = found < 0
         first = int(found.max()) + 1
@@ -165,7 +166,7 @@ def kmeans(
     Returns:
         Labels (sets, points) and inertia (sets,).
     """
-    sets, count, features = points.shape
+    sets, count, _ = points.shape
     squares = points.square().sum(-1)
     centres = _seed_greedily(points, squares, clusters, restarts, generator)
     labels = torch.full((sets, count, restarts), -1, device=points.device)
@@ -195,9 +196,7 @@ def _assign(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
     return labels, nearest
 
 
-def _seed_greedily(
-    points: Tensor, squares: Tensor, clusters: int, restarts: int, generator: torch.Generator
-) -> Tensor:
+def _seed_greedily(points: Tensor, squares: Tensor, clusters: int, restarts: int, generator: torch.Generator) -> Tensor:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007): of several candidates drawn by distance, take the best."""
     sets, count, features = points.shape
     trials = 2 + int(math.log(clusters))

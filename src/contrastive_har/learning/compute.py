@@ -34,7 +34,7 @@ class ComputeSettings(BaseModel):
         device = self.device
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         if device == "auto":
-            device = next(name for name in ("cuda", "mps", "cpu") if available[name])  # type: ignore[assignment]
+            device = next(name for name in ("cuda", "mps", "cpu") if available[name])
         if not available[device]:
             raise RuntimeError(f"device '{device}' is not available on this machine; use device: auto.")
         bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(device))
@@ -60,7 +60,7 @@ class Compute:
 
 def _multiplies_bfloat16(device: str) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        return bool(torch.cpu._is_avx512_bf16_supported()) or bool(torch.cpu._is_amx_tile_supported())
     return False

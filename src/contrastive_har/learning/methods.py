@@ -116,4 +116,4 @@ class ContrastiveLearning(nn.Module):
             with torch.no_grad():
                 both = torch.stack([view_a, view_b])
                 clusters = self.settings.clustering(both, min(self.clusters, len(windows)), generator)
-            return Step(cluster_nt_xent(view_a, view_b, *clusters, self.settings.temperature), clusters)
+            return Step(cluster_nt_xent(view_a, view_b, clusters[0], clusters[1], self.settings.temperature), clusters)

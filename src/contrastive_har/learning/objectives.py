@@ -46,7 +46,9 @@ def cluster_nt_xent(
         clusters_b: Cluster of each window in view b (batch,).
         temperature: Divides the cosine similarities; at least ``SMALLEST_TEMPERATURE``.
     """
-    loss: Tensor = _ClusterNTXent.apply(view_a, view_b, clusters_a, clusters_b, temperature)
+    loss: Tensor = _ClusterNTXent.apply(  # type: ignore[no-untyped-call]
+        view_a, view_b, clusters_a, clusters_b, temperature
+    )
     return loss
 
 

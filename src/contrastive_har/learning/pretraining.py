@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -82,10 +82,13 @@ def pretrain(
     trained, history = [], []
     for repeat, chosen in enumerate(members):
         normalisation = Normalisation.of(signals[chosen])
-        encoder = initial_encoder(signals.shape[2], budget.encoder, seed, repeat)
-        if not isinstance(method, Untrained):
-            learner = ContrastiveLearning(encoder, method, count).to(compute.device)
-            loop = _Loop(learner, budget, compute, derive_seed(seed, "batches", repeat), f"{title} {repeat + 1}/{len(members)}")
+        with torch.random.fork_rng(devices=[]):  # initial weights draw from global random state: leave it as it was
+            torch.manual_seed(derive_seed(seed, "weights", repeat))
+            encoder = TPN(signals.shape[2], budget.encoder)
+            learner = None if isinstance(method, Untrained) else ContrastiveLearning(encoder, method, count)
+        if learner is not None:
+            name = f"{title} {repeat + 1}/{len(members)}"
+            loop = _Loop(learner.to(compute.device), budget, compute, derive_seed(seed, "batches", repeat), name)
             rows = loop.run(torch.from_numpy(normalisation(signals[chosen])), classes[chosen])
             history += [{"repeat": repeat, **row} for row in rows]
         weights = {name: value.detach().float().cpu() for name, value in encoder.state_dict().items()}
@@ -97,13 +100,6 @@ def pretrain(
         encoders=tuple(trained),
     )
     return encoders, pd.DataFrame(history, columns=HISTORY_COLUMNS)
-
-
-def initial_encoder(sensor_channels: int, settings: TPNSettings, seed: int, repeat: int) -> TPN:
-    """Return the untrained encoder of a repeat, the same for every method, without touching global random state."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights", repeat))
-        return TPN(sensor_channels, settings)
 
 
 class _Loop:
@@ -129,6 +125,7 @@ class _Loop:
         rows: list[dict[str, float]] = []
         best: tuple[float, dict[str, Tensor]] | None = None
         # The bar counts windows: its rate is windows/s and its forecast the time left.
+        bar: tqdm[Any]
         with tqdm(total=self.budget.epochs * len(windows), unit=" windows", desc=self.title, disable=None) as bar:
             for epoch in range(1, self.budget.epochs + 1):
                 row = self._epoch(windows, classes, bar)
@@ -141,7 +138,7 @@ class _Loop:
             self.learner.encoder.load_state_dict(best[1])
         return rows
 
-    def _epoch(self, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[None]) -> dict[str, float]:
+    def _epoch(self, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
         started = time.perf_counter()
         order = torch.randperm(len(windows), generator=self.generator)
         total = torch.zeros((), device=windows.device)
@@ -171,7 +168,7 @@ class _Loop:
         with self.compute.autocast():
             step = self.learner.loss(batch, self.generator)
         self.optimiser.zero_grad(set_to_none=True)
-        step.loss.backward()  # type: ignore[no-untyped-call]
+        step.loss.backward()
         self.optimiser.step()
         return step
 
@@ -190,7 +187,7 @@ def _fingerprint(
     seed: int,
 ) -> str:
     digest = hashlib.sha256()
-    digest.update(memoryview(np.ascontiguousarray(signals)).cast("B"))
+    digest.update(np.ascontiguousarray(signals).data)
     for chosen in members:
         digest.update(chosen.tobytes())
     digest.update(f"{method.model_dump_json()}{budget.model_dump_json()}{seed}".encode())

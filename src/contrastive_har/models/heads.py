@@ -13,14 +13,10 @@ def projection_head(features: int, widths: tuple[int, ...]) -> nn.Sequential:
     """Return the projection head: linear layers of ``widths`` with ReLU between, none after the last."""
     layers: list[nn.Module] = []
     for before, after in pairwise((features, *widths)):
-        linear = nn.Linear(before, after)
-        initialise_like_keras(linear)
-        layers += [linear, nn.ReLU()]
+        layers += [initialise_like_keras(nn.Linear(before, after)), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 
 def linear_classifier(features: int, classes: int) -> nn.Linear:
     """Return the linear classifier of every evaluation; its outputs are logits (batch, classes)."""
-    classifier = nn.Linear(features, classes)
-    initialise_like_keras(classifier)
-    return classifier
+    return initialise_like_keras(nn.Linear(features, classes))

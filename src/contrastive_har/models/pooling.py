@@ -34,5 +34,5 @@ class _GlobalMaxPool(torch.autograd.Function):
 
 def global_max_pool(features: Tensor) -> Tensor:
     """Return the maximum over time, (batch, channels), of ``features`` (batch, channels, 1, time)."""
-    pooled: Tensor = _GlobalMaxPool.apply(features)
+    pooled: Tensor = _GlobalMaxPool.apply(features)  # type: ignore[no-untyped-call]
     return pooled

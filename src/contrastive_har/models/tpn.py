@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.pooling import global_max_pool
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class TPNSettings(BaseModel):
@@ -45,12 +47,10 @@ class TPN(nn.Module):
         self.settings = settings
         inputs = (sensor_channels, *settings.channels[:-1])
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, (1, kernel))
+            initialise_like_keras(nn.Conv2d(before, after, (1, kernel)))
             for before, after, kernel in zip(inputs, settings.channels, settings.kernels, strict=True)
         )
         self.dropout = Dropout(settings.dropout)
-        for convolution in self.convolutions:
-            initialise_like_keras(convolution)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -98,8 +98,9 @@ class TPN(nn.Module):
         return activations
 
 
-def initialise_like_keras(layer: nn.Conv2d | nn.Linear) -> None:
-    """Glorot-uniform weights and zero bias: the defaults of the framework the published models were built in."""
+def initialise_like_keras(layer: Layer) -> Layer:
+    """Return ``layer`` with Glorot-uniform weights and zero bias, the defaults of the published models' framework."""
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+    return layer

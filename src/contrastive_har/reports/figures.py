@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +16,12 @@ from contrastive_har.reports.metrics import confusion_matrix
 from contrastive_har.reports.statistics import ReportSettings
 
 _COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
-_GRID = {"color": "#dddddd", "linewidth": 0.6}
+_GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
 
 
-def draw_views(views: Mapping[str, NDArray[np.float32]], titles: Sequence[str], channels: Sequence[str], rate: float) -> Figure:
+def draw_views(
+    views: Mapping[str, NDArray[np.float32]], titles: Sequence[str], channels: Sequence[str], rate: float
+) -> Figure:
     """Draw windows and their augmented views.
 
     Args:
@@ -38,7 +41,9 @@ def draw_views(views: Mapping[str, NDArray[np.float32]], titles: Sequence[str], 
             axis.tick_params(labelsize=7)
     for axis in axes[-1]:
         axis.set_xlabel("seconds", fontsize=8)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7, frameon=False)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7, frameon=False
+    )
     return figure
 
 
@@ -49,7 +54,7 @@ def draw_label_efficiency(summary: pd.DataFrame, titles: Mapping[str, str], spli
     axes = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axis, (split, title) in zip(axes, splits.items(), strict=True):
         lines = rows[rows["split"] == split].groupby(["method", "evaluation"], sort=False)
-        for index, ((method, evaluation), line) in enumerate(lines):
+        for (method, evaluation), line in lines:
             line = line.sort_values("label_fraction")
             x, y = 100 * line["label_fraction"], 100 * line["mean"]
             style = "--" if evaluation == "fine_tuning" else "-"
@@ -84,7 +89,9 @@ def draw_cluster_agreement(histories: Mapping[str, pd.DataFrame], titles: Mappin
     return _draw_histories(clustered, titles, "cluster_nmi", "normalised mutual information")
 
 
-def _draw_histories(histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], column: str, label: str) -> Figure:
+def _draw_histories(
+    histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], column: str, label: str
+) -> Figure:
     trained = {name: history for name, history in histories.items() if len(history)}
     methods = list(dict.fromkeys(name.split(".")[1] for name in trained))
     splits = list(dict.fromkeys(name.split(".")[0] for name in trained))
@@ -185,7 +192,9 @@ def draw_subjects(scores: pd.DataFrame, fraction: float, titles: Mapping[str, st
     return figure
 
 
-def draw_embeddings(embeddings: Mapping[str, pd.DataFrame], titles: Mapping[str, str], classes: Sequence[str], settings: ReportSettings) -> Figure:
+def draw_embeddings(
+    embeddings: Mapping[str, pd.DataFrame], titles: Mapping[str, str], classes: Sequence[str], settings: ReportSettings
+) -> Figure:
     """Draw t-SNE maps of embeddings, a panel a method, coloured by true activity.
 
     Args:

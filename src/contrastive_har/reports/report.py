@@ -87,7 +87,10 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "few": percent_of_labels(fractions[0]),
         "by_class": _by_class(facts, methods, evaluations, fractions[0]),
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
-        "seconds": {activity: rows["seconds"].sum() for activity, rows in facts.recordings_summary.groupby("activity", sort=False)},
+        "seconds": {
+            activity: rows["seconds"].sum()
+            for activity, rows in facts.recordings_summary.groupby("activity", sort=False)
+        },
         "machine": _machine(facts.device),
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }

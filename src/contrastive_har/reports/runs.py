@@ -94,7 +94,9 @@ def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
         yield f"{metric}_mean", float(values.mean()), 0
         if len(values) > 1:
             yield f"{metric}_sd", float(values.std(ddof=1)), 0
-        yield from ((str(metric), float(value), int(repeat)) for repeat, value in zip(rows["repeat"], values, strict=True))
+        yield from (
+            (str(metric), float(value), int(repeat)) for repeat, value in zip(rows["repeat"], values, strict=True)
+        )
     for (metric, group), rows in scores[scores["group"] != EVERYTHING].groupby(["metric", "group"], sort=False):
         mean = float(rows["value"].mean())
         if np.isfinite(mean):

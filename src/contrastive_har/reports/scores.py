@@ -47,9 +47,7 @@ def score(
     return pd.DataFrame(rows).assign(**cell)[SCORE_COLUMNS]
 
 
-def _score_test(
-    test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str]
-) -> Iterator[dict[str, object]]:
+def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str]) -> Iterator[dict[str, object]]:
     true, predicted = test["true"].to_numpy(), test["predicted"].to_numpy()
     confusion = confusion_matrix(true, predicted, len(class_names))
     for name, metric in METRICS.items():

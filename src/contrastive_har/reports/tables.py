@@ -28,7 +28,10 @@ class ResultTable:
 
 
 def result_tables(
-    summary: pd.DataFrame, splits: Mapping[str, Mapping[str, Any]], methods: Mapping[str, str], evaluations: Mapping[str, str]
+    summary: pd.DataFrame,
+    splits: Mapping[str, Mapping[str, Any]],
+    methods: Mapping[str, str],
+    evaluations: Mapping[str, str],
 ) -> list[ResultTable]:
     """Return one table a split.
 
@@ -78,7 +81,9 @@ def in_percent(value: float, signed: bool = False) -> str:
 def _cell(indexed: pd.DataFrame, key: tuple[str, str, str, float]) -> dict[str, str]:
     """Return the formatted values of one cell of a result table."""
     primary = indexed.loc[(*key, "macro_f1")]
-    others = {name: in_percent(indexed.loc[(*key, name), "mean"]) for name in indexed.loc[key].index if name != "macro_f1"}
+    others = {
+        name: in_percent(indexed.loc[(*key, name), "mean"]) for name in indexed.loc[key].index if name != "macro_f1"
+    }
     return {
         "mean": in_percent(primary["mean"]),
         "sd": in_percent(primary["sd"]),

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contrastive_har.signals.schema import SchemaError, check_schema, schema_metadata
+from contrastive_har.signals.schema import check_schema, schema_metadata
 
 UNLABELLED = -1
 """The activity code of a sample whose activity nobody wrote down."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +59,7 @@ class WindowSettings(BaseModel):
 
 @dataclass(frozen=True)
 class WindowBatch:
-    """The windows of one recording: start samples (windows,), activities (windows,), signals (windows, time, channels)."""
+    """One recording's windows: start samples (windows,), activities (windows,), signals (windows, time, channels)."""
 
     subject: str
     recording: str
@@ -97,10 +98,11 @@ class Windows:
 
     def classes(self) -> NDArray[np.int64]:
         """Return each window's class index (windows,): its activity's place in ``recognised``, or -1."""
-        codes = self.table["activity"].to_numpy()
-        index = np.full(max(codes.max(initial=0), *self.description.recognised) + 2, UNLABELLED)
+        codes: NDArray[np.int16] = self.table["activity"].to_numpy()
+        index: NDArray[np.int64] = np.full(max(codes.max(initial=0), *self.description.recognised) + 2, UNLABELLED)
         index[list(self.description.recognised)] = np.arange(len(self.description.recognised))
-        return index[codes]
+        classes: NDArray[np.int64] = index[codes]
+        return classes
 
 
 def cut_windows(recordings: Recordings, settings: WindowSettings) -> WindowStream:
@@ -129,7 +131,7 @@ def cut_recording(recording: Recording, length: int, stride: int, activities: li
     starts = np.concatenate(
         [
             np.arange(begin, end - length + 1, stride)
-            for begin, end in zip(edges[:-1], edges[1:], strict=True)
+            for begin, end in pairwise(edges)
             if begin < end and recording.activity[begin] in activities
         ]
         or [np.empty(0, np.int64)]

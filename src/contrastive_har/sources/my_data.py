@@ -63,7 +63,9 @@ def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candid
 def _read_description_file(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
-        raise BadRecordingError(f"{path} is missing. It names channels, units, Hz and activities; see docs/your_data.md.")
+        raise BadRecordingError(
+            f"{path} is missing. It names channels, units, Hz and activities; see docs/your_data.md."
+        )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -129,7 +131,7 @@ def _numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
     if bad.any():
         row = column.index[bad][0]
         raise BadRecordingError(f"{path}, row {row}: '{column[row]}' in column '{name}' is not a number. Correct it.")
-    return numbers.to_numpy(np.float64)
+    return np.asarray(numbers, np.float64)
 
 
 def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path) -> NDArray[np.int16]:
@@ -147,7 +149,7 @@ def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path)
             f"{path}, row {row}: unknown activity '{rows['activity'][row]}'. Known: "
             f"{', '.join(description.activities.values())}. Correct the row or add it to {DESCRIPTION_FILE}."
         )
-    return found.to_numpy(np.int16)
+    return np.asarray(found, np.int16)
 
 
 def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", "split"]) -> NDArray[np.int64]:
@@ -176,8 +178,8 @@ def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", 
     if missing.any() and gaps == "reject":
         row = rows.index[1:][missing][0]
         raise BadRecordingError(
-            f"{path}, row {row}: a gap of {steps[missing][0] / rate:.3g} s before this row. Fill it, or set 'gaps: split' "
-            f"in {DESCRIPTION_FILE} to cut the recording there."
+            f"{path}, row {row}: a gap of {steps[missing][0] / rate:.3g} s before this row. Fill it, or set "
+            f"'gaps: split' in {DESCRIPTION_FILE} to cut the recording there."
         )
     jumps = np.where(missing, np.maximum(np.rint(steps), 2), 1).astype(np.int64)
     return np.concatenate([[0], np.cumsum(jumps)])
@@ -194,4 +196,4 @@ def _seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
             f"{path}, row {row}: '{stamps[row]}' is not a time. Use seconds, or dates and times such as "
             "2026-01-31T12:00:00.020."
         )
-    return numbers.to_numpy(np.float64)
+    return np.asarray(numbers, np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _codecs
+import gzip
 import importlib.metadata
 import pickle
 from pathlib import Path
@@ -45,7 +46,7 @@ _ARRAYS = {
 class InertUnpickler(pickle.Unpickler):
     """Reads arrays and plain containers; turns the classes it was told of into placeholders and refuses all others."""
 
-    def __init__(self, file: IO[bytes], placeholders: frozenset[tuple[str, str]] = frozenset()) -> None:
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, placeholders: frozenset[tuple[str, str]] = frozenset()) -> None:
         super().__init__(file)
         self._placeholders = placeholders
 

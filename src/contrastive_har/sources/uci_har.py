@@ -87,7 +87,9 @@ def _read_numbers(path: Path, columns: int) -> NDArray[np.float64]:
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRecordingError(f"{path}: cannot be read ({error}). Copy it again from the official archive.") from error
+        raise BadRecordingError(
+            f"{path}: cannot be read ({error}). Copy it again from the official archive."
+        ) from error
     rows = [line.split() for line in text.splitlines()]
     while rows and not rows[-1]:
         rows.pop()
@@ -115,7 +117,7 @@ def _packaged() -> Iterator[Candidate]:
     try:
         with gzip.open(path) as file:
             users: dict[int, list[Any]] = InertUnpickler(file, _PANDAS_1_CLASSES).load()
-        experiments = [(user, frame) for user in sorted(users) for frame in users[user]]
+        experiments = [(user, frame) for user, frames in sorted(users.items()) for frame in frames]
     except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
         raise PackagedFileError(f"{path}: cannot be read ({error}). Reinstall {PACKAGE}.") from error
     # The official experiment numbers run through the users in order.

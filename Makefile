@@ -1,0 +1,55 @@
+# make run: everything from a bare machine to the result table. make test: the same for the tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FINISHED := data/08_reporting/.finished
+SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
+NEWEST = $(shell ls -t data/08_reporting/*/semi_supervised/$(1)/*/$(1) 2>/dev/null | head -1)
+
+# Neither kedro-viz nor mlflow reports usage to anyone.
+export DO_NOT_TRACK := true
+
+.PHONY: help run test check docs
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+run: $(VENV)/.installed ## install what is missing, run the main job, print the result table
+	@if $(MAKE) --question $(FINISHED); then \
+		cat "$(call NEWEST,report_summary.md)"; \
+		echo; echo "Report:  $(call NEWEST,report.html)"; \
+		echo "Nothing in src/ or conf/ has changed since that run; '$(BIN)/kedro run' computes it again."; \
+	else \
+		$(MAKE) --no-print-directory $(FINISHED); \
+	fi
+
+test: $(VENV)/.installed-dev ## install what is missing, run the tests
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation site
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --quiet --strict
+
+docs: $(VENV)/.installed-dev ## serve the documentation site on this machine
+	$(BIN)/mkdocs serve
+
+$(FINISHED): $(SOURCES)
+	$(BIN)/kedro run
+	@touch $@
+
+# torch comes first and pinned: a range would take the newest build with gigabytes of GPU libraries.
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@echo "Installing into $(VENV): 2 to 5 minutes the first time."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(INSTALL) --constraint requirements.lock --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,135 @@
+"""What every method with every encoder on every source must keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from contrastive_har.learning.classification import EvaluationSettings, evaluate
+from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.encoders import EncoderSet, embed, read_encoders, write_encoders
+from contrastive_har.learning.methods import PretrainingMethod
+from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, pretrain
+from contrastive_har.models.tpn import TPNSettings
+from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
+from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows
+from contrastive_har.sources import IngestionSettings, open_source
+
+METHODS = {
+    "untrained": {"objective": "untrained"},
+    "simclr": {"objective": "contrastive"},
+    "clusterclhar, K-means": {"objective": "contrastive", "clustering": {"algorithm": "kmeans"}},
+    "clusterclhar, BIRCH": {"objective": "contrastive", "clustering": {"algorithm": "birch", "clusters": 4}},
+    "clusterclhar, hierarchical": {"objective": "contrastive", "clustering": {"algorithm": "agglomerative"}},
+    "clusterclhar, DBSCAN": {"objective": "contrastive", "clustering": {"algorithm": "dbscan", "confidence": 90}},
+}
+ENCODERS = {
+    "tpn": TPNSettings(),
+    "small tpn": TPNSettings(channels=(8, 8), kernels=(5, 3), dropout=0.2),
+}
+CPU = Compute(torch.device("cpu"), bfloat16=False, inference_batch=256)
+SPLITS = {"unseen": SplitSettings(title="Unseen", leak_free=True, held_out="subjects", pretrain_on="train")}
+FRACTIONS = [LabelFraction(share=0.1, batch_size=16)]
+EVALUATIONS = {
+    "linear": EvaluationSettings(title="Linear", trained_stages=0, learning_rate=0.1, epochs=3, test_every=2),
+    "fine_tuning": EvaluationSettings(
+        title="Fine", trained_stages=1, learning_rate=0.01, epochs=2, weight_penalty=1e-4, test_every=5
+    ),
+    "supervised": EvaluationSettings(title="All", trained_stages=2, learning_rate=0.001, epochs=2, weight_penalty=1e-4),
+}
+
+
+@pytest.fixture(scope="session")
+def watch_windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
+    path = tmp_path_factory.mktemp("watch") / "windows.parquet"
+    source = open_source(IngestionSettings(dataset="watch", folder=path.parent))
+    write_windows(cut_windows(source, WindowSettings(length=64, stride=256)), path)
+    return read_windows(path)
+
+
+@pytest.fixture(params=["synthetic", "watch"])
+def source_windows(request: pytest.FixtureRequest) -> Windows:
+    return request.getfixturevalue("windows" if request.param == "synthetic" else "watch_windows")
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> PretrainingMethod:
+    made: PretrainingMethod = TypeAdapter(PretrainingMethod).validate_python(METHODS[request.param])
+    return made
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder(request: pytest.FixtureRequest) -> TPNSettings:
+    return ENCODERS[request.param]
+
+
+def run(
+    windows: Windows, method: PretrainingMethod, encoder: TPNSettings, roles: pd.DataFrame, **budget: object
+) -> tuple[EncoderSet, pd.DataFrame]:
+    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 1e-3, "encoder": encoder, **budget}
+    return pretrain(
+        windows.signals,
+        windows.classes(),
+        [windows_with_role(roles, "unseen", repeat, "pretrain") for repeat in range(2)],
+        method,
+        PretrainingBudget.model_validate(settings),
+        CPU,
+        seed=3,
+        title="test",
+    )
+
+
+def test_contract(source_windows: Windows, method: PretrainingMethod, encoder: TPNSettings, tmp_path: Path) -> None:
+    windows = source_windows
+    roles = assign_roles(windows, SPLITS, FRACTIONS, 2, seed=0)
+    before = windows.signals.copy()
+    torch.manual_seed(1)
+    undisturbed = torch.get_rng_state()
+    encoders, history = run(windows, method, encoder, roles)
+
+    # The history has a finite row per repeat and epoch, or none where nothing is trained.
+    assert list(history.columns) == HISTORY_COLUMNS
+    if method.objective == "untrained":
+        assert history.empty
+    else:
+        assert history[["repeat", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+        assert np.isfinite(history[["loss", "seconds", "windows_per_second"]]).all().all()
+        assert history["cluster_nmi"].notna().all() == (method.clustering is not None)
+
+    # Embeddings are finite and of the declared width; the encoder survives storage bit by bit.
+    normalised = encoders.encoders[1].normalisation(windows.signals)
+    embeddings = embed(encoders.build(1), normalised, 100)
+    assert embeddings.shape == (len(windows.signals), encoder.channels[-1])
+    assert torch.isfinite(embeddings).all()
+    write_encoders(encoders, tmp_path / "encoders.safetensors")
+    stored = read_encoders(tmp_path / "encoders.safetensors")
+    assert torch.equal(embed(stored.build(1), normalised, 100), embeddings)
+    assert stored.fingerprint == encoders.fingerprint
+
+    # The same seed gives the same numbers, whatever ran before; nothing global or foreign was touched.
+    torch.manual_seed(99)
+    again, repeated = run(windows, method, encoder, roles)
+    for mine, theirs in zip(encoders.encoders, again.encoders, strict=True):
+        assert all(torch.equal(mine.weights[name], theirs.weights[name]) for name in mine.weights)
+    pd.testing.assert_series_equal(history["loss"], repeated["loss"])
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), undisturbed)
+    np.testing.assert_array_equal(windows.signals, before)
+
+    # Every evaluation predicts every test window of every repeat, with probabilities.
+    predictions, curves = evaluate(
+        windows.signals, windows.classes(), roles, "unseen", encoders, EVALUATIONS, FRACTIONS, CPU, 5, "test"
+    )
+    for (repeat, _), mine in predictions.groupby(["repeat", "evaluation"]):
+        np.testing.assert_array_equal(mine["window"], windows_with_role(roles, "unseen", int(repeat), "test", 0.1))
+        np.testing.assert_array_equal(mine["true"], windows.classes()[mine["window"]])
+    assert predictions["evaluation"].nunique() == 3
+    assert predictions["probability"].between(1 / len(windows.description.recognised), 1).all()
+    assert set(curves["role"]) == {"test", "validation"}
+    linear = curves[(curves["evaluation"] == "linear") & (curves["role"] == "test") & (curves["repeat"] == 0)]
+    assert linear["epoch"].tolist() == [2, 3], "every second epoch and the last"

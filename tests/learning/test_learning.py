@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from contrastive_har.learning import pretraining
+from contrastive_har.learning.classification import EvaluationSettings, evaluate
+from contrastive_har.learning.clustering import KMeans
+from contrastive_har.learning.compute import Compute, ComputeSettings
+from contrastive_har.learning.encoders import (
+    EncoderFileError,
+    EncoderSet,
+    TrainedEncoder,
+    read_encoders,
+    write_encoders,
+)
+from contrastive_har.learning.methods import Contrastive, ContrastiveLearning, Step, Untrained
+from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
+from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.reports.metrics import confusion_matrix, macro_f1
+from contrastive_har.signals.augmentations import Identity
+from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
+from contrastive_har.signals.windows import Windows
+
+CPU = Compute(torch.device("cpu"), bfloat16=False, inference_batch=256)
+BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
+PAPER = {"paper": SplitSettings(title="Paper", leak_free=False, held_out="none", pretrain_on="all")}
+
+
+def train(
+    windows: Windows, method: Contrastive | Untrained, budget: PretrainingBudget, compute: Compute = CPU
+) -> object:
+    members = [np.arange(len(windows.signals))]
+    return pretrain(windows.signals, windows.classes(), members, method, budget, compute, 3, "test")
+
+
+def test_loss_is_the_objective_of_the_projected_views() -> None:
+    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(views=(Identity(), Identity())), 3)
+    windows = torch.randn(8, 64, 3)
+    step = learner.loss(windows, torch.Generator().manual_seed(0))
+    projected = torch.nn.functional.normalize(learner.head(learner.encoder(windows)), dim=1)
+    logits = projected @ projected.T / 0.1
+    off = ~torch.eye(8, dtype=torch.bool)
+    expected = (
+        torch.log(torch.exp(logits.diagonal()) + 2 * (torch.exp(logits) * off).sum(1)) - logits.diagonal()
+    ).mean()
+    assert step.loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert step.clusters is None
+
+
+def test_clusters_come_without_gradient_and_per_view() -> None:
+    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans()), 3)
+    step = learner.loss(torch.randn(20, 64, 3), torch.Generator().manual_seed(0))
+    assert step.clusters is not None
+    assert step.clusters.shape == (2, 20)
+    step.loss.backward()
+    assert all(parameter.grad is not None for parameter in learner.parameters())
+
+
+def test_a_batch_smaller_than_the_number_of_clusters_still_trains() -> None:
+    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans(clusters=16)), 3)
+    assert torch.isfinite(learner.loss(torch.randn(4, 64, 3), torch.Generator().manual_seed(0)).loss)
+
+
+def test_training_lowers_the_loss_and_methods_start_alike(windows: Windows) -> None:
+    budget = BUDGET.model_copy(update={"epochs": 12})
+    encoders, history = train(windows, Contrastive(), budget)  # type: ignore[misc]
+    assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+    untrained, _ = train(windows, Untrained(), budget)  # type: ignore[misc]
+    start = untrained.encoders[0].weights
+    torch.manual_seed(derive_seed(3, "weights", 0))
+    expected = TPN(3, TPNSettings()).state_dict()
+    assert all(torch.equal(expected[name], start[name]) for name in start)
+    assert not all(torch.equal(encoders.encoders[0].weights[name], start[name]) for name in start)
+
+
+def test_statistics_come_from_the_chosen_windows_only(windows: Windows) -> None:
+    chosen = np.arange(10)
+    encoders, _ = pretrain(windows.signals, windows.classes(), [chosen], Untrained(), BUDGET, CPU, 0, "test")
+    np.testing.assert_array_equal(encoders.encoders[0].normalisation.mean, Normalisation.of(windows.signals[:10]).mean)
+
+
+def test_labels_do_not_influence_learning(windows: Windows) -> None:
+    shuffled = np.random.default_rng(0).permutation(windows.classes())
+    members = [np.arange(len(windows.signals))]
+    method = Contrastive(clustering=KMeans(clusters=3))
+    first, second = (
+        pretrain(windows.signals, labels, members, method, BUDGET, CPU, 0, "test")[0]
+        for labels in (windows.classes(), shuffled)
+    )
+    for name, weight in first.encoders[0].weights.items():
+        assert torch.equal(weight, second.encoders[0].weights[name])
+
+
+@pytest.mark.parametrize(("keep", "expected"), [("best_in_second_half", 3), ("last", 4)])
+def test_the_kept_epoch(windows: Windows, monkeypatch: pytest.MonkeyPatch, keep: str, expected: int) -> None:
+    """Losses by epoch 1, 5, 2, 3: the least of the second half is epoch 3, though epoch 1 is less."""
+    weights, losses = [], iter([1.0, 5.0, 2.0, 3.0])
+    original = pretraining._Loop._epoch
+
+    def epoch(self: pretraining._Loop, *arguments: object) -> dict[str, float]:
+        row = original(self, *arguments)  # type: ignore[arg-type]
+        weights.append({name: value.clone() for name, value in self.learner.encoder.state_dict().items()})
+        return {**row, "loss": next(losses)}
+
+    monkeypatch.setattr(pretraining._Loop, "_epoch", epoch)
+    budget = PretrainingBudget.model_validate({**BUDGET.model_dump(), "epochs": 4, "keep": keep})
+    encoders, _ = train(windows, Contrastive(), budget)  # type: ignore[misc]
+    for name, weight in encoders.encoders[0].weights.items():
+        assert torch.equal(weight, weights[expected - 1][name])
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_in_pretraining_is_a_setting(windows: Windows, dropout: bool) -> None:
+    seen = []
+
+    class Probe(ContrastiveLearning):
+        def loss(self, batch: torch.Tensor, generator: torch.Generator) -> Step:
+            seen.append(self.encoder.dropout.training)
+            return super().loss(batch, generator)
+
+    learner = Probe(TPN(3, TPNSettings()), Contrastive(), 3)
+    budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
+    pretraining._Loop(learner, budget, CPU, 0, "test").run(torch.from_numpy(windows.signals.copy()), windows.classes())
+    assert set(seen) == {dropout}
+
+
+def test_a_diverging_loss_stops_with_a_cure(windows: Windows) -> None:
+    broken = windows.signals.copy()
+    broken[0] = np.nan
+    with pytest.raises(FloatingPointError, match=r"Lower pretraining\.learning_rate"):
+        pretrain(broken, windows.classes(), [np.arange(len(broken))], Contrastive(), BUDGET, CPU, 0, "test")
+
+
+def test_half_precision_agrees_with_single(windows: Windows) -> None:
+    half = Compute(torch.device("cpu"), bfloat16=True, inference_batch=256)
+    single_loss, half_loss = (train(windows, Contrastive(), BUDGET, compute)[1]["loss"] for compute in (CPU, half))  # type: ignore[index]
+    np.testing.assert_allclose(half_loss, single_loss, rtol=0.05)
+
+
+def test_half_precision_gradients_point_the_same_way() -> None:
+    windows = torch.randn(64, 64, 3)
+    gradients = []
+    for bfloat16 in (False, True):
+        torch.manual_seed(0)
+        learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(), 3)
+        with Compute(torch.device("cpu"), bfloat16, 64).autocast():
+            step = learner.loss(windows, torch.Generator().manual_seed(0))
+        step.loss.backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in learner.encoder.parameters()]))
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+def test_linear_evaluation_freezes_the_encoder_in_evaluation_mode(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    original = TPN.run
+
+    def run(self: TPN, activations: torch.Tensor, first: int, end: int) -> torch.Tensor:
+        if first < end:
+            modes.append(self.training)
+        return original(self, activations, first, end)
+
+    monkeypatch.setattr(TPN, "run", run)
+    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
+    roles = assign_roles(windows, PAPER, [LabelFraction(share=0.1, batch_size=16)], 1, 0)
+    settings = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=2)}
+    arguments = (windows.signals, windows.classes(), roles, "paper", encoders)
+    evaluate(*arguments, settings, [LabelFraction(share=0.1, batch_size=16)], CPU, 0, "test")
+    assert set(modes) == {False}
+    tuned = {"fine": EvaluationSettings(title="F", trained_stages=1, learning_rate=0.1, epochs=1)}
+    evaluate(*arguments, tuned, [LabelFraction(share=0.1, batch_size=16)], CPU, 0, "test")
+    assert set(modes) == {False, True}
+
+
+def test_a_linear_classifier_learns_separable_activities(windows: Windows) -> None:
+    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
+    fractions = [LabelFraction(share=0.5, batch_size=64)]
+    roles = assign_roles(windows, PAPER, fractions, 1, 0)
+    settings = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=60, test_every=60)}
+    predictions, curves = evaluate(
+        windows.signals, windows.classes(), roles, "paper", encoders, settings, fractions, CPU, 0, "test"
+    )
+    true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
+    score = macro_f1(confusion_matrix(true, predicted, 3))
+    assert score > 0.95
+    assert curves.loc[curves["role"] == "test", "macro_f1"].iloc[-1] == pytest.approx(score)
+
+
+def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
+    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
+    fractions = [LabelFraction(share=0.1, batch_size=16), LabelFraction(share=0.3, batch_size=16)]
+    roles = assign_roles(windows, PAPER, fractions, 1, 0)
+    linear = EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=3)
+    fine = EvaluationSettings(title="F", trained_stages=2, learning_rate=0.01, epochs=1)
+    arguments = (windows.signals, windows.classes(), roles, "paper", encoders)
+    both, _ = evaluate(*arguments, {"fine": fine, "linear": linear}, fractions, CPU, 0, "test")
+    alone, _ = evaluate(*arguments, {"linear": linear}, fractions[1:], CPU, 0, "test")
+    mine = both[(both["evaluation"] == "linear") & (both["label_fraction"] == 0.3)].reset_index(drop=True)
+    np.testing.assert_array_equal(mine["probability"], alone["probability"])
+
+
+def test_more_trained_stages_than_the_encoder_has(windows: Windows) -> None:
+    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
+    fractions = [LabelFraction(share=0.1, batch_size=16)]
+    roles = assign_roles(windows, PAPER, fractions, 1, 0)
+    settings = {"deep": EvaluationSettings(title="D", trained_stages=4, learning_rate=0.1, epochs=1)}
+    with pytest.raises(ValueError, match="'deep' trains 4 stages, the encoder has 3"):
+        evaluate(windows.signals, windows.classes(), roles, "paper", encoders, settings, fractions, CPU, 0, "test")
+
+
+def test_compute_settings_name_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert ComputeSettings().resolve().device.type == "cpu"
+    assert str(ComputeSettings(precision="float32").resolve()) == "cpu, float32"
+    assert str(ComputeSettings(precision="bfloat16").resolve()) == "cpu, bfloat16"
+    with pytest.raises(RuntimeError, match="'cuda' is not available"):
+        ComputeSettings(device="cuda").resolve()
+
+
+def test_accelerators_are_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert str(ComputeSettings().resolve()) == "mps, float32"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert str(ComputeSettings().resolve()) == "cuda, bfloat16"
+
+
+@pytest.fixture
+def encoder_file(tmp_path: Path) -> Path:
+    weights = {name: value.clone() for name, value in TPN(3, TPNSettings()).state_dict().items()}
+    trained = TrainedEncoder(weights, Normalisation(np.zeros(3, np.float32), np.ones(3, np.float32)))
+    path = tmp_path / "encoders.safetensors"
+    write_encoders(EncoderSet(TPNSettings(), 3, "abc", (trained,)), path)
+    return path
+
+
+def test_encoder_files_say_what_they_are(encoder_file: Path) -> None:
+    size = int.from_bytes(encoder_file.read_bytes()[:8], "little")
+    header = json.loads(encoder_file.read_bytes()[8 : 8 + size])["__metadata__"]
+    assert header["kind"] == "encoders"
+    assert header["fingerprint"] == "abc"
+    assert TPNSettings.model_validate_json(header["settings"]) == TPNSettings()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x80\x04pickle"])
+def test_broken_encoder_files_are_refused(encoder_file: Path, content: bytes) -> None:
+    encoder_file.write_bytes(content)
+    with pytest.raises(EncoderFileError, match="not a readable safetensors file"):
+        read_encoders(encoder_file)
+
+
+def test_foreign_encoder_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"a": torch.ones(1)}, path)
+    with pytest.raises(EncoderFileError, match="not a file of encoders"):
+        read_encoders(path)
+
+
+PROTOCOL = {
+    "title": "T",
+    "repeats": 1,
+    "windows": {"length": 64, "stride": 32},
+    "label_fractions": [{"share": 0.1, "batch_size": 8}],
+    "splits": {"p": PAPER["paper"].model_dump()},
+    "pretraining": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+    "methods": {"m": {"title": "M", "pretraining": {"objective": "contrastive"}, "evaluations": ["linear"]}},
+    "evaluations": {"linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1}},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": 1}, "colour"),
+        ({"repeats": 0}, "greater than 0"),
+        ({"evaluations": {"other": PROTOCOL["evaluations"]["linear"]}}, "unknown evaluations"),  # type: ignore[index]
+        ({"methods": {"m": {**PROTOCOL["methods"]["m"], "pretraining": {"objective": "magic"}}}}, "magic"),  # type: ignore[index]
+        (
+            {
+                "methods": {
+                    "m": {
+                        **PROTOCOL["methods"]["m"],  # type: ignore[index]
+                        "pretraining": {
+                            "objective": "contrastive",
+                            "clustering": {"algorithm": "kmeans", "clusters": 9},
+                        },
+                    }
+                }
+            },
+            "9 clusters in batches of 8",
+        ),
+        (
+            {
+                "methods": {
+                    "m": {**PROTOCOL["methods"]["m"], "pretraining": {"objective": "contrastive", "temperature": 0}}
+                }
+            },  # type: ignore[index]
+            "temperature",
+        ),
+    ],
+)
+def test_inconsistent_protocols_are_refused(change: dict[str, object], message: str) -> None:
+    ProtocolSettings.model_validate(PROTOCOL)
+    with pytest.raises(ValueError, match=message):
+        ProtocolSettings.model_validate({**PROTOCOL, **change})
+
+
+def test_windows_with_role_needs_a_fraction(windows: Windows) -> None:
+    roles = assign_roles(windows, PAPER, [LabelFraction(share=0.1, batch_size=4)], 1, 0)
+    assert len(windows_with_role(roles, "paper", 0, "train")) == 0

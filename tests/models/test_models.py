@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from contrastive_har.models.dropout import Dropout
+from contrastive_har.models.heads import linear_classifier, projection_head
+from contrastive_har.models.pooling import global_max_pool
+from contrastive_har.models.tpn import TPN, TPNSettings
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(("channels", "count"), [(3, 84_416), (6, 86_720), (9, 89_024)])
+def test_tpn_has_the_published_number_of_parameters(channels: int, count: int) -> None:
+    assert parameters(TPN(channels, TPNSettings())) == count
+
+
+def test_projection_head_has_the_published_number_of_parameters() -> None:
+    head = projection_head(96, (96, 96, 96))
+    assert parameters(head) == 27_936
+    assert [type(layer) for layer in head] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+
+
+@pytest.mark.parametrize(("length", "steps"), [(400, (377, 362, 355)), (200, (177, 162, 155)), (128, (105, 90, 83))])
+def test_time_shrinks_as_published(length: int, steps: tuple[int, int, int]) -> None:
+    encoder = TPN(6, TPNSettings()).eval()
+    windows = torch.randn(2, length, 6)
+    for stage, expected in enumerate(steps[:2], start=1):
+        assert encoder.run(encoder.enter(windows), 0, stage).shape[-1] == expected
+    assert encoder(windows).shape == (2, 96)
+
+
+def literal_tpn(encoder: TPN, windows: torch.Tensor) -> torch.Tensor:
+    """One-dimensional convolutions, each rectified, then the maximum over time."""
+    activations = windows.transpose(1, 2)
+    for convolution in encoder.convolutions:
+        activations = functional.relu(functional.conv1d(activations, convolution.weight.squeeze(2), convolution.bias))
+    return activations.amax(-1)
+
+
+def test_tpn_agrees_with_plain_one_dimensional_layers() -> None:
+    encoder = TPN(6, TPNSettings()).double()
+    windows = torch.randn(8, 128, 6, dtype=torch.float64)
+    fast, slow = encoder.eval()(windows), literal_tpn(encoder, windows)
+    torch.testing.assert_close(fast, slow)
+    weights = list(encoder.parameters())
+    direction = torch.randn_like(fast)
+    for mine, theirs in zip(
+        torch.autograd.grad((fast * direction).sum(), weights),
+        torch.autograd.grad((slow * direction).sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_stages_in_two_steps_are_the_whole() -> None:
+    encoder = TPN(6, TPNSettings()).eval()
+    windows = torch.randn(4, 64, 6)
+    for stage in range(4):
+        kept = encoder.run(encoder.enter(windows), 0, stage)
+        torch.testing.assert_close(encoder.run(kept, stage, encoder.depth), encoder(windows))
+
+
+def test_windows_too_short_name_the_cure() -> None:
+    encoder = TPN(6, TPNSettings())
+    assert encoder(torch.randn(2, 46, 6)).shape == (2, 96)
+    with pytest.raises(ValueError, match=r"which needs 46\. Lengthen windows\.length"):
+        encoder(torch.randn(2, 45, 6))
+
+
+def test_initial_weights_are_glorot_uniform_with_zero_bias() -> None:
+    first = TPN(6, TPNSettings()).convolutions[0]
+    limit = (6 / (24 * 6 + 24 * 32)) ** 0.5
+    assert first.weight.abs().max() <= limit
+    assert first.weight.abs().max() > 0.95 * limit
+    assert not first.bias.any()
+    assert not linear_classifier(96, 6).bias.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_global_max_pool_and_its_gradient(dtype: torch.dtype) -> None:
+    # A shuffled ramp has no ties, where a maximum would have no single gradient.
+    ramps = torch.stack([torch.randperm(11) for _ in range(35)]).reshape(5, 7, 1, 11)
+    features = ramps.to(dtype).to(memory_format=torch.channels_last).requires_grad_()
+    direction = torch.randn(5, 7).to(dtype)
+    mine = global_max_pool(features)
+    theirs = features.amax((2, 3))
+    torch.testing.assert_close(mine, theirs)
+    torch.testing.assert_close(
+        *(torch.autograd.grad((pooled * direction).sum(), features)[0] for pooled in (mine, theirs))
+    )
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate: float) -> None:
+    torch.manual_seed(0)
+    ones = torch.ones(200, 32, 1, 50).to(memory_format=torch.channels_last)
+    dropped = Dropout(rate)(ones)
+    assert (dropped == 0).float().mean().item() == pytest.approx(rate, abs=0.003)
+    assert dropped.mean().item() == pytest.approx(1, abs=0.005)
+    assert dropped.is_contiguous(memory_format=torch.channels_last)
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - rate)], rel=1e-4)
+
+
+def test_dropout_follows_the_seed_and_rests_in_evaluation() -> None:
+    activations = torch.randn(4, 8, 1, 9)
+    layer = Dropout(0.3)
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(layer(activations))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert layer.eval()(activations) is activations or torch.equal(layer.eval()(activations), activations)
+
+
+def test_dropout_gradient_is_its_mask() -> None:
+    activations = torch.randn(4, 8, requires_grad=True)
+    dropped = Dropout(0.4)(activations)
+    (gradient,) = torch.autograd.grad(dropped.sum(), activations)
+    torch.testing.assert_close(gradient * activations, dropped)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from contrastive_har.signals.recordings import (
+    BadRecordingError,
+    DatasetDescription,
+    Recording,
+    Recordings,
+    Rejection,
+    check_recording,
+    read_recordings,
+    summarise,
+    write_recordings,
+)
+from contrastive_har.signals.schema import SchemaError, read_table, write_table
+
+
+def test_stored_recordings_are_the_same(recordings: Recordings, tmp_path: Path) -> None:
+    path = tmp_path / "recordings.parquet"
+    write_recordings(recordings, path)
+    stored = read_recordings(path)
+    assert stored.description == recordings.description
+    for before, after in zip(recordings, stored, strict=True):
+        assert (before.subject, before.name) == (after.subject, after.name)
+        np.testing.assert_array_equal(before.sample, after.sample)
+        np.testing.assert_array_equal(before.activity, after.activity)
+        np.testing.assert_array_equal(before.samples, after.samples)
+
+
+def test_one_row_group_a_recording(recordings: Recordings, tmp_path: Path) -> None:
+    path = tmp_path / "recordings.parquet"
+    write_recordings(recordings, path)
+    assert pq.ParquetFile(path).num_row_groups == len(list(recordings))
+
+
+def test_rejections_survive_storage_and_reach_the_summary(recordings: Recordings, tmp_path: Path) -> None:
+    def stream() -> Iterator[Recording | Rejection]:
+        yield Rejection("broken", "row 3: because")
+        yield from recordings
+
+    path = tmp_path / "recordings.parquet"
+    write_recordings(Recordings(recordings.description, stream), path)
+    summary = summarise(read_recordings(path))
+    assert summary.dropna(subset=["rejected"])[["rejected", "reason"]].to_numpy().tolist() == [
+        ["broken", "row 3: because"]
+    ]
+    assert summary["seconds"].sum() == pytest.approx(10 * 3 * 8.0)
+
+
+def test_no_usable_recording_is_an_error_with_all_reasons(description: DatasetDescription, tmp_path: Path) -> None:
+    nothing = Recordings(description, lambda: iter([Rejection("a", "reason one"), Rejection("b", "reason two")]))
+    with pytest.raises(BadRecordingError, match=r"(?s)reason one.*reason two"):
+        write_recordings(nothing, tmp_path / "recordings.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": np.zeros((0, 3), np.float32)}, "empty or truncated"),
+        ({"samples": np.zeros((4, 2), np.float32)}, "2 channels where 3 were declared"),
+        ({"samples": np.array([[0, 0, 0]] * 2 + [[0, np.nan, 0]] * 2, np.float32)}, "row 7: channel 'y' is nan"),
+        ({"samples": np.array([[np.inf, 0, 0]] * 4, np.float32)}, "row 5: channel 'x' is inf"),
+        ({"activity": np.array([0, 0, 0, 9], np.int16)}, "row 8: unknown activity 9"),
+    ],
+)
+def test_bad_samples_are_named(description: DatasetDescription, change: dict[str, np.ndarray], message: str) -> None:
+    good = Recording("s", "r", np.arange(4), np.zeros(4, np.int16), np.zeros((4, 3), np.float32))
+    check_recording(good, description, "file.csv", first_row=5)
+    with pytest.raises(BadRecordingError, match=rf"file\.csv.*{message}"):
+        check_recording(replace(good, **change), description, "file.csv", first_row=5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activities": {-1: "a", 0: "b"}}, "0 or more"),
+        ({"recognised": [7]}, "does not name"),
+        ({"channels": [{"name": "x", "unit": "g"}] * 2}, "must differ"),
+        ({"sampling_rate_hz": 0}, "greater than 0"),
+    ],
+)
+def test_impossible_descriptions_are_refused(
+    description: DatasetDescription, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        DatasetDescription.model_validate({**description.model_dump(), **change})
+
+
+def test_tables_carry_their_kind_and_version(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    table = pd.DataFrame({"a": [1, 2]})
+    write_table(table, path, "scores")
+    pd.testing.assert_frame_equal(read_table(path, "scores"), table)
+    with pytest.raises(SchemaError, match="holds 'scores', not 'splits'"):
+        read_table(path, "splits")
+    old = pq.read_table(path)
+    pq.write_table(old.replace_schema_metadata({b"kind": b"scores", b"schema_version": b"0"}), path)
+    with pytest.raises(SchemaError, match="Run the pipeline again"):
+        read_table(path, "scores")
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(SchemaError, match="something else"):
+        read_table(path, "scores")

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
+from contrastive_har.sources import IngestionSettings, open_source
+from tests.conftest import OWN_DESCRIPTION, RATE, own_frame
+
+
+def open_own(folder: Path, on_bad: str = "fail") -> Recordings:
+    return open_source(
+        IngestionSettings.model_validate({"dataset": "my_data", "folder": folder, "on_bad_recording": on_bad})
+    )
+
+
+def test_good_recordings(own_folder: Path) -> None:
+    recordings = list(open_own(own_folder))
+    assert [recording.subject for recording in recordings] == ["anna", "ben"]
+    assert [recording.name for recording in recordings] == ["anna", "ben"]
+    frame = pd.read_csv(own_folder / "anna.csv")
+    np.testing.assert_allclose(recordings[0].samples, frame[["x", "y", "z"]], rtol=1e-6)
+    assert recordings[0].sample.tolist() == list(range(len(frame)))
+    assert set(recordings[0].activity) == {0, 1, 2}
+
+
+def test_parquet_and_csv_agree(own_folder: Path) -> None:
+    csv = list(open_own(own_folder))
+    for path in own_folder.glob("*.csv"):
+        pd.read_csv(path).to_parquet(path.with_suffix(".parquet"))
+        path.unlink()
+    for before, after in zip(csv, open_own(own_folder), strict=True):
+        np.testing.assert_array_equal(before.samples, after.samples)
+        np.testing.assert_array_equal(before.activity, after.activity)
+
+
+def test_several_recordings_in_a_file_and_codes_for_names(own_folder: Path) -> None:
+    rng = np.random.default_rng(2)
+    frames = [own_frame("cara", rng).assign(recording=name) for name in ("first", "second")]
+    joined = pd.concat(frames).assign(activity=lambda f: f["activity"].map({"rest": 0, "walk": 1, "run": None}))
+    joined.to_csv(own_folder / "cara.csv", index=False)
+    mine = [recording for recording in open_own(own_folder) if recording.subject == "cara"]
+    assert [recording.name for recording in mine] == ["first", "second"]
+    assert set(mine[0].activity) == {-1, 0, 1}, "an empty label means unlabelled"
+
+
+def test_dates_and_no_time_stamps_at_all(own_folder: Path) -> None:
+    frame = pd.read_csv(own_folder / "anna.csv")
+    dated = frame.assign(timestamp=pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], unit="s"))
+    dated.to_csv(own_folder / "anna.csv", index=False)
+    pd.read_csv(own_folder / "ben.csv").drop(columns=["timestamp", "activity"]).to_csv(
+        own_folder / "ben.csv", index=False
+    )
+    anna, ben = open_own(own_folder)
+    assert anna.sample.tolist() == list(range(len(frame)))
+    assert set(ben.activity) == {-1}
+
+
+def test_gaps_are_kept_on_the_clock_when_asked_to_split(own_folder: Path) -> None:
+    describe(own_folder, gaps="split")
+    edit(own_folder, lambda f: f.drop(index=range(100, 150)))
+    anna = next(iter(open_own(own_folder)))
+    assert np.flatnonzero(np.diff(anna.sample) != 1).tolist() == [99]
+    assert anna.sample[100] - anna.sample[99] == 51
+
+
+def edit(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    path = folder / "anna.csv"
+    change(pd.read_csv(path)).to_csv(path, index=False)
+
+
+def describe(folder: Path, **changes: object) -> None:
+    (folder / "dataset.yml").write_text(yaml.safe_dump({**OWN_DESCRIPTION, **changes}))
+
+
+def at(row: int, column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Change the cell in the file's row ``row`` (the header is row 1)."""
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        changed = frame.astype({column: object})
+        changed.loc[row - 2, column] = value
+        return changed
+
+    return change
+
+
+DAMAGE = {
+    "missing column": (lambda f: f.drop(columns=["y"]), r"no column 'y'; found 'x', 'z'.*Rename"),
+    "not a number": (at(7, "x", "oops"), r"row 7: 'oops' in column 'x' is not a number"),
+    "NaN": (at(7, "x", np.nan), r"row 7: channel 'x' is nan.*Interpolate"),
+    "infinite": (at(7, "z", "inf"), r"row 7: channel 'z' is inf"),
+    "unknown activity": (at(9, "activity", "swim"), r"row 9: unknown activity 'swim'. Known: rest, walk, run"),
+    "duplicated time": (lambda f: at(9, "timestamp", f["timestamp"][6])(f), r"row 9: time stamp 0\.12 repeats"),
+    "unsorted": (lambda f: f.iloc[[0, 1, 2, 5, 4, 3, *range(6, len(f))]], r"row 6: time stamp 0\.08 is earlier"),
+    "no time": (at(4, "timestamp", "noon"), r"row 4: 'noon' is not a time"),
+    "gap": (lambda f: f.drop(index=range(100, 150)), r"row 102: a gap of 1\.02 s.*gaps: split"),
+    "wrong rate": (lambda f: f.assign(timestamp=f["timestamp"] / 2), r"come at 100 Hz, dataset\.yml says 50 Hz"),
+    "empty file": (lambda f: f.iloc[:0], r"a header but no rows"),
+    "no subject": (at(3, "subject", None), r"row 3: 'subject' is empty"),
+    "two subjects": (at(5, "subject", "zoe"), r"row 5: recording 'anna' belongs to 'anna' and to 'zoe'"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_bad_input_is_named_and_the_rest_goes_on(own_folder: Path, kind: str) -> None:
+    change, message = DAMAGE[kind]
+    edit(own_folder, change)  # type: ignore[arg-type]
+    items = list(open_own(own_folder, "reject").stream())
+    rejected = [item for item in items if isinstance(item, Rejection)]
+    assert [item.subject for item in items if isinstance(item, Recording)] == ["ben"]
+    assert len(rejected) == 1
+    with pytest.raises(BadRecordingError, match=rf"anna\.csv.*{message}"):
+        list(open_own(own_folder))
+    assert "anna.csv" in rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("anna.csv", b"", "the file is empty"),
+        ("anna.csv", b'x,y\n"unclosed', "cannot be read|no column"),
+        ("anna.parquet", b"PAR1", "cannot be read"),
+    ],
+)
+def test_unreadable_files_are_rejected(own_folder: Path, name: str, content: bytes, message: str) -> None:
+    (own_folder / "anna.csv").unlink()
+    (own_folder / name).write_bytes(content)
+    with pytest.raises(BadRecordingError, match=rf"{name}.*({message})"):
+        list(open_own(own_folder))
+    assert [recording.subject for recording in open_own(own_folder, "reject")] == ["ben"]
+
+
+def test_a_copy_is_rejected(own_folder: Path) -> None:
+    frame = pd.read_csv(own_folder / "anna.csv").assign(subject="carl")
+    frame.to_csv(own_folder / "carl.csv", index=False)
+    items = list(open_own(own_folder, "reject").stream())
+    (rejected,) = [item for item in items if isinstance(item, Rejection)]
+    assert "carl.csv" in rejected.reason
+    assert "anna.csv, byte for byte" in rejected.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("channels: [", "not valid YAML"),
+        ("just words", "expected 'key: value'"),
+        (yaml.safe_dump({**OWN_DESCRIPTION, "sampling_rate_hz": "fast"}), "sampling_rate_hz"),
+        (yaml.safe_dump({**OWN_DESCRIPTION, "colour": "red"}), "colour"),
+        (yaml.safe_dump({**OWN_DESCRIPTION, "gaps": "ignore"}), "use 'reject' or 'split'"),
+    ],
+)
+def test_bad_descriptions_are_named(own_folder: Path, text: str, message: str) -> None:
+    (own_folder / "dataset.yml").write_text(text)
+    with pytest.raises(BadRecordingError, match=rf"dataset\.yml.*{message}"):
+        list(open_own(own_folder))
+
+
+def test_missing_files_are_named(own_folder: Path) -> None:
+    for path in own_folder.glob("*.csv"):
+        path.unlink()
+    with pytest.raises(BadRecordingError, match="no CSV or Parquet file"):
+        list(open_own(own_folder))
+    (own_folder / "dataset.yml").unlink()
+    with pytest.raises(BadRecordingError, match=r"dataset\.yml is missing"):
+        open_own(own_folder)
+
+
+def test_jitter_is_no_gap(own_folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    edit(own_folder, lambda f: f.assign(timestamp=f["timestamp"] + rng.uniform(-0.2, 0.2, len(f)) / RATE))
+    anna = next(iter(open_own(own_folder)))
+    assert (np.diff(anna.sample) == 1).all()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contrastive_har.signals.recordings import Recording
+from contrastive_har.sources import IngestionSettings, open_source, source_names, watch
+from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, Placeholder, locate
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch /tmp/should-never-exist",)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_nothing_foreign_is_called(protocol: int) -> None:
+    content = io.BytesIO(pickle.dumps(Harmful(), protocol))
+    with pytest.raises(pickle.UnpicklingError, match="refused to load"):
+        InertUnpickler(content).load()
+
+
+@pytest.mark.parametrize("name", ["eval", "exec", "getattr", "__import__", "open"])
+def test_builtins_are_refused(name: str) -> None:
+    with pytest.raises(pickle.UnpicklingError, match=f"builtins.{name}"):
+        InertUnpickler(io.BytesIO(b"cbuiltins\n" + name.encode() + b"\n.")).load()
+
+
+def test_arrays_come_through() -> None:
+    arrays = {"a": np.arange(6).reshape(2, 3), "b": [slice(1, 2), "text"]}
+    loaded = InertUnpickler(io.BytesIO(pickle.dumps(arrays))).load()
+    np.testing.assert_array_equal(loaded["a"], arrays["a"])
+    assert loaded["b"] == arrays["b"]
+
+
+def test_placeholders_keep_their_state_and_do_nothing() -> None:
+    class_name = (Harmful.__module__, "Harmful")
+    loaded = InertUnpickler(io.BytesIO(pickle.dumps(Harmful)), frozenset({class_name})).load()
+    assert loaded is Placeholder
+
+
+def test_missing_packages_and_files_are_named() -> None:
+    with pytest.raises(PackagedFileError, match="'pip install no-such-package'"):
+        locate("no-such-package", "x")
+    with pytest.raises(PackagedFileError, match="holds no 'no-such-file'"):
+        locate("seglearn", "no-such-file")
+
+
+def test_the_watch_recordings(tmp_path: Path) -> None:
+    source = open_source(IngestionSettings(dataset="watch", folder=tmp_path, on_bad_recording="fail"))
+    recordings = list(source)
+    assert len(recordings) == 140
+    assert len({recording.subject for recording in recordings}) == 10
+    assert len({recording.name for recording in recordings}) == 140
+    assert {int(recording.activity[0]) for recording in recordings} == set(range(7))
+    assert all(isinstance(r, Recording) and r.samples.shape[1] == 6 for r in recordings)
+
+
+@pytest.mark.parametrize("version", [b"\x93NUMPY\x02\x00", b"garbage"])
+def test_a_broken_watch_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: bytes) -> None:
+    path = tmp_path / "watch_dataset.npy"
+    path.write_bytes(version + b"\x00" * 20)
+    monkeypatch.setattr(watch, "locate", lambda package, suffix: path)
+    with pytest.raises(PackagedFileError, match="Reinstall seglearn"):
+        list(open_source(IngestionSettings(dataset="watch", folder=tmp_path)))
+
+
+def test_unknown_data_sets_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown data set 'nope'; known: uci_har, watch, my_data"):
+        IngestionSettings(dataset="nope", folder=Path())
+    assert source_names() == ["uci_har", "watch", "my_data"]
