@@ -82,7 +82,7 @@ class TrackingHooks:
         mlflow.set_tags(
             {"kedro.session_id": str(run_params.get("session_id")), "kedro.env": str(run_params.get("env"))}
         )
-        mlflow.log_params(flatten(self._context.params))
+        mlflow.log_params(flatten(_plain(self._context.params)))
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -131,6 +131,14 @@ class RunSummaryHooks:
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return validated parameters as plain values."""
+    return {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for name, value in parameters.items()
+    }
 
 
 def _run_name(run_params: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ EVALUATIONS = {
 @pytest.fixture(scope="session")
 def watch_windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
     path = tmp_path_factory.mktemp("watch") / "windows.parquet"
-    source = open_source(IngestionSettings(dataset="watch", folder=path.parent))
+    source = open_source(path.parent, IngestionSettings(dataset="watch"))
     write_windows(cut_windows(source, WindowSettings(length=64, stride=256)), path)
     return read_windows(path)
 

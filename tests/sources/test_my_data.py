@@ -14,9 +14,7 @@ from tests.conftest import OWN_DESCRIPTION, RATE, own_frame
 
 
 def open_own(folder: Path, on_bad: str = "fail") -> Recordings:
-    return open_source(
-        IngestionSettings.model_validate({"dataset": "my_data", "folder": folder, "on_bad_recording": on_bad})
-    )
+    return open_source(folder, IngestionSettings.model_validate({"dataset": "my_data", "on_bad_recording": on_bad}))
 
 
 def test_good_recordings(own_folder: Path) -> None:

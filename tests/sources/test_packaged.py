@@ -52,7 +52,7 @@ def test_missing_packages_and_files_are_named() -> None:
 
 
 def test_the_watch_recordings(tmp_path: Path) -> None:
-    source = open_source(IngestionSettings(dataset="watch", folder=tmp_path, on_bad_recording="fail"))
+    source = open_source(tmp_path, IngestionSettings(dataset="watch", on_bad_recording="fail"))
     recordings = list(source)
     assert len(recordings) == 140
     assert len({recording.subject for recording in recordings}) == 10
@@ -67,10 +67,10 @@ def test_a_broken_watch_file_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     path.write_bytes(version + b"\x00" * 20)
     monkeypatch.setattr(watch, "locate", lambda package, suffix: path)
     with pytest.raises(PackagedFileError, match="Reinstall seglearn"):
-        list(open_source(IngestionSettings(dataset="watch", folder=tmp_path)))
+        list(open_source(tmp_path, IngestionSettings(dataset="watch")))
 
 
 def test_unknown_data_sets_are_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="unknown data set 'nope'; known: uci_har, watch, my_data"):
-        IngestionSettings(dataset="nope", folder=Path())
+        IngestionSettings(dataset="nope")
     assert source_names() == ["uci_har", "watch", "my_data"]

@@ -23,9 +23,7 @@ WINDOWS = {
 
 
 def open_uci_har(folder: Path, on_bad: str = "fail") -> Recordings:
-    return open_source(
-        IngestionSettings.model_validate({"dataset": "uci_har", "folder": folder, "on_bad_recording": on_bad})
-    )
+    return open_source(folder, IngestionSettings.model_validate({"dataset": "uci_har", "on_bad_recording": on_bad}))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.catalog.formats import (
     EncodersDataset,
     FigureDataset,
+    FolderDataset,
     RecordingsDataset,
     TableDataset,
     WindowsDataset,
@@ -14,6 +15,7 @@ __all__ = [
     "AtomicDataset",
     "EncodersDataset",
     "FigureDataset",
+    "FolderDataset",
     "MlflowRunsDataset",
     "RecordingsDataset",
     "TableDataset",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 from matplotlib.figure import Figure
 
@@ -34,6 +34,34 @@ class _FileDataset(AbstractDataset[_In, _Out], Generic[_In, _Out]):
 
     def _exists(self) -> bool:
         return self._path.is_file()
+
+
+class FolderDataset(AbstractDataset[None, Path]):
+    """A folder of files that somebody else puts there; loaded as its path, whether or not it exists yet.
+
+    Args:
+        filepath: The folder.
+        metadata: For kedro-viz and other plugins.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        """Return the path."""
+        return self._path
+
+    def save(self, data: None) -> None:
+        """Refuse: raw files are never written.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(f"{self._path} holds raw files, which are never written.")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
 
 
 class RecordingsDataset(_FileDataset[Recordings, Recordings]):

@@ -134,8 +134,8 @@ def draw_confusion_matrices(
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
     figure = _figure(3.9 * columns, 3.7 * lines)
-    axes = figure.subplots(lines, columns, squeeze=False).flat
-    for axis in list(axes)[len(panels) :]:
+    axes = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axis in axes[len(panels) :]:
         axis.set_axis_off()
     for axis, (title, rows) in zip(axes, panels, strict=False):
         draw_confusion(axis, rows, classes)

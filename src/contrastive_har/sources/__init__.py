@@ -35,14 +35,12 @@ class IngestionSettings(BaseModel):
 
     Attributes:
         dataset: One of :func:`source_names`.
-        folder: Where the data set's files lie, where a user has put any.
         on_bad_recording: Whether a bad recording is noted and left out (``reject``) or stops the run (``fail``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
-    folder: Path
     on_bad_recording: Literal["reject", "fail"] = "reject"
 
     @field_validator("dataset")
@@ -62,8 +60,12 @@ def source_names() -> list[str]:
     return [*_descriptions(), OWN_DATA]
 
 
-def open_source(settings: IngestionSettings) -> Recordings:
+def open_source(folder: Path, settings: IngestionSettings) -> Recordings:
     """Open a data set; nothing but its description is read until the recordings are iterated.
+
+    Args:
+        folder: Where a user may have put its files.
+        settings: Which data set, and how strictly.
 
     Raises:
         BadRecordingError: at once, if your own data set's description is unusable; while streaming, if
@@ -73,14 +75,14 @@ def open_source(settings: IngestionSettings) -> Recordings:
     if settings.dataset == OWN_DATA:
         from contrastive_har.sources.my_data import describe
 
-        description = describe(settings.folder)
+        description = describe(folder)
     else:
         entry = _descriptions()[settings.dataset]
         description = DatasetDescription.model_validate({"name": settings.dataset, **entry})
 
     def stream() -> Iterator[Recording | Rejection]:
         seen: dict[str, str] = {}
-        for candidate in source.candidates(settings.folder, description):
+        for candidate in source.candidates(folder, description):
             try:
                 recording = candidate.load()
                 check_recording(recording, description, candidate.where, candidate.first_row)

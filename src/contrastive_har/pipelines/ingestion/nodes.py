@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from contrastive_har.signals.recordings import Recordings, summarise
 from contrastive_har.sources import IngestionSettings, open_source
 
 
-def ingest(settings: IngestionSettings) -> Recordings:
+def ingest(raw_files: Path, settings: IngestionSettings) -> Recordings:
     """Open the raw files of a data set as a stream of checked recordings."""
-    return open_source(settings)
+    return open_source(raw_files, settings)
 
 
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:

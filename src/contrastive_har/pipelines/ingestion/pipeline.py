@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 func=ingest,
-                inputs="params:ingestion",
+                inputs=["raw_files", "params:ingestion"],
                 outputs="recordings",
                 name="ingest",
                 tags="ingestion",

@@ -1,0 +1,83 @@
+"""A project of its own for every test run: the real configuration, tiny recordings, and one finished run."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
+
+from tests.conftest import OWN_DESCRIPTION, own_frame
+
+ROOT = Path(__file__).parents[2]
+
+TINY: dict[str, Any] = {
+    "dataset": "my_data",
+    "report": {"tsne_windows": 30},
+    "semi_supervised": {
+        "windows": {"length": 64, "stride": 32},
+        "label_fractions": [{"share": 0.1, "batch_size": 8}, {"share": 0.5, "batch_size": 32}],
+        "pretraining": {"epochs": 2, "batch_size": 128},
+        "evaluations": {
+            "linear": {"epochs": 20, "test_every": 10},
+            "fine_tuning": {"epochs": 2, "test_every": 1},
+            "supervised": {"epochs": 2, "test_every": 1},
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project's configuration with recordings of its own."""
+
+    path: Path
+
+    def run(self, pipeline: str = "__default__", **params: Any) -> None:
+        """Run a pipeline as ``kedro run --pipeline=... --params=...`` does."""
+        with KedroSession.create(self.path, runtime_params={**TINY, **params}) as session:
+            session.run(pipeline_names=[pipeline], runner=SequentialRunner())
+
+    def newest(self, name: str) -> Path:
+        """The newest version of a stored file."""
+        return max(self.path.glob(f"data/**/{name}/*/{name}"))
+
+
+def make_project(path: Path) -> Project:
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, path)
+    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
+    (path / "conf/local").mkdir()
+    (path / "src").mkdir()
+    folder = path / "data/01_raw/my_data"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(1, 11):
+        own_frame(f"s{number}", rng, seconds=6).to_csv(folder / f"s{number}.csv", index=False)
+    bad = own_frame("s11", rng, seconds=6)
+    bad.loc[5, "x"] = np.nan
+    bad.to_csv(folder / "s11.csv", index=False)
+    (folder / "dataset.yml").write_text(yaml.safe_dump(OWN_DESCRIPTION))
+    bootstrap_project(path)
+    return Project(path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose main job has run."""
+    project = make_project(tmp_path_factory.mktemp("project"))
+    project.run()
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project in which nothing has run yet."""
+    return make_project(tmp_path)

@@ -1,0 +1,251 @@
+"""The main job in a real Kedro session."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.framework.project import pipelines
+from kedro.validation.exceptions import ParameterValidationError
+
+from contrastive_har.reports.scores import CELL
+from contrastive_har.signals import leakage
+from contrastive_har.signals.leakage import LeakageError
+from contrastive_har.signals.schema import read_table
+from tests.pipelines.conftest import ROOT, Project
+
+CELLS = 2 * 2 * (1 + 1 + 2 + 2)  # splits, label fractions, and the evaluations of the four methods
+
+
+def test_registry(finished: Project) -> None:
+    stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting"]
+    assert set(pipelines) == {"__default__", "semi_supervised", *stages}
+    assert (
+        sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
+        == pipelines["semi_supervised"].describe()
+    )
+    for stage in stages:
+        assert all(stage in node.tags for node in pipelines[stage].nodes)
+    methods = {node.namespace for node in pipelines["pretraining"].nodes}
+    assert "semi_supervised.subject_wise.clusterclhar" in methods
+
+
+def test_every_entry_is_persisted_except_the_reports_facts(finished: Project) -> None:
+    stored = {path.name for path in finished.path.glob("data/**/*") if path.is_file()}
+    assert {
+        "recordings.parquet",
+        "recordings_summary.parquet",
+        "windows.parquet",
+        "splits.parquet",
+        "leakage.json",
+        "augmentation_preview.png",
+        "encoders.safetensors",
+        "history.parquet",
+        "predictions.parquet",
+        "learning_curves.parquet",
+        "embeddings.parquet",
+        "scores.parquet",
+        "summary.parquet",
+        "metrics.json",
+        "label_efficiency.png",
+        "loss_curves.png",
+        "cluster_agreement.png",
+        "confusion_matrices.png",
+        "subjects.png",
+        "embedding_map.png",
+        "report.html",
+        "report_summary.md",
+    } <= stored
+    assert not list(finished.path.rglob(".writing-*"))
+
+
+def test_scores_hold_every_cell(finished: Project) -> None:
+    scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+    whole = scores[scores["group"] == "all"]
+    assert len(whole[CELL].drop_duplicates()) == CELLS
+    assert set(whole["repeat"]) == {0, 1}
+    assert whole[whole["metric"] != "cohen_kappa"]["value"].between(0, 1).all()
+    assert set(scores["dataset"]) == {"my_data"}
+
+
+def test_the_bad_recording_is_reported(finished: Project) -> None:
+    summary = read_table(finished.newest("recordings_summary.parquet"), "recordings_summary")
+    (row,) = summary.dropna(subset=["rejected"]).to_dict("records")
+    assert row["rejected"] == "s11"
+    assert re.search(r"s11\.csv, row 7: channel 'x' is nan", row["reason"])
+    assert summary["subject"].nunique() == 10
+    assert "row 7: channel" in finished.newest("report.html").read_text()
+
+
+def test_summary_in_markdown(finished: Project) -> None:
+    text = finished.newest("report_summary.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ClusterCLHAR | Linear evaluation")]
+    assert len(rows) == 2
+    assert all(len(row.split("|")) == 2 + 2 + 2 * 3 for row in rows)
+    table = next(part for part in text.split("\n\n") if part.startswith("| method"))
+    assert table.splitlines()[1].startswith("|---|---|")
+
+
+def test_tracked_runs(finished: Project) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
+    client = mlflow.MlflowClient()
+    (experiment,) = client.search_experiments(filter_string="name = 'contrastive_har'")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    assert parents[0].data.params["semi_supervised.pretraining.epochs"] == "2"
+    assert parents[0].data.metrics["peak_memory_gib"] > 0
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert len(children) == CELLS
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+    for child in children[:3]:
+        tags = child.data.tags
+        mine = scores[(scores["metric"] == "macro_f1") & (scores["group"] == "all")]
+        for column in ("split", "method", "evaluation"):
+            mine = mine[mine[column] == tags[column]]
+        mine = mine[mine["label_fraction"] == float(tags["label_fraction"])]
+        assert child.data.metrics["macro_f1_mean"] == pytest.approx(mine["value"].mean())
+        assert child.inputs.dataset_inputs[0].dataset.name == "my_data"
+        assert [artifact.path for artifact in client.list_artifacts(child.info.run_id)] == ["confusion_matrix.png"]
+
+
+def test_a_second_run_repeats_the_scores_in_versions_of_its_own(finished: Project) -> None:
+    before = finished.newest("predictions.parquet")
+    finished.run(pipeline="pretraining")
+    finished.run(pipeline="evaluation")
+    after = finished.newest("predictions.parquet")
+    assert after != before
+    first, second = (
+        read_table(path.parents[1] / path.parent.name / path.name, "predictions") for path in (before, after)
+    )
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_planted_leak_fails_the_run_and_marks_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = leakage.count_leakage
+
+    def leaky(windows: object, splits: pd.DataFrame, settings: object) -> object:
+        rows = splits[(splits["split"] == "subject_wise") & (splits["role"] == "test")]
+        return honest(windows, pd.concat([splits, rows.head(1).assign(role="train")]), settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(leakage, "count_leakage", leaky)
+    project.run(pipeline="ingestion")
+    with pytest.raises(LeakageError, match="'subject_wise' claims to be leak-free"):
+        project.run(pipeline="windowing")
+    mlflow.set_tracking_uri(f"sqlite:///{project.path / 'mlflow.db'}")
+    states = {
+        run.info.run_name: run.info.status
+        for run in mlflow.search_runs(search_all_experiments=True, output_format="list")
+    }
+    assert states == {"ingestion": "FINISHED", "windowing": "FAILED"}
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"dataset": "nope", "ingestion": {"dataset": "nope"}}, "unknown data set 'nope'"),
+        ({"semi_supervised": {"repeats": -1}}, "repeats"),
+        ({"compute": {"device": "toaster"}}, "toaster"),
+    ],
+)
+def test_bad_parameters_stop_before_anything_runs(project: Project, params: dict[str, object], message: str) -> None:
+    with pytest.raises(ParameterValidationError, match=message):
+        project.run(pipeline="semi_supervised", **params)
+    assert not list(project.path.glob("data/02*/**/*.parquet"))
+
+
+def test_a_bad_recording_stops_the_run_when_asked_to(project: Project) -> None:
+    with pytest.raises(Exception, match=r"s11\.csv, row 7"):
+        project.run(pipeline="ingestion", ingestion={"on_bad_recording": "fail"})
+    assert not [path for path in project.path.glob("data/02*/**/*") if path.is_file()]
+
+
+def test_a_missing_tracking_server_is_reported_first(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (project.path / "conf/local/mlflow.yml").write_text("tracking_uri: http://127.0.0.1:9\nexperiment: x\n")
+    with pytest.raises(RuntimeError, match=r"http://127\.0\.0\.1:9 cannot be used.*Start the server"):
+        project.run(pipeline="ingestion")
+    assert not list(project.path.glob("data/02*/**/*.parquet"))
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def served_report(finished: Project) -> Iterator[tuple[str, list[str]]]:
+    """The report behind a server that notes what is asked of it."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+            asked.append(str(arguments[0]))
+
+    folder = finished.newest("report.html").parent
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/report.html", asked
+    server.shutdown()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_report_in_a_browser(served_report: tuple[str, list[str]], tmp_path: Path) -> None:
+    """Chromium lays the page out: every picture has a size, the tables are there, nothing else is fetched."""
+    address, asked = served_report
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    screenshot = tmp_path / "report.png"
+    common = {"check": True, "capture_output": True, "text": True, "timeout": 120}
+    dom = subprocess.run([str(CHROMIUM), *flags, "--dump-dom", address], **common).stdout  # type: ignore[call-overload]
+    subprocess.run([str(CHROMIUM), *flags, f"--screenshot={screenshot}", "--window-size=1200,2400", address], **common)  # type: ignore[call-overload]
+    assert dom.count("<img") == 3 + 1 + 2 * 3
+    assert "ClusterCLHAR" in dom
+    assert "Unseen people" in dom
+    assert screenshot.stat().st_size > 50_000
+    assert {request.split()[1] for request in asked if request.startswith("GET")} <= {"/report.html", "/favicon.ico"}
+
+
+def test_the_report_needs_nothing_from_outside(finished: Project) -> None:
+    page = finished.newest("report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "<script" not in page
+    assert not re.search(r"\{\{|\{%|None|nan<", re.sub(r"base64,[^\"]+", "", page))
+
+
+def test_notebook(finished: Project) -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(ROOT / "notebooks/explore_run.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "commit notebooks without outputs"
+    source = notebook.cells[1]["source"]
+    assert 'DATASET = "uci_har"' in source
+    notebook.cells[1]["source"] = source.replace('DATASET = "uci_har"', 'DATASET = "my_data"')
+    folder = finished.path / "notebooks"
+    folder.mkdir(exist_ok=True)
+    done = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
+    assert "windows of 10 people" in text
+
+
+def test_random_state_of_the_caller_is_left_alone(finished: Project) -> None:
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    finished.run(pipeline="augmentation")
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
