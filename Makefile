@@ -10,7 +10,7 @@ NEWEST = $(shell ls -t data/08_reporting/*/semi_supervised/$(1)/*/$(1) 2>/dev/nu
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test check docs
+.PHONY: help run test check docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -53,3 +53,10 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --constraint requirements.lock --editable ".[dev]"
 	@touch $@
+
+lock: ## write the versions of a fresh environment to requirements.lock
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV)-lock/bin/python -m pip install --quiet --editable ".[dev]"
+	$(VENV)-lock/bin/python -m pip freeze --exclude-editable | grep -v '^torch==' > requirements.lock
+	rm -rf $(VENV)-lock

@@ -73,15 +73,14 @@ class TrackingHooks:
             if mlflow.get_experiment_by_name(settings.experiment) is None:
                 mlflow.create_experiment(settings.experiment, artifact_location=location)
             mlflow.set_experiment(settings.experiment)
-            mlflow.start_run(run_name=_run_name(run_params))
+            mlflow.start_run(run_name=f"{_run_name(run_params)} on {self._context.params['dataset']}")
         except MlflowException as error:
             raise RuntimeError(
                 f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
-        mlflow.set_tags(
-            {"kedro.session_id": str(run_params.get("session_id")), "kedro.env": str(run_params.get("env"))}
-        )
+        mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
+        mlflow.set_tags({"kedro.run_id": run_params["run_id"], "kedro.env": run_params["env"] or "local"})
         mlflow.log_params(flatten(_plain(self._context.params)))
 
     @hook_impl
@@ -126,8 +125,11 @@ class RunSummaryHooks:
                 from contrastive_har.catalog import AtomicDataset
                 from contrastive_har.reports.tables import console_table
 
-                print(f"\n{console_table(catalog.load(name.removesuffix('report') + 'summary'))}\n")
-                print(f"Report:  {cast(AtomicDataset, catalog[name]).path}")
+                protocol = name.removesuffix(".report")
+                report = cast(AtomicDataset, catalog[name]).path
+                print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
+                print(f"Report:  {report}")
+                _log_report(report, catalog.load(f"{protocol}.metrics"))
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
@@ -159,6 +161,14 @@ def _log_metrics(metrics: dict[str, float]) -> None:
 
     if mlflow.active_run():
         mlflow.log_metrics(metrics)
+
+
+def _log_report(report: Path, scores: dict[str, float]) -> None:
+    import mlflow
+
+    if mlflow.active_run():
+        mlflow.log_artifact(str(report))
+        mlflow.log_metrics({f"macro_f1/{cell}": value for cell, value in scores.items()})
 
 
 def _end_run(status: str) -> None:

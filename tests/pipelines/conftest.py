@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,8 @@ class Project:
 
     def run(self, pipeline: str = "__default__", **params: Any) -> None:
         """Run a pipeline as ``kedro run --pipeline=... --params=...`` does."""
-        with KedroSession.create(self.path, runtime_params={**TINY, **params}) as session:
+        # kedro-viz notes events in the folder it is started in: not in the real project.
+        with contextlib.chdir(self.path), KedroSession.create(self.path, runtime_params={**TINY, **params}) as session:
             session.run(pipeline_names=[pipeline], runner=SequentialRunner())
 
     def newest(self, name: str) -> Path:

@@ -56,6 +56,7 @@ def test_bootstrap_interval_of_few_values() -> None:
 CLASSES = ["rest", "walk"]
 METHODS = {"simclr": "SimCLR", "random_init": "Random"}
 EVALUATIONS = {"linear": "Linear evaluation"}
+SPLIT_TITLES = {"paper": "The paper's split"}
 
 
 def predictions(seed: int, right: float) -> pd.DataFrame:
@@ -180,10 +181,10 @@ def test_tracked_cell(scores: pd.DataFrame) -> None:
     assert points["cluster_nmi_repeat_0_by_epoch", 1] == 0.5
     assert ("cluster_nmi_repeat_0_by_epoch", 2) not in points
     assert points["test_macro_f1_repeat_2_by_epoch", 1] == 0.99
-    repeats = [points["macro_f1", repeat] for repeat in range(3)]
+    repeats = [points["macro_f1_by_repeat", repeat] for repeat in range(3)]
     assert points["macro_f1_mean", 0] == pytest.approx(np.mean(repeats))
-    assert ("f1/class/rest", 0) in points
-    assert ("accuracy/subject/s1", 0) in points
+    assert ("class_f1/rest", 0) in points
+    assert ("subject_accuracy/s1", 0) in points
     assert flatten({"a": {"b": [1]}, "c": None}) == {"a.b": "[1]", "c": "None"}
 
 
@@ -195,18 +196,20 @@ def test_figures_are_drawn(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
     embeddings = pd.DataFrame(rng.standard_normal((40, 4)), columns=["f0", "f1", "f2", "f3"])
     embeddings = embeddings.assign(**{"class": rng.integers(0, 2, 40)})
     drawn = {
-        "efficiency": figures.draw_label_efficiency(summary, METHODS, {"paper": "The paper's split"}),
-        "loss": figures.draw_loss_curves(histories, METHODS),
-        "agreement": figures.draw_cluster_agreement(histories, METHODS),
-        "empty": figures.draw_cluster_agreement({"paper.random_init": nothing}, METHODS),
-        "confusion": figures.draw_confusion_matrices({"simclr": predictions(0, 0.9)}, 0.01, METHODS, CLASSES),
-        "subjects": figures.draw_subjects(scores, 0.01, METHODS),
+        "efficiency": figures.draw_label_efficiency(summary, METHODS, EVALUATIONS, SPLIT_TITLES),
+        "loss": figures.draw_loss_curves(histories, METHODS, SPLIT_TITLES),
+        "agreement": figures.draw_cluster_agreement(histories, METHODS, SPLIT_TITLES),
+        "empty": figures.draw_cluster_agreement({"paper.random_init": nothing}, METHODS, SPLIT_TITLES),
+        "confusion": figures.draw_confusion_matrices(
+            {"simclr": predictions(0, 0.9)}, 0.01, METHODS, EVALUATIONS, CLASSES
+        ),
+        "subjects": figures.draw_subjects(scores, 0.01, METHODS, EVALUATIONS),
         "embeddings": figures.draw_embeddings({"simclr": embeddings}, METHODS, CLASSES, ReportSettings()),
         "views": figures.draw_views({"raw": rng.standard_normal((2, 10, 3))}, ["a", "b"], ["x", "y", "z"], 50),
     }
     assert all(isinstance(figure, Figure) for figure in drawn.values())
-    lines = drawn["efficiency"].axes[0].get_lines()
-    assert [line.get_label() for line in lines] == ["SimCLR, linear", "Random, linear"]
+    labels = drawn["efficiency"].axes[0].get_legend_handles_labels()[1]
+    assert labels == ["SimCLR, linear evaluation", "Random, linear evaluation"]
     assert [text.get_text() for text in drawn["empty"].axes[0].texts] == [
         "nothing to show: no method of this run has it"
     ]

@@ -139,17 +139,20 @@ def test_leakage_counts_agree_with_sets_of_samples(windows: Windows) -> None:
     shared = literal_samples(windows, test) & literal_samples(windows, train)
     people = windows.table.loc[train, "subject"].nunique()
     assert shared, "half-overlapping windows share samples"
-    assert report["paper"]["shared_with"]["train"] == {"raw_samples": len(shared), "windows": 0, "subjects": people}
-    assert report["paper"]["shared_with"]["pretrain"]["windows"] == len(test)
-    assert report["paper"]["test"]["raw_samples"] == len(literal_samples(windows, test))
+    (audit,) = report["paper"]["by_label_fraction"]
+    assert audit["windows"] == {"pretrain": len(windows.table), "test": len(test), "train": len(train)}
+    assert audit["shared_with"]["train"] == {"raw_samples": len(shared), "windows": 0, "subjects": people}
+    assert audit["shared_with"]["pretrain"]["windows"] == len(test)
+    assert audit["test"]["raw_samples"] == len(literal_samples(windows, test))
     require_leak_free(report)
 
 
 def test_a_leak_free_split_shares_nothing(windows: Windows) -> None:
     table = assign_roles(windows, SPLITS, FRACTIONS, 3, 0)
     report = count_leakage(windows, table, SPLITS)
-    for counts in report["subject_wise"]["shared_with"].values():
-        assert counts == {"raw_samples": 0, "windows": 0, "subjects": 0}
+    for audit in report["subject_wise"]["by_label_fraction"]:
+        for counts in audit["shared_with"].values():
+            assert counts == {"raw_samples": 0, "windows": 0, "subjects": 0}
 
 
 @pytest.mark.parametrize("role", ["pretrain", "train", "validation"])
@@ -172,6 +175,10 @@ def test_a_neighbour_that_overlaps_in_time_is_caught(windows: Windows) -> None:
         {"split": "s", "repeat": 0, "label_fraction": 0.5, "window": [0, 1], "role": ["train", "test"]}
     )
     report = count_leakage(windows, table, everyone)
-    assert report["s"]["shared_with"]["train"] == {"raw_samples": 32, "windows": 0, "subjects": 1}
+    assert report["s"]["by_label_fraction"][0]["shared_with"]["train"] == {
+        "raw_samples": 32,
+        "windows": 0,
+        "subjects": 1,
+    }
     with pytest.raises(LeakageError):
         require_leak_free(report)

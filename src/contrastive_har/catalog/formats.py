@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
@@ -75,6 +76,14 @@ class RecordingsDataset(_FileDataset[Recordings, Recordings]):
         """Consume the stream of recordings."""
         write_recordings(data, self._path)
 
+    def preview(self, nrows: int = 20) -> TablePreview:
+        """Return the first samples of the first recording."""
+        recordings = read_recordings(self._path)
+        first = next(iter(recordings))
+        samples = pd.DataFrame(first.samples[:nrows], columns=recordings.description.channel_names)
+        places = {"subject": first.subject, "recording": first.name, "sample": first.sample[:nrows]}
+        return _table_preview(samples.assign(**places, activity=first.activity[:nrows]))
+
 
 class WindowsDataset(_FileDataset[WindowStream, Windows]):
     """Windows as Parquet: saved from a stream, loaded as arrays."""
@@ -137,8 +146,9 @@ class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):
         write_table(data, self._path, self._kind)
 
     def preview(self, nrows: int = 40) -> TablePreview:
-        """Return the first rows."""
-        return _table_preview(self.load().head(nrows))
+        """Return rows from all over the table."""
+        table = self.load()
+        return _table_preview(table.iloc[np.linspace(0, len(table) - 1, min(nrows, len(table))).astype(int)])
 
 
 class FigureDataset(_FileDataset[Figure, bytes]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.classification import EvaluationSettings
@@ -16,6 +18,8 @@ class ProtocolSettings(BaseModel):
 
     Attributes:
         title: What readers see.
+        citation: Who published it.
+        url: Where to read it.
         repeats: Independent repetitions: other initial weights, batches, label draws and (where held out) subjects.
         windows: How recordings are cut.
         label_fractions: How many labels there are.
@@ -28,6 +32,8 @@ class ProtocolSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
+    citation: str = ""
+    url: str = ""
     repeats: int = Field(gt=0)
     windows: WindowSettings
     label_fractions: list[LabelFraction] = Field(min_length=1)
@@ -49,3 +55,8 @@ class ProtocolSettings(BaseModel):
                         "lower clusters or raise pretraining.batch_size"
                     )
         return self
+
+
+def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:
+    """Return what readers see, by name."""
+    return {name: settings.title for name, settings in named.items()}

@@ -27,7 +27,7 @@ def draw_views(
     Args:
         views: By name of the view, windows (windows, time, channels).
         titles: One a window.
-        channels: Names of the channels.
+        channels: Names of the channels, with their units.
         rate: Samples per second.
     """
     figure = _figure(3.1 * len(titles), 2.0 * len(views))
@@ -47,24 +47,46 @@ def draw_views(
     return figure
 
 
-def draw_label_efficiency(summary: pd.DataFrame, titles: Mapping[str, str], splits: Mapping[str, str]) -> Figure:
-    """Draw macro-F1 against the share of labels, a panel a split, a line a method and evaluation."""
+def draw_label_efficiency(
+    summary: pd.DataFrame, titles: Mapping[str, str], evaluations: Mapping[str, str], splits: Mapping[str, str]
+) -> Figure:
+    """Draw macro-F1 and its interval against the share of labels, a panel a split, a line a method and evaluation.
+
+    Args:
+        summary: One row per cell and metric.
+        titles: Of the methods.
+        evaluations: Titles of the evaluations.
+        splits: Titles of the splits.
+    """
     rows = summary[summary["metric"] == "macro_f1"]
-    figure = _figure(5.2 * len(splits), 4.2)
+    figure = _figure(5.4 * len(splits), 4.6)
     axes = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axis, (split, title) in zip(axes, splits.items(), strict=True):
-        lines = rows[rows["split"] == split].groupby(["method", "evaluation"], sort=False)
-        for (method, evaluation), line in lines:
+        lines = list(rows[rows["split"] == split].groupby(["method", "evaluation"], sort=False))
+        for place, ((method, evaluation), line) in enumerate(lines):
             line = line.sort_values("label_fraction")
-            x, y = 100 * line["label_fraction"], 100 * line["mean"]
+            # Neighbouring lines stand side by side, so that their intervals can be told apart.
+            x = 100 * line["label_fraction"] * 1.06 ** (place - (len(lines) - 1) / 2)
+            y = 100 * line["mean"]
+            errors = np.nan_to_num(np.stack([y - 100 * line["low"], 100 * line["high"] - y])).clip(min=0)
             style = "--" if evaluation == "fine_tuning" else "-"
             colour = _COLOURS[list(titles).index(str(method)) % 10]
-            label = f"{titles[str(method)]}, {str(evaluation).replace('_', '-')}"
-            axis.plot(x, y, style, marker="o", markersize=4, color=colour, label=label)
-            axis.fill_between(x, 100 * line["low"], 100 * line["high"], color=colour, alpha=0.12, linewidth=0)
+            label = name_row(titles[str(method)], evaluations[str(evaluation)])
+            axis.errorbar(
+                x,
+                y,
+                errors,
+                linestyle=style,
+                marker="o",
+                markersize=4,
+                capsize=3,
+                linewidth=1.3,
+                color=colour,
+                label=label,
+            )
         axis.set(title=title, xscale="log", xlabel="labelled windows (%)")
-        axis.set_xticks(sorted(100 * rows["label_fraction"].unique()), minor=False)
-        axis.xaxis.set_major_formatter("{x:g}")
+        ticks = sorted(100 * rows["label_fraction"].unique())
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
         axis.grid(**_GRID)
     axes[0].set_ylabel("macro-F1 (%)")
@@ -73,39 +95,49 @@ def draw_label_efficiency(summary: pd.DataFrame, titles: Mapping[str, str], spli
     return figure
 
 
-def draw_loss_curves(histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> Figure:
+def name_row(method: str, evaluation: str) -> str:
+    """Return how a method and its evaluation are called together."""
+    return f"{method}, {evaluation.lower()}"
+
+
+def draw_loss_curves(
+    histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], splits: Mapping[str, str]
+) -> Figure:
     """Draw the pre-training loss by epoch, a panel a method, a line a split and repeat.
 
     Args:
         histories: By ``split.method``.
         titles: Of the methods.
+        splits: Titles of the splits.
     """
-    return _draw_histories(histories, titles, "loss", "training loss")
+    return _draw_histories(histories, titles, splits, "loss", "training loss")
 
 
-def draw_cluster_agreement(histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> Figure:
+def draw_cluster_agreement(
+    histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], splits: Mapping[str, str]
+) -> Figure:
     """Draw the normalised mutual information of clusters and true activities by epoch."""
     clustered = {name: history for name, history in histories.items() if history["cluster_nmi"].notna().any()}
-    return _draw_histories(clustered, titles, "cluster_nmi", "normalised mutual information")
+    return _draw_histories(clustered, titles, splits, "cluster_nmi", "normalised mutual information")
 
 
 def _draw_histories(
-    histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], column: str, label: str
+    histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], splits: Mapping[str, str], column: str, label: str
 ) -> Figure:
     trained = {name: history for name, history in histories.items() if len(history)}
     methods = list(dict.fromkeys(name.split(".")[1] for name in trained))
-    splits = list(dict.fromkeys(name.split(".")[0] for name in trained))
-    figure = _figure(4.6 * max(1, len(methods)), 3.4)
+    figure = _figure(5.4 * max(1, len(methods)), 3.4)
     axes = figure.subplots(1, max(1, len(methods)), squeeze=False)[0]
     if not methods:
         _say_empty(axes[0], "nothing to show: no method of this run has it")
-    for axis, method in zip(axes, methods, strict=False):
-        for split, colour in zip(splits, _COLOURS, strict=False):
+        return figure
+    for axis, method in zip(axes, methods, strict=True):
+        for (split, title), colour in zip(splits.items(), _COLOURS, strict=False):
             history = trained.get(f"{split}.{method}")
             if history is None:
                 continue
             for repeat, rows in history.groupby("repeat"):
-                axis.plot(rows["epoch"], rows[column], color=colour, alpha=0.8, label=split if repeat == 0 else None)
+                axis.plot(rows["epoch"], rows[column], color=colour, alpha=0.8, label=title if repeat == 0 else None)
         axis.set(title=titles[method], xlabel="epoch")
         axis.grid(**_GRID)
         axis.legend(frameon=False, fontsize=8)
@@ -114,7 +146,11 @@ def _draw_histories(
 
 
 def draw_confusion_matrices(
-    predictions: Mapping[str, pd.DataFrame], fraction: float, titles: Mapping[str, str], classes: Sequence[str]
+    predictions: Mapping[str, pd.DataFrame],
+    fraction: float,
+    titles: Mapping[str, str],
+    evaluations: Mapping[str, str],
+    classes: Sequence[str],
 ) -> Figure:
     """Draw one confusion matrix a method and evaluation at one label fraction, summed over repeats.
 
@@ -122,13 +158,14 @@ def draw_confusion_matrices(
         predictions: By method.
         fraction: Which label fraction.
         titles: Of the methods.
+        evaluations: Titles of the evaluations.
         classes: Names of the class indices.
     """
     panels = []
     for method, table in predictions.items():
         chosen = table[table["label_fraction"] == fraction]
         panels += [
-            (f"{titles[method]}\n{str(evaluation).replace('_', '-')}", rows)
+            (f"{titles[method]}\n{evaluations[str(evaluation)].lower()}", rows)
             for evaluation, rows in chosen.groupby("evaluation", sort=False)
         ]
     columns = min(3, len(panels))
@@ -168,7 +205,9 @@ def draw_confusion(axis: Axes, rows: pd.DataFrame, classes: Sequence[str]) -> No
     axis.set_ylabel("true (%)", fontsize=8)
 
 
-def draw_subjects(scores: pd.DataFrame, fraction: float, titles: Mapping[str, str]) -> Figure:
+def draw_subjects(
+    scores: pd.DataFrame, fraction: float, titles: Mapping[str, str], evaluations: Mapping[str, str]
+) -> Figure:
     """Draw each test subject's macro-F1 by method and evaluation on one split: how unequal the people are."""
     rows = scores[
         (scores["metric"] == "macro_f1")
@@ -184,9 +223,10 @@ def draw_subjects(scores: pd.DataFrame, fraction: float, titles: Mapping[str, st
         spread = np.random.default_rng(place).uniform(-0.18, 0.18, len(values))
         axis.scatter(values, place + spread, s=14, alpha=0.6, color=_COLOURS[list(titles).index(str(method)) % 10])
         axis.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color="black", linewidth=1.5)
-        labels.append(f"{titles[str(method)]}, {str(evaluation).replace('_', '-')}")
+        labels.append(name_row(titles[str(method)], evaluations[str(evaluation)]))
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.invert_yaxis()
+    axis.set_xlim(0, 101)
     axis.set_xlabel("macro-F1 of one subject in one repeat (%); bars are means")
     axis.grid(axis="x", **_GRID)
     return figure

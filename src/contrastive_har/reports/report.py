@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from contrastive_har.reports.figures import name_row
 from contrastive_har.reports.scores import EVERYTHING
 from contrastive_har.reports.tables import in_percent, percent_of_labels, result_tables
 from contrastive_har.signals.recordings import DatasetDescription
@@ -34,6 +35,7 @@ class ReportFacts:
         summary: One row per cell and metric.
         protocol: The protocol's settings as plain data.
         seed: Seed of the run.
+        confidence: Of the intervals.
         device: Device and precision.
         seconds: Pre-training time by ``split.method``.
     """
@@ -47,6 +49,7 @@ class ReportFacts:
     summary: pd.DataFrame
     protocol: Mapping[str, Any]
     seed: int
+    confidence: float
     device: str
     seconds: Mapping[str, float]
 
@@ -87,6 +90,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "few": percent_of_labels(fractions[0]),
         "by_class": _by_class(facts, methods, evaluations, fractions[0]),
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
+        "interval": f"{100 * facts.confidence:g} % bootstrap interval",
         "seconds": {
             activity: rows["seconds"].sum()
             for activity, rows in facts.recordings_summary.groupby("activity", sort=False)
@@ -99,21 +103,17 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
 def _headlines(
     facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], fraction: float
 ) -> list[str]:
-    """Return one plain sentence a split: who leads at the fewest labels, and by how much over the untrained encoder."""
+    """Return one plain sentence a split: what each method reaches at best with the fewest labels."""
     rows = facts.summary[(facts.summary["metric"] == "macro_f1") & (facts.summary["label_fraction"] == fraction)]
     sentences = []
     for split, settings in facts.protocol["splits"].items():
-        mine = rows[rows["split"] == split].sort_values("mean", ascending=False)
-        best = mine.iloc[0]
-        sentence = (
-            f"{settings['title']}: with {percent_of_labels(fraction)} of the labels, {methods[best['method']]} "
-            f"({evaluations[best['evaluation']].lower()}) reaches {in_percent(best['mean'])} % macro-F1"
+        ranked = rows[rows["split"] == split].sort_values("mean", ascending=False).drop_duplicates("method")
+        parts = "; ".join(
+            f"{name_row(methods[row.method], evaluations[row.evaluation])} {in_percent(row.mean)} ± {in_percent(row.sd)}"
+            for row in ranked.itertuples(index=False)
         )
-        baseline = mine[(mine["method"] == "random_init") & (mine["evaluation"] == "linear")]
-        if len(baseline) and best["method"] != "random_init":
-            gain = best["mean"] - baseline["mean"].iloc[0]
-            sentence += f", {in_percent(gain, signed=True)} points against an encoder that learned nothing beforehand"
-        sentences.append(sentence + ".")
+        where = f"{settings['title']}, {percent_of_labels(fraction)} of the labels"
+        sentences.append(f"{where}, macro-F1 in per cent, each method at its best. {parts}.")
     return sentences
 
 
@@ -127,7 +127,7 @@ def _by_class(
     for (split, method, evaluation), mine in rows.groupby(["split", "method", "evaluation"], sort=False):
         means = mine.groupby("group", sort=False)["value"].mean()
         values = [in_percent(means[f"class: {name}"]) for name in facts.description.class_names]
-        label = f"{methods[method]}, {evaluations[evaluation].lower()}"
+        label = name_row(methods[method], evaluations[evaluation])
         tables.setdefault(facts.protocol["splits"][split]["title"], []).append((label, values))
     return tables
 

@@ -94,14 +94,13 @@ def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
         yield f"{metric}_mean", float(values.mean()), 0
         if len(values) > 1:
             yield f"{metric}_sd", float(values.std(ddof=1)), 0
-        yield from (
-            (str(metric), float(value), int(repeat)) for repeat, value in zip(rows["repeat"], values, strict=True)
-        )
+        for repeat, value in zip(rows["repeat"], values, strict=True):
+            yield f"{metric}_by_repeat", float(value), int(repeat)
     for (metric, group), rows in scores[scores["group"] != EVERYTHING].groupby(["metric", "group"], sort=False):
         mean = float(rows["value"].mean())
         if np.isfinite(mean):
             kind, _, of = str(group).partition(": ")
-            yield f"{metric}/{kind}/{of}", mean, 0
+            yield f"{kind}_{metric}/{of}", mean, 0
 
 
 def _curve_metrics(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:

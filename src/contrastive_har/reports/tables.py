@@ -17,12 +17,14 @@ class ResultTable:
     Attributes:
         title: Of the split.
         leak_free: Whether test data were unseen.
+        published: Whether there is any published number to compare with.
         fractions: Column groups, such as ``1 %``.
         rows: (method, evaluation, one dictionary of formatted values per fraction).
     """
 
     title: str
     leak_free: bool
+    published: bool
     fractions: list[str]
     rows: list[tuple[str, str, list[dict[str, str]]]]
 
@@ -59,6 +61,7 @@ def result_tables(
             ResultTable(
                 title=str(settings["title"]),
                 leak_free=bool(settings["leak_free"]),
+                published=bool(mine["published"].notna().any()),
                 fractions=[percent_of_labels(share) for share in shares],
                 rows=rows,
             )

@@ -20,35 +20,40 @@ class LeakageError(RuntimeError):
 
 
 def count_leakage(windows: Windows, splits: pd.DataFrame, settings: Mapping[str, SplitSettings]) -> dict[str, Any]:
-    """Count what test shares with each other role, per split, the worst case over repeats and label fractions.
+    """Count what test shares with each other role, per split and label fraction, the worst case over repeats.
 
     Returns:
-        ``{split: {leak_free, test: {raw_samples, windows, subjects}, shared_with: {role: {...}}}}`` where the counts
-        under ``test`` say how large the test set itself is.
+        ``{split: {leak_free, by_label_fraction: [{label_fraction, windows: {role: count}, test: {raw_samples, windows,
+        subjects}, shared_with: {role: {raw_samples, windows, subjects}}}]}}``: how many windows each role has, how
+        large the test set is, and how much of it each other role has seen.
     """
     subjects = windows.table["subject"].to_numpy()
     covers = _SampleCover(windows)
     report: dict[str, Any] = {}
     for name, split in settings.items():
         rows = splits[splits["split"] == name]
-        totals = dict.fromkeys(SHARED, 0)
-        shared: dict[str, dict[str, int]] = {}
-        for (repeat, _), test_rows in rows[rows["role"] == "test"].groupby(["repeat", "label_fraction"]):
-            test = test_rows["window"].to_numpy()
-            test_cover = covers.of(test)
-            _raise_to(totals, (int(test_cover.sum()), len(test), len(np.unique(subjects[test]))))
-            same_repeat = rows[rows["repeat"] == repeat]
-            fraction = test_rows["label_fraction"].iloc[0]
-            seen = same_repeat[same_repeat["label_fraction"].isna() | (same_repeat["label_fraction"] == fraction)]
-            for role, other_rows in seen[seen["role"] != "test"].groupby("role"):
-                other = other_rows["window"].to_numpy()
-                counts = (
-                    int((test_cover & covers.of(other)).sum()),
-                    len(np.intersect1d(test, other)),
-                    len(np.intersect1d(subjects[test], subjects[other])),
-                )
-                _raise_to(shared.setdefault(str(role), dict.fromkeys(SHARED, 0)), counts)
-        report[name] = {"leak_free": split.leak_free, "test": totals, "shared_with": shared}
+        by_fraction = []
+        for fraction in sorted(rows["label_fraction"].dropna().unique()):
+            sizes: dict[str, int] = {}
+            total = dict.fromkeys(SHARED, 0)
+            shared: dict[str, dict[str, int]] = {}
+            seen = rows[rows["label_fraction"].isna() | (rows["label_fraction"] == fraction)]
+            for _, same_repeat in seen.groupby("repeat"):
+                members = {str(role): mine["window"].to_numpy() for role, mine in same_repeat.groupby("role")}
+                test = members["test"]
+                test_cover = covers.of(test)
+                _raise_to(total, (int(test_cover.sum()), len(test), len(np.unique(subjects[test]))))
+                for role, other in members.items():
+                    sizes[role] = max(sizes.get(role, 0), len(other))
+                    if role != "test":
+                        counts = (
+                            int((test_cover & covers.of(other)).sum()),
+                            len(np.intersect1d(test, other)),
+                            len(np.intersect1d(subjects[test], subjects[other])),
+                        )
+                        _raise_to(shared.setdefault(role, dict.fromkeys(SHARED, 0)), counts)
+            by_fraction.append({"label_fraction": fraction, "windows": sizes, "test": total, "shared_with": shared})
+        report[name] = {"leak_free": split.leak_free, "by_label_fraction": by_fraction}
     return report
 
 
@@ -56,16 +61,18 @@ def require_leak_free(report: Mapping[str, Any]) -> None:
     """Fail if a split that claims to be leak-free is not.
 
     Raises:
-        LeakageError: naming the split, the role and the counts.
+        LeakageError: naming the split, the label fraction, the role and the counts.
     """
     for name, split in report.items():
-        for role, counts in split["shared_with"].items():
-            if split["leak_free"] and any(counts.values()):
-                found = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items())
-                raise LeakageError(
-                    f"Split '{name}' claims to be leak-free, but its test set shares {found} with role '{role}'. "
-                    "Correct the split, or declare leak_free: false."
-                )
+        for audit in split["by_label_fraction"]:
+            for role, counts in audit["shared_with"].items():
+                if split["leak_free"] and any(counts.values()):
+                    found = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items())
+                    raise LeakageError(
+                        f"Split '{name}' claims to be leak-free, but with {audit['label_fraction']:.3g} of the labels "
+                        f"its test set shares {found} with role '{role}'. Correct the split, or declare "
+                        "leak_free: false."
+                    )
 
 
 class _SampleCover:

@@ -27,4 +27,5 @@ def preview_views(windows: Windows, protocol: ProtocolSettings, report: ReportSe
                 if augmentation.name != "identity":
                     views[augmentation.name] = augmentation(raw, torch.Generator().manual_seed(seed)).numpy()
     description = windows.description
-    return draw_views(views, names, description.channel_names, description.sampling_rate_hz)
+    channels = [f"{channel.name} ({channel.unit})" for channel in description.channels]
+    return draw_views(views, names, channels, description.sampling_rate_hz)

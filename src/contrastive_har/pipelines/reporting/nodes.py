@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet
-from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.learning.protocols import ProtocolSettings, titles
 from contrastive_har.reports import figures, statistics
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.runs import TrackedRun, describe_cell
@@ -25,25 +25,32 @@ def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFra
 
 def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
     """Draw macro-F1 against the share of labels."""
-    splits = {name: split.title for name, split in protocol.splits.items()}
-    return figures.draw_label_efficiency(summary, _titles(protocol), splits)
+    return figures.draw_label_efficiency(
+        summary, titles(protocol.methods), titles(protocol.evaluations), titles(protocol.splits)
+    )
 
 
 def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
     """Draw loss curves and the clusters' agreement with the activities; histories by ``split.method``."""
-    titles = _titles(protocol)
-    return figures.draw_loss_curves(histories, titles), figures.draw_cluster_agreement(histories, titles)
+    methods, splits = titles(protocol.methods), titles(protocol.splits)
+    return (
+        figures.draw_loss_curves(histories, methods, splits),
+        figures.draw_cluster_agreement(histories, methods, splits),
+    )
 
 
 def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
     """Draw a split's confusion matrices at the fewest labels; predictions by method."""
     few = protocol.label_fractions[0].share
-    return figures.draw_confusion_matrices(predictions, few, _titles(protocol), windows.description.class_names)
+    methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
+    return figures.draw_confusion_matrices(predictions, few, methods, evaluations, windows.description.class_names)
 
 
 def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
     """Draw the scores of a split's test subjects at the fewest labels; scores by method."""
-    return figures.draw_subjects(pd.concat(scores.values()), protocol.label_fractions[0].share, _titles(protocol))
+    few = protocol.label_fractions[0].share
+    methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
+    return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
 
 
 def draw_embedding_map(
@@ -55,7 +62,7 @@ def draw_embedding_map(
     for method, table in embeddings.items():
         if not any(table.equals(other) for other in maps.values()):
             maps[method] = table
-    return figures.draw_embeddings(maps, _titles(protocol), windows.description.class_names, report)
+    return figures.draw_embeddings(maps, titles(protocol.methods), windows.description.class_names, report)
 
 
 def describe_runs(
@@ -66,6 +73,7 @@ def describe_runs(
     learning_curves: pd.DataFrame,
     scores: pd.DataFrame,
     protocol: ProtocolSettings,
+    compute: ComputeSettings,
     seed: int,
     *,
     split: str,
@@ -82,6 +90,8 @@ def describe_runs(
 
         parameters = {
             "seed": seed,
+            "compute": str(compute.resolve()),
+            "labels": next(f.model_dump() for f in protocol.label_fractions if f.share == fraction),
             "repeats": protocol.repeats,
             "windows": protocol.windows.model_dump(mode="json"),
             "split": protocol.splits[split].model_dump(mode="json"),
@@ -105,6 +115,11 @@ def describe_runs(
     return runs
 
 
+def gather_runs(*described: list[TrackedRun]) -> list[TrackedRun]:
+    """Put the runs of all splits and methods into one list."""
+    return [run for runs in described for run in runs]
+
+
 def gather_facts(
     windows: Windows,
     recordings_summary: pd.DataFrame,
@@ -112,6 +127,7 @@ def gather_facts(
     scores: pd.DataFrame,
     summary: pd.DataFrame,
     protocol: ProtocolSettings,
+    report: ReportSettings,
     compute: ComputeSettings,
     seed: int,
     **histories: pd.DataFrame,
@@ -127,6 +143,7 @@ def gather_facts(
         summary=summary,
         protocol=protocol.model_dump(mode="json"),
         seed=seed,
+        confidence=report.confidence,
         device=str(compute.resolve()),
         seconds={name: float(history["seconds"].sum()) for name, history in histories.items()},
     )
@@ -146,7 +163,3 @@ def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
     """Return mean macro-F1 by ``split.method.evaluation.fraction``, small enough to look at in kedro-viz."""
     rows = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
     return {f"{row.split}.{row.method}.{row.evaluation}.{row.label_fraction:g}": float(row.mean) for row in rows}
-
-
-def _titles(protocol: ProtocolSettings) -> dict[str, str]:
-    return {name: method.title for name, method in protocol.methods.items()}

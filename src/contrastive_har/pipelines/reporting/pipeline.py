@@ -13,6 +13,7 @@ from contrastive_har.pipelines.reporting.nodes import (
     draw_label_efficiency,
     draw_subjects,
     gather_facts,
+    gather_runs,
     list_metrics,
     summarise_scores,
     write_html,
@@ -37,8 +38,15 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
     pictures = {f"{name}.{split}": f"{split}__{name}" for split in splits for name in _SPLIT_FIGURES}
     outside = {local: f"{protocol}.{cell}.history" for cell, local in cells.items()}
     outside |= {f"{split}__{name}": f"{protocol}.{split}.{name}" for split in splits for name in _SPLIT_FIGURES}
+    described = {f"{local}__described_runs": f"{protocol}.{cell}.described_runs" for cell, local in cells.items()}
     stage = Pipeline(
         [
+            Node(
+                func=gather_runs,
+                inputs=list(described),
+                outputs="tracked_runs",
+                name="gather_runs",
+            ),
             Node(
                 func=summarise_scores,
                 inputs=["scores", "params:report"],
@@ -72,6 +80,7 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
                     "scores": "scores",
                     "summary": "summary",
                     "protocol": "params:protocol",
+                    "report": "params:report",
                     "compute": "params:compute",
                     "seed": "params:seed",
                     **cells,
@@ -96,7 +105,7 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
     return pipeline(
         stage,
         namespace=protocol,
-        inputs={"recordings_summary": "recordings_summary", **outside},
+        inputs={"recordings_summary": "recordings_summary", **outside, **described},
         parameters={
             "params:protocol": f"params:{protocol}",
             "params:report": "params:report",
@@ -155,8 +164,8 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
         [
             Node(
                 func=bind(describe_runs, split=split, method=method),
-                inputs=["windows", *artifacts, "params:protocol", "params:seed"],
-                outputs="tracked_runs",
+                inputs=["windows", *artifacts, "params:protocol", "params:compute", "params:seed"],
+                outputs="described_runs",
                 name="describe_runs",
             )
         ]
@@ -165,5 +174,9 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
         stage,
         namespace=namespace,
         inputs={"windows": f"{protocol}.windows", **{name: f"{namespace}.{name}" for name in artifacts}},
-        parameters={"params:protocol": f"params:{protocol}", "params:seed": "params:seed"},
+        parameters={
+            "params:protocol": f"params:{protocol}",
+            "params:compute": "params:compute",
+            "params:seed": "params:seed",
+        },
     )
