@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import atexit
 import resource
 import sys
 import time
@@ -16,8 +16,6 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
-
-logger = logging.getLogger(__name__)
 
 _STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting")
 
@@ -79,6 +77,9 @@ class TrackingHooks:
                 f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
+        # An interrupted run reaches neither hook below, and MLflow, whose own handler comes after ours, would call it
+        # finished.
+        atexit.register(_end_run, "FAILED")
         mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
         mlflow.set_tags({"kedro.run_id": run_params["run_id"], "kedro.env": run_params["env"] or "local"})
         mlflow.log_params(flatten(_plain(self._context.params)))

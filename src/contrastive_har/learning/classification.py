@@ -163,7 +163,7 @@ class _Training:
         """Train; return the learning curves and the last epoch's predictions of the test windows."""
         device = self.compute.device
         # Dropout draws from global random state: fork it, so that nobody else's numbers change.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
             torch.manual_seed(seed)
             self.classifier = linear_classifier(self.encoder.features, self.outputs).to(device)
             stages = list(self.encoder.convolutions)[self.frozen_stages :]

@@ -28,7 +28,7 @@ class _GlobalMaxPool(torch.autograd.Function):
         spread = gradient.new_zeros(batch * steps * channels)
         windows = torch.arange(batch, device=index.device).unsqueeze(1) * (steps * channels)
         columns = torch.arange(channels, device=index.device)
-        spread.put_(windows + index.flatten(1) * channels + columns, gradient)
+        spread[windows + index.flatten(1) * channels + columns] = gradient
         return spread.view(batch, steps, channels).permute(0, 2, 1).unsqueeze(2)
 
 

@@ -108,12 +108,12 @@ def _headlines(
     sentences = []
     for split, settings in facts.protocol["splits"].items():
         ranked = rows[rows["split"] == split].sort_values("mean", ascending=False).drop_duplicates("method")
-        parts = "; ".join(
-            f"{name_row(methods[row.method], evaluations[row.evaluation])} {in_percent(row.mean)} ± {in_percent(row.sd)}"
-            for row in ranked.itertuples(index=False)
-        )
+        parts = []
+        for row in ranked.itertuples(index=False):
+            name = name_row(methods[row.method], evaluations[row.evaluation])
+            parts.append(f"{name} {in_percent(row.mean)} ± {in_percent(row.sd)}")
         where = f"{settings['title']}, {percent_of_labels(fraction)} of the labels"
-        sentences.append(f"{where}, macro-F1 in per cent, each method at its best. {parts}.")
+        sentences.append(f"{where}, macro-F1 in per cent, each method at its best: {'; '.join(parts)}.")
     return sentences
 
 

@@ -181,22 +181,30 @@ def write_windows(stream: WindowStream, path: Path) -> None:
 
 
 def read_windows(path: Path) -> Windows:
-    """Read a windows file into tensors' memory order without a Python step per window.
+    """Read a windows file into one array, in the memory of that array and one recording's windows.
 
     Raises:
         SchemaError: if the file is not a windows file of this schema version.
     """
     metadata = check_schema(path, KIND)
-    table = pq.read_table(path, memory_map=True)
     description = DatasetDescription.model_validate_json(metadata["description"])
     length = int(metadata["length"])
-    signals = table["signal"].combine_chunks().flatten().to_numpy()
+    with pq.ParquetFile(path, memory_map=True) as file:
+        signals = np.empty((file.metadata.num_rows, length, len(description.channels)), np.float32)
+        places = []
+        filled = 0
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group)
+            values = rows["signal"].combine_chunks().flatten().to_numpy()
+            signals[filled : filled + len(rows)] = values.reshape(-1, *signals.shape[1:])
+            places.append(rows.drop_columns(["signal"]))
+            filled += len(rows)
     return Windows(
         description=description,
         length=length,
         stride=int(metadata["stride"]),
-        table=table.drop_columns(["signal"]).to_pandas(),
-        signals=signals.reshape(-1, length, len(description.channels)),
+        table=pa.concat_tables(places).to_pandas(),
+        signals=signals,
     )
 
 
