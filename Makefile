@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FINISHED := data/08_reporting/.finished
 SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
-NEWEST = $(shell ls -t data/08_reporting/*/semi_supervised/$(1)/*/$(1) 2>/dev/null | head -1)
+# The newest version, by its name, of a file of the main job's report on the default data set.
+REPORTS := data/08_reporting/$(shell sed -n 's/^dataset: *//p' conf/base/globals.yml)/semi_supervised
+NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
@@ -38,11 +40,11 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation
 docs: $(VENV)/.installed-dev ## serve the documentation site on this machine
 	$(BIN)/mkdocs serve
 
-$(FINISHED): $(SOURCES)
+$(FINISHED): $(SOURCES) pyproject.toml requirements.lock
 	$(BIN)/kedro run
 	@touch $@
 
-# torch comes first and pinned: a range would take the newest build with gigabytes of GPU libraries.
+# torch comes first and pinned: a range would take the newest build.
 $(VENV)/.installed: pyproject.toml requirements.lock
 	@echo "Installing into $(VENV): 2 to 5 minutes the first time."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -77,7 +77,7 @@ def test_a_process_that_dies_half_way_leaves_no_version(tmp_path: Path) -> None:
 def test_previews_say_what_they_are(tmp_path: Path) -> None:
     table = dataset(tmp_path, Version(None, "2026-01-01T00.00.00.000Z"))
     table.save(TABLE)
-    assert table.preview(nrows=2) == {"columns": ["a"], "data": [[1], [2]]}
+    assert table.preview(nrows=2) == {"columns": ["a"], "data": [[1], [3]]}
     assert table.preview.__annotations__["return"].__name__ == "TablePreview"
     figure = FigureDataset(filepath=str(tmp_path / "figure.png"))
     figure.save(Figure())

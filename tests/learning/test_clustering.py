@@ -35,7 +35,7 @@ def run(points: torch.Tensor, clusters: int = 5, **settings: object) -> torch.Te
 def test_inertia_is_as_good_as_scikit_learns_best_of_ten(spread: float, clusters: int) -> None:
     points = blobs(8, 500, spread)
     settings = KMeans()
-    _, inertia = kmeans(points, clusters, settings.restarts, 50, torch.Generator().manual_seed(0))
+    _, inertia = kmeans(points, clusters, settings.restarts, settings.iterations, torch.Generator().manual_seed(0))
     for view, mine in zip(points, inertia, strict=True):
         theirs = reference.KMeans(clusters, n_init=10, random_state=0).fit(view.numpy()).inertia_
         assert mine.item() <= 1.02 * theirs

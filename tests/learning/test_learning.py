@@ -82,6 +82,33 @@ def test_training_lowers_the_loss_and_methods_start_alike(windows: Windows) -> N
     assert not all(torch.equal(encoders.encoders[0].weights[name], start[name]) for name in start)
 
 
+def test_methods_see_the_same_batches_and_views(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores of methods are paired: whether a method clusters must not change what it is shown, in any epoch."""
+    seen: dict[str, list[torch.Tensor]] = {}
+    original = TPN.forward
+
+    for name, method in (("simclr", Contrastive()), ("clusterclhar", Contrastive(clustering=KMeans()))):
+        shown = seen.setdefault(name, [])
+
+        def forward(self: TPN, views: torch.Tensor, shown: list[torch.Tensor] = shown) -> torch.Tensor:
+            shown.append(views.clone())
+            return original(self, views)
+
+        monkeypatch.setattr(TPN, "forward", forward)
+        train(windows, method, BUDGET.model_copy(update={"epochs": 3}))
+    assert len(seen["simclr"]) == 3 * -(-len(windows.signals) // 64)
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(seen["simclr"], seen["clusterclhar"], strict=True))
+
+
+def test_agreement_of_unlabelled_windows_is_unknown(windows: Windows) -> None:
+    classes = np.full(len(windows.signals), -1)
+    classes[0] = 2
+    members = [np.arange(1, len(windows.signals))]
+    method = Contrastive(clustering=KMeans(clusters=3))
+    _, history = pretrain(windows.signals, classes, members, method, BUDGET, CPU, 0, "test")
+    assert history["cluster_nmi"].isna().all()
+
+
 def test_statistics_come_from_the_chosen_windows_only(windows: Windows) -> None:
     chosen = np.arange(10)
     encoders, _ = pretrain(windows.signals, windows.classes(), [chosen], Untrained(), BUDGET, CPU, 0, "test")
@@ -210,15 +237,6 @@ def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
     np.testing.assert_array_equal(mine["probability"], alone["probability"])
 
 
-def test_more_trained_stages_than_the_encoder_has(windows: Windows) -> None:
-    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
-    fractions = [LabelFraction(share=0.1, batch_size=16)]
-    roles = assign_roles(windows, PAPER, fractions, 1, 0)
-    settings = {"deep": EvaluationSettings(title="D", trained_stages=4, learning_rate=0.1, epochs=1)}
-    with pytest.raises(ValueError, match="'deep' trains 4 stages, the encoder has 3"):
-        evaluate(windows.signals, windows.classes(), roles, "paper", encoders, settings, fractions, CPU, 0, "test")
-
-
 def test_compute_settings_name_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
@@ -286,6 +304,15 @@ PROTOCOL = {
     [
         ({"colour": 1}, "colour"),
         ({"repeats": 0}, "greater than 0"),
+        ({"label_fractions": [{"share": 0.1, "batch_size": 8}] * 2}, "a share twice"),
+        (
+            {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "trained_stages": 4}}},  # type: ignore[index]
+            "'linear' trains 4 stages, the encoder has 3",
+        ),
+        (
+            {"pretraining": {"epochs": 1, "batch_size": 8, "learning_rate": 1, "encoder": {"channels": [8]}}},
+            "equally many",
+        ),
         ({"evaluations": {"other": PROTOCOL["evaluations"]["linear"]}}, "unknown evaluations"),  # type: ignore[index]
         ({"methods": {"m": {**PROTOCOL["methods"]["m"], "pretraining": {"objective": "magic"}}}}, "magic"),  # type: ignore[index]
         (

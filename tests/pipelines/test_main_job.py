@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import shutil
@@ -12,17 +13,19 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pytest
+import torch
 from kedro.framework.project import pipelines
 from kedro.validation.exceptions import ParameterValidationError
 
+from contrastive_har.pipeline_registry import register_pipelines
 from contrastive_har.reports.scores import CELL
 from contrastive_har.signals import leakage
 from contrastive_har.signals.leakage import LeakageError
 from contrastive_har.signals.schema import read_table
-from tests.pipelines.conftest import ROOT, Project
+from contrastive_har.signals.windows import read_windows
+from tests.pipelines.conftest import ROOT, TINY, Project
 
 CELLS = 2 * 2 * (1 + 1 + 2 + 2)  # splits, label fractions, and the evaluations of the four methods
 
@@ -120,16 +123,38 @@ def test_tracked_runs(finished: Project) -> None:
         assert [artifact.path for artifact in client.list_artifacts(child.info.run_id)] == ["confusion_matrix.png"]
 
 
-def test_a_second_run_repeats_the_scores_in_versions_of_its_own(finished: Project) -> None:
-    before = finished.newest("predictions.parquet")
+def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished: Project) -> None:
+    def scores() -> tuple[Path, pd.DataFrame]:
+        path = max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*"))
+        return path, read_table(path, "scores")
+
+    (before, first) = scores()
+    torch.manual_seed(12345)
+    state = torch.get_rng_state()
     finished.run(pipeline="pretraining")
     finished.run(pipeline="evaluation")
-    after = finished.newest("predictions.parquet")
+    (after, second) = scores()
     assert after != before
-    first, second = (
-        read_table(path.parents[1] / path.parent.name / path.name, "predictions") for path in (before, after)
-    )
     pd.testing.assert_frame_equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random state is left alone"
+
+
+def test_a_report_of_other_settings_is_refused(finished: Project) -> None:
+    other = {**TINY["semi_supervised"], "pretraining": {"epochs": 7, "batch_size": 128}}
+    with pytest.raises(ValueError, match="run the whole protocol again"):
+        finished.run(pipeline="reporting", semi_supervised=other)
+
+
+def test_local_configuration_may_change_a_part(project: Project) -> None:
+    """The example of docs/your_data.md: conf/local says what it changes and nothing else."""
+    docs = (ROOT / "docs/your_data.md").read_text()
+    example = next(block for block in re.findall(r"```yaml\n(.*?)```", docs, re.DOTALL) if "semi_supervised" in block)
+    (project.path / "conf/local/parameters.yml").write_text(example)
+    with contextlib.chdir(project.path):
+        assert "pretraining" in register_pipelines()
+    project.run(pipeline="ingestion", semi_supervised={})
+    project.run(pipeline="windowing", semi_supervised={"label_fractions": [{"share": 0.5, "batch_size": 8}]})
+    assert read_windows(project.newest("windows.parquet")).length == 128
 
 
 def test_a_planted_leak_fails_the_run_and_marks_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +173,7 @@ def test_a_planted_leak_fails_the_run_and_marks_it(project: Project, monkeypatch
         run.info.run_name: run.info.status
         for run in mlflow.search_runs(search_all_experiments=True, output_format="list")
     }
-    assert states == {"ingestion": "FINISHED", "windowing": "FAILED"}
+    assert states == {"ingestion on my_data": "FINISHED", "windowing on my_data": "FAILED"}
 
 
 @pytest.mark.parametrize(
@@ -243,9 +268,3 @@ def test_notebook(finished: Project) -> None:
     done = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
     assert "windows of 10 people" in text
-
-
-def test_random_state_of_the_caller_is_left_alone(finished: Project) -> None:
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
-    finished.run(pipeline="augmentation")
-    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002

@@ -53,7 +53,7 @@ def test_bootstrap_interval_of_few_values() -> None:
     assert (low, high) == (0.4, 0.6)
 
 
-CLASSES = ["rest", "walk"]
+CLASSES = ["rest", "walk, (fast) & down"]
 METHODS = {"simclr": "SimCLR", "random_init": "Random"}
 EVALUATIONS = {"linear": "Linear evaluation"}
 SPLIT_TITLES = {"paper": "The paper's split"}
@@ -106,7 +106,7 @@ def test_scores_have_every_metric_class_and_subject(scores: pd.DataFrame) -> Non
     values = cell.set_index(["metric", "group"])["value"]
     by_class = reference.f1_score(mine["true"], mine["predicted"], average=None)
     assert values["macro_f1", "all"] == pytest.approx(by_class.mean())
-    assert [values["f1", "class: rest"], values["f1", "class: walk"]] == pytest.approx(list(by_class))
+    assert [values["f1", "class: rest"], values["f1", "class: walk, (fast) & down"]] == pytest.approx(list(by_class))
     first = mine[mine["window"] < 50]
     assert values["accuracy", "subject: s1"] == pytest.approx((first["true"] == first["predicted"]).mean())
     assert values["paper_style_macro_f1", "all"] == 0.99
@@ -174,7 +174,7 @@ def test_tracked_cell(scores: pd.DataFrame) -> None:
         digest="abc",
         source="somewhere",
     )
-    assert run.name == "paper / simclr / linear / 1%"
+    assert run.name == "paper / simclr / linear / 1 %"
     assert run.parameters["method.temperature"] == "0.1"
     points = {(name, step): value for name, value, step in run.metrics}
     assert points["pretraining_loss_repeat_0_by_epoch", 2] == 1.0
@@ -184,6 +184,7 @@ def test_tracked_cell(scores: pd.DataFrame) -> None:
     repeats = [points["macro_f1_by_repeat", repeat] for repeat in range(3)]
     assert points["macro_f1_mean", 0] == pytest.approx(np.mean(repeats))
     assert ("class_f1/rest", 0) in points
+    assert ("class_f1/walk_ _fast_ _ down", 0) in points, "tracking servers refuse other characters"
     assert ("subject_accuracy/s1", 0) in points
     assert flatten({"a": {"b": [1]}, "c": None}) == {"a.b": "[1]", "c": "None"}
 

@@ -74,15 +74,17 @@ def test_no_usable_recording_is_an_error_with_all_reasons(description: DatasetDe
 )
 def test_bad_samples_are_named(description: DatasetDescription, change: dict[str, np.ndarray], message: str) -> None:
     good = Recording("s", "r", np.arange(4), np.zeros(4, np.int16), np.zeros((4, 3), np.float32))
-    check_recording(good, description, "file.csv", first_row=5)
+    check_recording(good, description, "file.csv", rows=[5, 6, 7, 8])
     with pytest.raises(BadRecordingError, match=rf"file\.csv.*{message}"):
-        check_recording(replace(good, **change), description, "file.csv", first_row=5)
+        check_recording(replace(good, **change), description, "file.csv", rows=[5, 6, 7, 8])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"activities": {-1: "a", 0: "b"}}, "0 or more"),
+        ({"activities": {0: "a", 70000: "b"}, "recognised": []}, "at most 32767"),
+        ({"activities": {0: "a", 1: "a"}, "recognised": []}, "names must differ"),
         ({"recognised": [7]}, "does not name"),
         ({"channels": [{"name": "x", "unit": "g"}] * 2}, "must differ"),
         ({"sampling_rate_hz": 0}, "greater than 0"),

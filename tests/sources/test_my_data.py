@@ -47,6 +47,58 @@ def test_several_recordings_in_a_file_and_codes_for_names(own_folder: Path) -> N
     assert set(mine[0].activity) == {-1, 0, 1}, "an empty label means unlabelled"
 
 
+def test_names_are_taken_literally(own_folder: Path) -> None:
+    describe(own_folder, activities={0: "rest", 1: "None", 2: "run"})
+    edit(own_folder, lambda f: f.assign(subject="01", activity=f["activity"].replace("walk", "None")))
+    pd.read_csv(own_folder / "ben.csv").assign(subject=2.0, activity=1.0).to_parquet(own_folder / "ben.parquet")
+    (own_folder / "ben.csv").unlink()
+    anna, ben = open_own(own_folder)
+    assert (anna.subject, ben.subject) == ("01", "2")
+    assert set(anna.activity) == {0, 1, 2}
+    assert set(ben.activity) == {1}
+
+
+def test_recordings_in_subfolders_keep_their_names_apart(own_folder: Path) -> None:
+    for subject in ("anna", "ben"):
+        (own_folder / subject).mkdir()
+        (own_folder / f"{subject}.csv").rename(own_folder / subject / "walk.csv")
+    assert [recording.name for recording in open_own(own_folder)] == ["anna/walk", "ben/walk"]
+
+
+def test_two_recordings_of_one_name_are_refused(own_folder: Path) -> None:
+    for subject in ("anna", "ben"):
+        path = own_folder / f"{subject}.csv"
+        pd.read_csv(path).assign(recording="first").to_csv(path, index=False)
+    items = list(open_own(own_folder, "reject").stream())
+    assert isinstance(items[1], Rejection)
+    assert "'first' is also in" in items[1].reason
+
+
+def test_rows_of_interleaved_recordings_are_counted_in_the_file(own_folder: Path) -> None:
+    frame = own_frame("anna", np.random.default_rng(5)).assign(recording="a")
+    other = own_frame("anna", np.random.default_rng(6)).assign(recording="b")
+    mixed = pd.concat([frame, other]).sort_index(kind="stable").reset_index(drop=True)
+    mixed.loc[7, "x"] = np.nan
+    mixed.to_csv(own_folder / "anna.csv", index=False)
+    with pytest.raises(BadRecordingError, match=r"anna\.csv, row 9: channel 'x' is nan"):
+        list(open_own(own_folder))
+
+
+def test_a_name_in_the_description_is_refused(own_folder: Path) -> None:
+    describe(own_folder, name="uci_har")
+    with pytest.raises(BadRecordingError, match="use 'title'"):
+        open_own(own_folder)
+
+
+def test_dates_in_parquet(own_folder: Path) -> None:
+    for path in own_folder.glob("*.csv"):
+        frame = pd.read_csv(path)
+        stamps = pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], unit="s")
+        frame.assign(timestamp=stamps).to_parquet(path.with_suffix(".parquet"))
+        path.unlink()
+    assert all((np.diff(recording.sample) == 1).all() for recording in open_own(own_folder))
+
+
 def test_dates_and_no_time_stamps_at_all(own_folder: Path) -> None:
     frame = pd.read_csv(own_folder / "anna.csv")
     dated = frame.assign(timestamp=pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], unit="s"))

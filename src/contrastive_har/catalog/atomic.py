@@ -58,6 +58,7 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
             staged = staging / target.name
             self._format(str(staged)).save(data)
             _sync(staged)
+            _sync(staging)
             if self._version:
                 staging.replace(target.parent)
             else:

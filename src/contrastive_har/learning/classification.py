@@ -32,6 +32,7 @@ class EvaluationSettings(BaseModel):
 
     Attributes:
         title: What readers see.
+        description: A sentence that explains it to them.
         trained_stages: How many of the encoder's last convolutions are trained along with the classifier: 0 is linear
             evaluation, all of them is supervised training or full fine-tuning.
         learning_rate: Adam's.
@@ -43,6 +44,7 @@ class EvaluationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
+    description: str = ""
     trained_stages: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
     epochs: int = Field(gt=0)
@@ -97,10 +99,6 @@ def evaluate(
             normalised = torch.from_numpy(trained.normalisation(signals))
             for name, settings in evaluations.items():
                 encoder = encoders.build(repeat).to(compute.device)
-                if settings.trained_stages > encoder.depth:
-                    raise ValueError(
-                        f"evaluation '{name}' trains {settings.trained_stages} stages, the encoder has {encoder.depth}."
-                    )
                 frozen_stages = encoder.depth - settings.trained_stages
                 activations = _run_frozen(encoder, normalised, frozen_stages, compute)
                 for fraction in fractions:
@@ -163,7 +161,7 @@ class _Training:
         """Train; return the learning curves and the last epoch's predictions of the test windows."""
         device = self.compute.device
         # Dropout draws from global random state: fork it, so that nobody else's numbers change.
-        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=self.compute.random_devices):
             torch.manual_seed(seed)
             self.classifier = linear_classifier(self.encoder.features, self.outputs).to(device)
             stages = list(self.encoder.convolutions)[self.frozen_stages :]

@@ -37,6 +37,8 @@ class ComputeSettings(BaseModel):
             device = next(name for name in ("cuda", "mps", "cpu") if available[name])
         if not available[device]:
             raise RuntimeError(f"device '{device}' is not available on this machine; use device: auto.")
+        if device == "cuda":
+            torch.backends.cudnn.deterministic = True  # the same seed, the same numbers
         bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(device))
         return Compute(torch.device(device), bfloat16, self.inference_batch)
 
@@ -48,6 +50,11 @@ class Compute:
         self.device = device
         self.bfloat16 = bfloat16
         self.inference_batch = inference_batch
+
+    @property
+    def random_devices(self) -> list[int]:
+        """CUDA devices whose random state must be kept along with the CPU's."""
+        return [torch.cuda.current_device()] if self.device.type == "cuda" else []
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which encoders and heads run."""

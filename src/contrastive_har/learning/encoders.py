@@ -50,7 +50,8 @@ class EncoderSet:
 
     def build(self, repeat: int) -> TPN:
         """Return the encoder of a repeat, in evaluation mode."""
-        encoder = TPN(self.sensor_channels, self.settings)
+        with torch.random.fork_rng(devices=[]):  # initial weights, about to be replaced, draw from global random state
+            encoder = TPN(self.sensor_channels, self.settings)
         encoder.load_state_dict(self.encoders[repeat].weights)
         return encoder.eval()
 

@@ -78,11 +78,13 @@ class MethodSettings(_MethodSettings):
 
     Attributes:
         title: What readers see.
+        description: A sentence that explains it to them.
         pretraining: How its encoders come about.
         evaluations: Names of the evaluations that judge them.
     """
 
     title: str
+    description: str = ""
     pretraining: PretrainingMethod
     evaluations: tuple[str, ...] = Field(min_length=1)
 
@@ -105,7 +107,12 @@ class ContrastiveLearning(nn.Module):
         self.clusters = (clustering.clusters if clustering else None) or classes
 
     def loss(self, windows: Tensor, generator: torch.Generator) -> Step:
-        """Return the loss of normalised ``windows`` (batch, time, channels); both views go through in one batch."""
+        """Return the loss of normalised ``windows`` (batch, time, channels); both views go through in one batch.
+
+        Whether and how a method clusters does not change which views are drawn: the clustering has a generator of its
+        own, seeded by one draw.
+        """
+        clustering_seed = int(torch.randint(2**62, (), generator=generator))
         views = torch.cat([augment(windows, generator) for augment in self.settings.views])
         projections = functional.normalize(self.head(self.encoder(views)).float(), dim=1)
         view_a, view_b = projections.chunk(2)
@@ -115,5 +122,6 @@ class ContrastiveLearning(nn.Module):
                 return Step(nt_xent(view_a, view_b, self.settings.temperature))
             with torch.no_grad():
                 both = torch.stack([view_a, view_b])
-                clusters = self.settings.clustering(both, min(self.clusters, len(windows)), generator)
+                own = torch.Generator().manual_seed(clustering_seed)
+                clusters = self.settings.clustering(both, min(self.clusters, len(windows)), own)
             return Step(cluster_nt_xent(view_a, view_b, clusters[0], clusters[1], self.settings.temperature), clusters)

@@ -82,15 +82,17 @@ def pretrain(
     trained, history = [], []
     for repeat, chosen in enumerate(members):
         normalisation = Normalisation.of(signals[chosen])
-        with torch.random.fork_rng(devices=[]):  # initial weights draw from global random state: leave it as it was
+        # Initial weights and dropout draw from global random state: seed it here and leave it as it was.
+        with torch.random.fork_rng(devices=compute.random_devices):
             torch.manual_seed(derive_seed(seed, "weights", repeat))
             encoder = TPN(signals.shape[2], budget.encoder)
-            learner = None if isinstance(method, Untrained) else ContrastiveLearning(encoder, method, count)
-        if learner is not None:
-            name = f"{title} {repeat + 1}/{len(members)}"
-            loop = _Loop(learner.to(compute.device), budget, compute, derive_seed(seed, "batches", repeat), name)
-            rows = loop.run(torch.from_numpy(normalisation(signals[chosen])), classes[chosen])
-            history += [{"repeat": repeat, **row} for row in rows]
+            if not isinstance(method, Untrained):
+                learner = ContrastiveLearning(encoder, method, count).to(compute.device)
+                loop = _Loop(
+                    learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
+                )
+                rows = loop.run(torch.from_numpy(normalisation(signals[chosen])), classes[chosen])
+                history += [{"repeat": repeat, **row} for row in rows]
         weights = {name: value.detach().float().cpu() for name, value in encoder.state_dict().items()}
         trained.append(TrainedEncoder(weights, normalisation))
     encoders = EncoderSet(
@@ -112,7 +114,8 @@ class _Loop:
         self.budget = budget
         self.compute = compute
         self.title = title
-        self.generator = torch.Generator().manual_seed(seed)
+        self.batches = torch.Generator().manual_seed(derive_seed(seed, "batches"))
+        self.draws = torch.Generator().manual_seed(derive_seed(seed, "draws"))
         self.optimiser = torch.optim.Adam(learner.parameters(), lr=budget.learning_rate, fused=True)
 
     def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
@@ -140,15 +143,15 @@ class _Loop:
 
     def _epoch(self, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
         started = time.perf_counter()
-        order = torch.randperm(len(windows), generator=self.generator)
+        order = torch.randperm(len(windows), generator=self.batches)
         total = torch.zeros((), device=windows.device)
-        agreement = float("nan")
+        agreement: float | None = None
         for index in order.split(self.budget.batch_size):
             if len(index) < 2:
                 continue  # a single window has nothing to be contrasted with
             step = self._step(windows.index_select(0, index.to(windows.device)))
             total += step.loss.detach() * len(index)
-            if step.clusters is not None and np.isnan(agreement):
+            if step.clusters is not None and agreement is None:
                 agreement = _agreement(step.clusters[0], classes[index.numpy()])
             bar.update(len(index))
         loss = float(total) / len(windows)
@@ -161,12 +164,12 @@ class _Loop:
             "loss": loss,
             "seconds": seconds,
             "windows_per_second": len(windows) / seconds,
-            "cluster_nmi": agreement,
+            "cluster_nmi": float("nan") if agreement is None else agreement,
         }
 
     def _step(self, batch: Tensor) -> Step:
         with self.compute.autocast():
-            step = self.learner.loss(batch, self.generator)
+            step = self.learner.loss(batch, self.draws)
         self.optimiser.zero_grad(set_to_none=True)
         step.loss.backward()
         self.optimiser.step()
@@ -176,6 +179,8 @@ class _Loop:
 def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
     """Return the normalised mutual information of one batch's clusters and labels (a diagnostic of the first batch)."""
     labelled = classes != UNLABELLED
+    if not labelled.any():
+        return float("nan")
     return float(normalized_mutual_info_score(classes[labelled], clusters.cpu().numpy()[labelled]))
 
 

@@ -42,8 +42,22 @@ class ProtocolSettings(BaseModel):
     methods: dict[str, MethodSettings] = Field(min_length=1)
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
 
+    @property
+    def fewest_labels(self) -> float:
+        """The smallest label fraction, at which details are shown."""
+        return min(fraction.share for fraction in self.label_fractions)
+
     @model_validator(mode="after")
     def _is_consistent(self) -> ProtocolSettings:
+        shares = [fraction.share for fraction in self.label_fractions]
+        if len(set(shares)) != len(shares):
+            raise ValueError(f"label_fractions lists a share twice: {shares}")
+        depth = len(self.pretraining.encoder.channels)
+        for name, evaluation in self.evaluations.items():
+            if evaluation.trained_stages > depth:
+                raise ValueError(
+                    f"evaluation '{name}' trains {evaluation.trained_stages} stages, the encoder has {depth}"
+                )
         for name, method in self.methods.items():
             if unknown := set(method.evaluations) - set(self.evaluations):
                 raise ValueError(f"method '{name}' asks for unknown evaluations {sorted(unknown)}")

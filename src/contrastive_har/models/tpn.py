@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +24,12 @@ class TPNSettings(BaseModel):
     channels: tuple[int, ...] = (32, 64, 96)
     kernels: tuple[int, ...] = (24, 16, 8)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _has_a_kernel_for_each_convolution(self) -> TPNSettings:
+        if not self.channels or len(self.channels) != len(self.kernels):
+            raise ValueError(f"channels {self.channels} and kernels {self.kernels} must be equally many")
+        return self
 
     @property
     def shortest_window(self) -> int:

@@ -80,16 +80,17 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     protocol = facts.protocol
     methods = {name: method["title"] for name, method in protocol["methods"].items()}
     evaluations = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
-    fractions = [fraction["share"] for fraction in protocol["label_fractions"]]
+    fewest = min(fraction["share"] for fraction in protocol["label_fractions"])
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {
         "facts": facts,
         "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
-        "headlines": _headlines(facts, methods, evaluations, fractions[0]),
+        "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
-        "few": percent_of_labels(fractions[0]),
-        "by_class": _by_class(facts, methods, evaluations, fractions[0]),
+        "few": percent_of_labels(fewest),
+        "by_class": _by_class(facts, methods, evaluations, fewest),
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
+        "notes": list(facts.summary["note"].dropna().unique()),
         "interval": f"{100 * facts.confidence:g} % bootstrap interval",
         "seconds": {
             activity: rows["seconds"].sum()

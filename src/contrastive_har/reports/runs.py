@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures import draw_one_confusion
 from contrastive_har.reports.scores import CELL, EVERYTHING
+
+_UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers refuse in the name of a metric
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def describe_cell(
         digest: Fingerprint of the input data and parameters.
         source: Where the data come from.
     """
-    name = f"{cell['split']} / {cell['method']} / {cell['evaluation']} / {cell['label_fraction']:.0%}"
+    name = f"{cell['split']} / {cell['method']} / {cell['evaluation']} / {100 * cell['label_fraction']:.3g} %"
     return TrackedRun(
         name=name,
         tags={key: str(cell[key]) for key in CELL},
@@ -100,7 +103,7 @@ def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
         mean = float(rows["value"].mean())
         if np.isfinite(mean):
             kind, _, of = str(group).partition(": ")
-            yield f"{kind}_{metric}/{of}", mean, 0
+            yield f"{kind}_{metric}/{_UNTRACKABLE.sub('_', of)}", mean, 0
 
 
 def _curve_metrics(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:

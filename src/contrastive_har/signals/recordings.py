@@ -7,7 +7,7 @@ one activity code per sample, and the sample's position on a regular clock, so t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,10 @@ class DatasetDescription(BaseModel):
             raise ValueError(f"activity codes must be 0 or more (-1 means unlabelled); found {negative}")
         if unknown := set(self.recognised) - set(self.activities):
             raise ValueError(f"'recognised' lists codes {sorted(unknown)} that 'activities' does not name")
+        if too_large := [code for code in self.activities if code > np.iinfo(np.int16).max]:
+            raise ValueError(f"activity codes must be at most {np.iinfo(np.int16).max}; found {too_large}")
+        if len(set(self.activities.values())) != len(self.activities):
+            raise ValueError(f"activity names must differ; found {list(self.activities.values())}")
         if len(set(self.channel_names)) != len(self.channels):
             raise ValueError(f"channel names must differ; found {self.channel_names}")
         return self
@@ -139,18 +143,24 @@ class BadRecordingError(ValueError):
     """A recording that cannot be used; the message names the file, the row and the cure."""
 
 
-def check_recording(recording: Recording, description: DatasetDescription, where: str, first_row: int = 1) -> None:
+def check_recording(
+    recording: Recording, description: DatasetDescription, where: str, rows: Sequence[int] | None = None
+) -> None:
     """Refuse samples that would poison everything downstream.
 
     Args:
         recording: What was read.
         description: What it must agree with.
         where: File name for the message.
-        first_row: Row number, in the file, of the recording's first sample.
+        rows: Row numbers in the file of the recording's samples, where they are not 1, 2, ...
 
     Raises:
         BadRecordingError: empty, wrong width, NaN or infinite samples, activity codes nobody declared.
     """
+
+    def number(row: int) -> int:
+        return row + 1 if rows is None else rows[row]
+
     samples = recording.samples
     if len(samples) == 0:
         raise BadRecordingError(f"{where}: no samples. The file is empty or truncated; copy it again.")
@@ -162,7 +172,7 @@ def check_recording(recording: Recording, description: DatasetDescription, where
     if not np.isfinite(samples).all():
         row, column = np.argwhere(~np.isfinite(samples))[0]
         raise BadRecordingError(
-            f"{where}, row {row + first_row}: channel '{description.channel_names[column]}' is {samples[row, column]}. "
+            f"{where}, row {number(row)}: channel '{description.channel_names[column]}' is {samples[row, column]}. "
             "Interpolate or cut out the samples that are not finite."
         )
     known = np.array([UNLABELLED, *description.activities])
@@ -170,7 +180,7 @@ def check_recording(recording: Recording, description: DatasetDescription, where
     if unknown.any():
         row = int(np.flatnonzero(unknown)[0])
         raise BadRecordingError(
-            f"{where}, row {row + first_row}: unknown activity {recording.activity[row]}. "
+            f"{where}, row {number(row)}: unknown activity {recording.activity[row]}. "
             f"Known codes: {sorted(description.activities)}; use {UNLABELLED} for unlabelled."
         )
 

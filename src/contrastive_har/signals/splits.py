@@ -115,7 +115,9 @@ def _divide(
         train = _draw_labels(classes, available & labelled, fraction.share, rng, windows, name)
         test = held_out_test & labelled if settings.held_out == "subjects" else labelled & ~train
         if not test.any():
-            raise SplitError(f"Split '{name}' labels {fraction.share:.0%} of the windows and leaves none to test on.")
+            raise SplitError(
+                f"Split '{name}' labels {100 * fraction.share:.3g} % of the windows and leaves none to test on."
+            )
         yield fraction.share, "train", np.flatnonzero(train)
         yield fraction.share, "validation", np.flatnonzero(held_out_validation & labelled)
         yield fraction.share, "test", np.flatnonzero(test)

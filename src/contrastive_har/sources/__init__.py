@@ -82,11 +82,12 @@ def open_source(folder: Path, settings: IngestionSettings) -> Recordings:
 
     def stream() -> Iterator[Recording | Rejection]:
         seen: dict[str, str] = {}
+        names: dict[str, str] = {}
         for candidate in source.candidates(folder, description):
             try:
                 recording = candidate.load()
-                check_recording(recording, description, candidate.where, candidate.first_row)
-                _refuse_duplicate(recording, candidate.where, seen)
+                check_recording(recording, description, candidate.where, candidate.rows)
+                _refuse_duplicate(recording, candidate.where, seen, names)
             except BadRecordingError as error:
                 if settings.on_bad_recording == "fail":
                     raise
@@ -102,11 +103,18 @@ def _descriptions() -> dict[str, dict[str, object]]:
     return cast(dict[str, dict[str, object]], yaml.safe_load(text))
 
 
-def _refuse_duplicate(recording: Recording, where: str, seen: dict[str, str]) -> None:
-    """Raise if the same samples came before: they would sit on both sides of a split."""
+def _refuse_duplicate(recording: Recording, where: str, seen: dict[str, str], names: dict[str, str]) -> None:
+    """Raise if the same samples, or another recording of the same name, came before.
+
+    Samples that come twice would sit on both sides of a split; recordings of one name could not be told apart.
+    """
     digest = hashlib.sha256(recording.samples.tobytes()).hexdigest()
     if digest in seen:
         raise BadRecordingError(
             f"{where}: holds the same samples as {seen[digest]}, byte for byte. Remove one of the two."
         )
-    seen[digest] = where
+    if recording.name in names:
+        raise BadRecordingError(
+            f"{where}: a recording named '{recording.name}' is also in {names[recording.name]}. Name them differently."
+        )
+    seen[digest] = names[recording.name] = where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from contrastive_har.signals.recordings import Recording
@@ -16,10 +16,10 @@ class Candidate:
         name: Name of the recording to be.
         where: File (and part of it) for messages.
         load: Reads it; raises ``BadRecordingError`` if that can't be done.
-        first_row: Row number in the file of its first sample.
+        rows: Row numbers in the file of its samples, where they are not 1, 2, ...
     """
 
     name: str
     where: str
     load: Callable[[], Recording]
-    first_row: int = 1
+    rows: Sequence[int] | None = None

@@ -34,8 +34,10 @@ def describe(folder: Path) -> DatasetDescription:
     """
     content = _read_description_file(folder)
     content.pop("gaps", None)
+    if "name" in content:
+        raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: 'name' is not a key here; use 'title'.")
     try:
-        return DatasetDescription.model_validate({"name": "my_data", "title": "My data", **content})
+        return DatasetDescription.model_validate({"title": "My data", **content, "name": "my_data"})
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: {problems}. See docs/your_data.md.") from error
@@ -51,13 +53,13 @@ def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candid
         raise BadRecordingError(f"{folder}: no CSV or Parquet file. Put your recordings there; see docs/your_data.md.")
     for path in files:
         try:
-            frame = _read_file(path, description)
+            frame = _read_file(path, folder, description)
         except BadRecordingError as error:
-            yield Candidate(path.stem, str(path), partial(_raise, error))
+            yield Candidate(_default_name(path, folder), str(path), partial(_raise, error))
             continue
         for name, rows in frame.groupby("recording", sort=False):
             load = partial(_load, rows, str(name), description, path, gaps)
-            yield Candidate(str(name), str(path), load, first_row=int(rows.index[0]))
+            yield Candidate(str(name), str(path), load, rows=rows.index)
 
 
 def _read_description_file(folder: Path) -> dict[str, Any]:
@@ -79,11 +81,15 @@ def _raise(error: BadRecordingError) -> Recording:
     raise error
 
 
-def _read_file(path: Path, description: DatasetDescription) -> pd.DataFrame:
+def _default_name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.DataFrame:
     """Read one file; its index becomes the row number a person sees (a CSV's header is row 1)."""
     try:
         is_csv = path.suffix.lower() == ".csv"
-        frame = pd.read_csv(path) if is_csv else pd.read_parquet(path)
+        frame = _read_csv(path, description) if is_csv else pd.read_parquet(path)
     except pd.errors.EmptyDataError:
         raise BadRecordingError(f"{path}: the file is empty. Copy it again.") from None
     except (ValueError, OSError) as error:  # parser errors and damaged Parquet files are ValueErrors
@@ -99,12 +105,31 @@ def _read_file(path: Path, description: DatasetDescription) -> pd.DataFrame:
     if frame.empty:
         raise BadRecordingError(f"{path}: a header but no rows. The file is truncated; copy it again.")
     if "recording" not in frame.columns:
-        frame = frame.assign(recording=path.stem)
+        frame = frame.assign(recording=_default_name(path, folder))
     for column in ("subject", "recording"):
-        if (empty := frame[column].isna()).any():
+        names = _as_text(frame[column])
+        if (empty := names == "").any():
             row = frame.index[empty][0]
             raise BadRecordingError(f"{path}, row {row}: '{column}' is empty. Fill it in, or remove the row.")
+        frame[column] = names
     return frame
+
+
+def _read_csv(path: Path, description: DatasetDescription) -> pd.DataFrame:
+    """Read a CSV whose names are taken literally: a subject '01' stays '01', an activity 'None' is no missing value."""
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(("subject", "recording", "activity"), str),
+        keep_default_na=False,
+        na_values={channel: ["", "nan", "NaN", "NA"] for channel in description.channel_names},
+    )
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    """Return names as stripped text, '' where there is none; 1.0, to which an empty cell turns 1, is 1 again."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("string").str.strip().fillna("").astype(object)
 
 
 def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: Path, gaps: str) -> Recording:
@@ -138,11 +163,11 @@ def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path)
     if "activity" not in rows.columns:
         return np.full(len(rows), UNLABELLED, np.int16)
     codes = {name: code for code, name in description.activities.items()}
-    codes |= {str(code): code for code in (UNLABELLED, *description.activities)}
-    values = rows["activity"]
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # whole codes become floats where a label is missing
-    found = values.astype("string").str.strip().map(codes).where(values.notna(), UNLABELLED)
+    # Programs write whole numbers as 1.0 where other cells of the column are empty.
+    for code in (UNLABELLED, *description.activities):
+        codes |= {f"{code}": code, f"{code}.0": code}
+    values = _as_text(rows["activity"])
+    found = values.map(codes).where(values != "", UNLABELLED)
     if (unknown := found.isna()).any():
         row = rows.index[unknown][0]
         raise BadRecordingError(
@@ -186,10 +211,11 @@ def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", 
 
 
 def _seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
-    numbers = pd.to_numeric(stamps, errors="coerce")
-    if numbers.isna().all():
+    is_date = pd.api.types.is_datetime64_any_dtype(stamps)
+    numbers = pd.to_numeric(stamps, errors="coerce") if not is_date else None
+    if numbers is None or numbers.isna().all():
         times = pd.to_datetime(stamps, errors="coerce", format="ISO8601")
-        numbers = (times - times.iloc[0]).dt.total_seconds()
+        numbers = (times - times.dropna().min()).dt.total_seconds()
     if (bad := numbers.isna() | np.isinf(numbers)).any():
         row = stamps.index[bad][0]
         raise BadRecordingError(

@@ -65,7 +65,7 @@ def embed_test_windows(
     split: str,
 ) -> pd.DataFrame:
     """Embed a sample of the first repeat's test windows: columns window, class, f0, f1, ..."""
-    test = windows_with_role(splits, split, 0, "test", protocol.label_fractions[0].share)
+    test = windows_with_role(splits, split, 0, "test", protocol.fewest_labels)
     sample = pd.Series(test).sample(min(report.tsne_windows, len(test)), random_state=report.seed).to_numpy()
     signals = encoders.encoders[0].normalisation(windows.signals[sample])
     embeddings = embed(encoders.build(0), signals, compute.inference_batch).numpy()

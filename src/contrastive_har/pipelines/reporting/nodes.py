@@ -41,14 +41,14 @@ def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tup
 
 def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
     """Draw a split's confusion matrices at the fewest labels; predictions by method."""
-    few = protocol.label_fractions[0].share
+    few = protocol.fewest_labels
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
     return figures.draw_confusion_matrices(predictions, few, methods, evaluations, windows.description.class_names)
 
 
 def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
     """Draw the scores of a split's test subjects at the fewest labels; scores by method."""
-    few = protocol.label_fractions[0].share
+    few = protocol.fewest_labels
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
     return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
 
@@ -132,7 +132,19 @@ def gather_facts(
     seed: int,
     **histories: pd.DataFrame,
 ) -> ReportFacts:
-    """Put together everything the report says; histories by ``split.method``."""
+    """Put together everything the report says; histories by ``split.method``.
+
+    Raises:
+        ValueError: if the stored results were made with other settings than those the report would state.
+    """
+    for name, history in histories.items():
+        epochs = set(history.groupby("repeat")["epoch"].max())
+        if not epochs <= {protocol.pretraining.epochs}:
+            raise _stale(f"the encoders of {name} had {epochs} epochs", protocol)
+    if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
+        raise _stale("the scores have another number of repeats", protocol)
+    if set(scores["label_fraction"]) != {fraction.share for fraction in protocol.label_fractions}:
+        raise _stale("the scores have other label fractions", protocol)
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -163,3 +175,11 @@ def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
     """Return mean macro-F1 by ``split.method.evaluation.fraction``, small enough to look at in kedro-viz."""
     rows = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
     return {f"{row.split}.{row.method}.{row.evaluation}.{row.label_fraction:g}": float(row.mean) for row in rows}
+
+
+def _stale(what: str, protocol: ProtocolSettings) -> ValueError:
+    return ValueError(
+        f"Stored results do not belong to these settings ({protocol.repeats} repeats, {protocol.pretraining.epochs} "
+        f"epochs): {what}. Report with the --env and --params of the run that made them, or run the whole protocol "
+        "again."
+    )

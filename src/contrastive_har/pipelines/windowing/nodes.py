@@ -13,7 +13,18 @@ from contrastive_har.signals.windows import Windows, WindowStream, cut_windows
 
 
 def cut(recordings: Recordings, protocol: ProtocolSettings) -> WindowStream:
-    """Cut recordings into windows of one activity each."""
+    """Cut recordings into windows of one activity each.
+
+    Raises:
+        ValueError: if the windows are too short for the encoder, before anything is computed.
+    """
+    length, _ = protocol.windows.in_samples(recordings.description.sampling_rate_hz)
+    shortest = protocol.pretraining.encoder.shortest_window
+    if length < shortest:
+        raise ValueError(
+            f"Windows of {length} samples are too short for the encoder, which needs {shortest}. "
+            "Lengthen windows.length."
+        )
     return cut_windows(recordings, protocol.windows)
 
 
