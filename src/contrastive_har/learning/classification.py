@@ -6,7 +6,7 @@ encoder is trained, run the frozen part once, train the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,12 +170,18 @@ class _Training:
             optimiser = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
             targets = torch.from_numpy(self.task.classes).to(device)
             train = torch.from_numpy(self.task.train).to(device)
+            judges = {"validation": self.task.validation, "test": self.task.test}
+            judges = {role: members for role, members in judges.items() if len(members)}
             curves: list[dict[str, object]] = []
             for epoch in range(1, self.settings.epochs + 1):
                 loss = self._epoch(activations, targets, train, optimiser)
                 if epoch % self.settings.test_every == 0 or epoch == self.settings.epochs:
-                    curves += [{"epoch": epoch, "loss": loss, **row} for row in self._scores(activations)]
-        return curves, self._predictions(activations)
+                    looks = {role: self._probabilities(activations, members) for role, members in judges.items()}
+                    curves += [
+                        {"epoch": epoch, "loss": loss, "role": role, **self._scores(judges[role], look)}
+                        for role, look in looks.items()
+                    ]
+        return curves, self._predictions(looks["test"])
 
     def _epoch(self, activations: Tensor, targets: Tensor, train: Tensor, optimiser: torch.optim.Adam) -> float:
         self.encoder.train(self.settings.trained_stages > 0)
@@ -206,15 +212,12 @@ class _Training:
                 parts.append(self.classifier(embeddings.float()).softmax(1))
             return torch.cat(parts).cpu()
 
-    def _scores(self, activations: Tensor) -> Iterator[dict[str, object]]:
-        for role, members in (("validation", self.task.validation), ("test", self.task.test)):
-            if len(members):
-                predicted = self._probabilities(activations, members).argmax(1).numpy()
-                confusion = confusion_matrix(self.task.classes[members], predicted, self.outputs)
-                yield {"role": role, "macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
+    def _scores(self, members: NDArray[np.int64], probabilities: Tensor) -> dict[str, float]:
+        confusion = confusion_matrix(self.task.classes[members], probabilities.argmax(1).numpy(), self.outputs)
+        return {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
 
-    def _predictions(self, activations: Tensor) -> pd.DataFrame:
-        probability, predicted = self._probabilities(activations, self.task.test).max(1)
+    def _predictions(self, probabilities: Tensor) -> pd.DataFrame:
+        probability, predicted = probabilities.max(1)
         return pd.DataFrame(
             {
                 "window": self.task.test,
