@@ -17,8 +17,6 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
 
-_STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting")
-
 
 class TrackingSettings(BaseModel):
     """Where runs are tracked (``mlflow.yml``).
@@ -109,10 +107,9 @@ class RunSummaryHooks:
 
     @hook_impl
     def after_dataset_saved(self, node: Node) -> None:
-        """Add a node's time, saving included, to its stage: streams are consumed while they are saved."""
+        """Add a node's time, saving included, to its stage (its tag): streams are consumed while they are saved."""
         now = time.perf_counter()
-        stage = next((name for name in _STAGES if name in node.tags), "other")
-        self._seconds[stage] += now - self._started.get(node.name, now)
+        self._seconds[", ".join(node.tags)] += now - self._started.get(node.name, now)
         self._started[node.name] = now
 
     @hook_impl(tryfirst=True)

@@ -12,13 +12,7 @@ from contrastive_har.learning import pretraining
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.encoders import (
-    EncoderFileError,
-    EncoderSet,
-    TrainedEncoder,
-    read_encoders,
-    write_encoders,
-)
+from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
 from contrastive_har.learning.methods import Contrastive, ContrastiveLearning, Step, Untrained
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
 from contrastive_har.learning.protocols import ProtocolSettings
@@ -26,6 +20,7 @@ from contrastive_har.models.tpn import TPN, TPNSettings
 from contrastive_har.reports.metrics import confusion_matrix, macro_f1
 from contrastive_har.signals.augmentations import Identity
 from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.schema import SchemaError
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
 from contrastive_har.signals.windows import Windows
@@ -276,14 +271,14 @@ def test_encoder_files_say_what_they_are(encoder_file: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x80\x04pickle"])
 def test_broken_encoder_files_are_refused(encoder_file: Path, content: bytes) -> None:
     encoder_file.write_bytes(content)
-    with pytest.raises(EncoderFileError, match="not a readable safetensors file"):
+    with pytest.raises(SchemaError, match="not a readable safetensors file"):
         read_encoders(encoder_file)
 
 
 def test_foreign_encoder_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"a": torch.ones(1)}, path)
-    with pytest.raises(EncoderFileError, match="not a file of encoders"):
+    with pytest.raises(SchemaError, match="holds 'something else', not 'encoders'"):
         read_encoders(path)
 
 

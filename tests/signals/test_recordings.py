@@ -21,7 +21,7 @@ from contrastive_har.signals.recordings import (
     summarise,
     write_recordings,
 )
-from contrastive_har.signals.schema import SchemaError, read_table, write_table
+from contrastive_har.signals.schema import SchemaError, read_facts, read_table, write_facts, write_table
 
 
 def test_stored_recordings_are_the_same(recordings: Recordings, tmp_path: Path) -> None:
@@ -111,3 +111,14 @@ def test_tables_carry_their_kind_and_version(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(SchemaError, match="something else"):
         read_table(path, "scores")
+
+
+def test_facts_carry_their_kind_and_version(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_facts({"a": {"b": 1}}, path, "leakage")
+    assert read_facts(path, "leakage") == {"a": {"b": 1}}
+    with pytest.raises(SchemaError, match="holds 'leakage', not 'metrics'"):
+        read_facts(path, "metrics")
+    path.write_text("{")
+    with pytest.raises(SchemaError, match="not a readable JSON file"):
+        read_facts(path, "leakage")

@@ -3,6 +3,7 @@
 from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.catalog.formats import (
     EncodersDataset,
+    FactsDataset,
     FigureDataset,
     FolderDataset,
     RecordingsDataset,
@@ -14,6 +15,7 @@ from contrastive_har.catalog.tracking import MlflowRunsDataset
 __all__ = [
     "AtomicDataset",
     "EncodersDataset",
+    "FactsDataset",
     "FigureDataset",
     "FolderDataset",
     "MlflowRunsDataset",

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from contrastive_har.learning.encoders import EncoderSet, read_encoders, write_encoders
 from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
-from contrastive_har.signals.schema import read_table, write_table
+from contrastive_har.signals.schema import read_facts, read_table, write_facts, write_table
 from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
 
 _In = TypeVar("_In")
@@ -149,6 +149,31 @@ class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):
         """Return rows from all over the table."""
         table = self.load()
         return _table_preview(table.iloc[np.linspace(0, len(table) - 1, min(nrows, len(table))).astype(int)])
+
+
+class FactsDataset(_FileDataset[dict[str, Any], dict[str, Any]]):
+    """Plain values as JSON, stamped with what they are and the schema version.
+
+    Args:
+        filepath: The file.
+        kind: What the file holds, for example ``leakage``.
+    """
+
+    def __init__(self, *, filepath: str, kind: str) -> None:
+        super().__init__(filepath=filepath)
+        self._kind = kind
+
+    def load(self) -> dict[str, Any]:
+        """Read the values after checking their stamp."""
+        return read_facts(self._path, self._kind)
+
+    def save(self, data: dict[str, Any]) -> None:
+        """Write the values with their stamp."""
+        write_facts(data, self._path, self._kind)
+
+    def preview(self) -> JSONPreview:
+        """Return the values."""
+        return JSONPreview(json.dumps(self.load()))
 
 
 class FigureDataset(_FileDataset[Figure, bytes]):

@@ -15,13 +15,9 @@ from torch import Tensor
 
 from contrastive_har.models.tpn import TPN, TPNSettings
 from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.schema import SCHEMA_VERSION, SchemaError, check_stamp
 
 KIND = "encoders"
-SCHEMA_VERSION = "1"
-
-
-class EncoderFileError(ValueError):
-    """A file of encoders cannot be used; the message names it and the cure."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +81,15 @@ def read_encoders(path: Path) -> EncoderSet:
     """Read encoders back.
 
     Raises:
-        EncoderFileError: the file is broken, holds something else, or another version of it.
+        SchemaError: the file is broken, holds something else, or another version of it.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise EncoderFileError(f"{path}: not a readable safetensors file ({error}). Pre-train again.") from error
-    if header.get("kind") != KIND or header.get("schema_version") != SCHEMA_VERSION:
-        raise EncoderFileError(f"{path}: not a file of encoders of schema version {SCHEMA_VERSION}. Pre-train again.")
+        raise SchemaError(f"{path}: not a readable safetensors file ({error}). Pre-train again.") from error
+    check_stamp(path, header, KIND)
     trained = []
     for repeat in range(int(header["repeats"])):
         mine = {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{repeat}.")}

@@ -6,8 +6,8 @@ seeds, checkpoints, progress, history) belongs to the one pre-training loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal, Protocol
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,15 +31,7 @@ class Step:
     """
 
     loss: Tensor
-    clusters: Tensor | None = field(default=None)
-
-
-class Method(Protocol):
-    """A method at work: an ``nn.Module`` around the encoder it trains."""
-
-    def loss(self, windows: Tensor, generator: torch.Generator) -> Step:
-        """Return the loss of normalised ``windows`` (batch, time, channels)."""
-        ...
+    clusters: Tensor | None = None
 
 
 class _MethodSettings(BaseModel):

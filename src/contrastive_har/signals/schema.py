@@ -1,8 +1,11 @@
-"""The version stamp every Parquet file of the project carries, and the check that reads it back."""
+"""The version stamp every stored file of the project carries, and the checks that read it back."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -33,14 +36,23 @@ def check_schema(path: Path, kind: str) -> dict[str, str]:
     except (pa.ArrowInvalid, OSError) as error:
         raise SchemaError(f"{path}: not a readable Parquet file ({error}). Delete it and run again.") from error
     metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
-    if metadata.get("kind") != kind:
-        raise SchemaError(f"{path}: holds {metadata.get('kind', 'something else')!r}, not {kind!r}.")
-    if metadata.get("schema_version") != SCHEMA_VERSION:
+    check_stamp(path, metadata, kind)
+    return metadata
+
+
+def check_stamp(path: Path, stamp: Mapping[str, str], kind: str) -> None:
+    """Check a file's stamp, wherever its format keeps it.
+
+    Raises:
+        SchemaError: if it says another kind or another version.
+    """
+    if stamp.get("kind") != kind:
+        raise SchemaError(f"{path}: holds {stamp.get('kind', 'something else')!r}, not {kind!r}.")
+    if stamp.get("schema_version") != SCHEMA_VERSION:
         raise SchemaError(
-            f"{path}: schema version {metadata.get('schema_version')}, this release reads {SCHEMA_VERSION}. "
+            f"{path}: schema version {stamp.get('schema_version')}, this release reads {SCHEMA_VERSION}. "
             "Run the pipeline again to rebuild it."
         )
-    return metadata
 
 
 def write_table(table: pd.DataFrame, path: Path, kind: str) -> None:
@@ -57,3 +69,24 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
     """
     check_schema(path, kind)
     return pq.read_table(path).to_pandas()
+
+
+def write_facts(facts: Mapping[str, Any], path: Path, kind: str) -> None:
+    """Write plain values as JSON with the stamp of ``kind``."""
+    stamped = {"kind": kind, "schema_version": SCHEMA_VERSION, "facts": facts}
+    path.write_text(json.dumps(stamped, indent=2), encoding="utf-8")
+
+
+def read_facts(path: Path, kind: str) -> dict[str, Any]:
+    """Read plain values of ``kind`` back.
+
+    Raises:
+        SchemaError: if the file is not JSON of this kind and schema version.
+    """
+    try:
+        stamped = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise SchemaError(f"{path}: not a readable JSON file ({error}). Delete it and run again.") from error
+    check_stamp(path, stamped, kind)
+    facts: dict[str, Any] = stamped["facts"]
+    return facts
