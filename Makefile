@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 FINISHED := data/08_reporting/.finished
 SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
 # The newest version, by its name, of a file of the main job's report on the default data set.
