@@ -128,8 +128,15 @@ class _Loop:
         rows: list[dict[str, float]] = []
         best: tuple[float, dict[str, Tensor]] | None = None
         # The bar counts windows: its rate is windows/s and its forecast the time left.
-        bar: tqdm[Any]
-        with tqdm(total=self.budget.epochs * len(windows), unit=" windows", desc=self.title, disable=None) as bar:
+        with tqdm(
+            total=self.budget.epochs * len(windows),
+            unit=" windows",
+            unit_scale=True,
+            desc=self.title,
+            bar_format="{desc} {percentage:3.0f}%{postfix}, {rate_fmt}, {remaining} left |{bar}|",
+            postfix=f"epoch 1/{self.budget.epochs}",
+            disable=None,
+        ) as bar:
             for epoch in range(1, self.budget.epochs + 1):
                 row = self._epoch(windows, classes, bar)
                 rows.append({"epoch": epoch, "learning_rate": self.budget.learning_rate, **row})
