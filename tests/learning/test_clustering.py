@@ -35,7 +35,14 @@ def run(points: torch.Tensor, clusters: int = 5, **settings: object) -> torch.Te
 def test_inertia_is_as_good_as_scikit_learns_best_of_ten(spread: float, clusters: int) -> None:
     points = blobs(8, 500, spread)
     settings = KMeans()
-    _, inertia = kmeans(points, clusters, settings.restarts, settings.iterations, torch.Generator().manual_seed(0))
+    _, inertia = kmeans(
+        points,
+        clusters,
+        settings.restarts,
+        settings.trial_iterations,
+        settings.iterations,
+        torch.Generator().manual_seed(0),
+    )
     for view, mine in zip(points, inertia, strict=True):
         theirs = reference.KMeans(clusters, n_init=10, random_state=0).fit(view.numpy()).inertia_
         assert mine.item() <= 1.02 * theirs
@@ -43,7 +50,7 @@ def test_inertia_is_as_good_as_scikit_learns_best_of_ten(spread: float, clusters
 
 def test_reported_inertia_and_labels_belong_together() -> None:
     points = blobs()
-    labels, inertia = kmeans(points, 5, 3, 100, torch.Generator().manual_seed(0))
+    labels, inertia = kmeans(points, 5, 3, 4, 100, torch.Generator().manual_seed(0))
     for view, mine, total in zip(points, labels, inertia, strict=True):
         centres = torch.stack([view[mine == index].mean(0) for index in range(5)])
         assert (view - centres[mine]).square().sum().item() == pytest.approx(total.item(), rel=1e-3)
@@ -62,15 +69,15 @@ def test_clear_groups_are_found_in_each_view_by_itself() -> None:
 
 def test_more_restarts_never_hurt_and_seeds_repeat() -> None:
     points = blobs(12, 400, 0.8)
-    one, ten = (kmeans(points, 12, n, 30, torch.Generator().manual_seed(3))[1] for n in (1, 10))
+    one, ten = (kmeans(points, 12, n, 30, 30, torch.Generator().manual_seed(3))[1] for n in (1, 10))
     assert (ten <= one * 1.001).all()
-    again = kmeans(points, 12, 10, 30, torch.Generator().manual_seed(3))[1]
+    again = kmeans(points, 12, 10, 30, 30, torch.Generator().manual_seed(3))[1]
     assert torch.equal(ten, again)
 
 
 def test_fewer_distinct_points_than_clusters() -> None:
     points = torch.ones(1, 6, 4) / 2
-    labels, inertia = kmeans(points, 3, 2, 10, torch.Generator().manual_seed(0))
+    labels, inertia = kmeans(points, 3, 2, 2, 10, torch.Generator().manual_seed(0))
     assert labels.unique().numel() == 1
     assert inertia.item() == pytest.approx(0, abs=1e-5)
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter
 
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
-from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, embed, read_encoders, write_encoders
 from contrastive_har.learning.methods import PretrainingMethod
 from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, pretrain
@@ -32,7 +32,7 @@ ENCODERS = {
     "tpn": TPNSettings(),
     "small tpn": TPNSettings(channels=(8, 8), kernels=(5, 3), dropout=0.2),
 }
-CPU = Compute(torch.device("cpu"), bfloat16=False, inference_batch=256)
+CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
 SPLITS = {"unseen": SplitSettings(title="Unseen", leak_free=True, held_out="subjects", pretrain_on="train")}
 FRACTIONS = [LabelFraction(share=0.1, batch_size=16)]
 EVALUATIONS = {

@@ -25,13 +25,14 @@ from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
 from contrastive_har.signals.windows import Windows
 
-CPU = Compute(torch.device("cpu"), bfloat16=False, inference_batch=256)
+CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
+ALONE = CPU.resolve()
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
 PAPER = {"paper": SplitSettings(title="Paper", leak_free=False, held_out="none", pretrain_on="all")}
 
 
 def train(
-    windows: Windows, method: Contrastive | Untrained, budget: PretrainingBudget, compute: Compute = CPU
+    windows: Windows, method: Contrastive | Untrained, budget: PretrainingBudget, compute: ComputeSettings = CPU
 ) -> object:
     members = [np.arange(len(windows.signals))]
     return pretrain(windows.signals, windows.classes(), members, method, budget, compute, 3, "test")
@@ -40,7 +41,7 @@ def train(
 def test_loss_is_the_objective_of_the_projected_views() -> None:
     learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(views=(Identity(), Identity())), 3)
     windows = torch.randn(8, 64, 3)
-    step = learner.loss(windows, torch.Generator().manual_seed(0))
+    step = learner.loss(windows, torch.Generator().manual_seed(0), ALONE)
     projected = torch.nn.functional.normalize(learner.head(learner.encoder(windows)), dim=1)
     logits = projected @ projected.T / 0.1
     off = ~torch.eye(8, dtype=torch.bool)
@@ -53,7 +54,7 @@ def test_loss_is_the_objective_of_the_projected_views() -> None:
 
 def test_clusters_come_without_gradient_and_per_view() -> None:
     learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans()), 3)
-    step = learner.loss(torch.randn(20, 64, 3), torch.Generator().manual_seed(0))
+    step = learner.loss(torch.randn(20, 64, 3), torch.Generator().manual_seed(0), ALONE)
     assert step.clusters is not None
     assert step.clusters.shape == (2, 20)
     step.loss.backward()
@@ -62,7 +63,7 @@ def test_clusters_come_without_gradient_and_per_view() -> None:
 
 def test_a_batch_smaller_than_the_number_of_clusters_still_trains() -> None:
     learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans(clusters=16)), 3)
-    assert torch.isfinite(learner.loss(torch.randn(4, 64, 3), torch.Generator().manual_seed(0)).loss)
+    assert torch.isfinite(learner.loss(torch.randn(4, 64, 3), torch.Generator().manual_seed(0), ALONE).loss)
 
 
 def test_training_lowers_the_loss_and_methods_start_alike(windows: Windows) -> None:
@@ -126,14 +127,14 @@ def test_labels_do_not_influence_learning(windows: Windows) -> None:
 def test_the_kept_epoch(windows: Windows, monkeypatch: pytest.MonkeyPatch, keep: str, expected: int) -> None:
     """Losses by epoch 1, 5, 2, 3: the least of the second half is epoch 3, though epoch 1 is less."""
     weights, losses = [], iter([1.0, 5.0, 2.0, 3.0])
-    original = pretraining._Loop._epoch
+    original = pretraining.Trainer._epoch
 
-    def epoch(self: pretraining._Loop, *arguments: object) -> dict[str, float]:
+    def epoch(self: pretraining.Trainer, *arguments: object) -> dict[str, float]:
         row = original(self, *arguments)  # type: ignore[arg-type]
         weights.append({name: value.clone() for name, value in self.learner.encoder.state_dict().items()})
         return {**row, "loss": next(losses)}
 
-    monkeypatch.setattr(pretraining._Loop, "_epoch", epoch)
+    monkeypatch.setattr(pretraining.Trainer, "_epoch", epoch)
     budget = PretrainingBudget.model_validate({**BUDGET.model_dump(), "epochs": 4, "keep": keep})
     encoders, _ = train(windows, Contrastive(), budget)  # type: ignore[misc]
     for name, weight in encoders.encoders[0].weights.items():
@@ -145,13 +146,13 @@ def test_dropout_in_pretraining_is_a_setting(windows: Windows, dropout: bool) ->
     seen = []
 
     class Probe(ContrastiveLearning):
-        def loss(self, batch: torch.Tensor, generator: torch.Generator) -> Step:
+        def loss(self, batch: torch.Tensor, generator: torch.Generator, compute: Compute) -> Step:
             seen.append(self.encoder.dropout.training)
-            return super().loss(batch, generator)
+            return super().loss(batch, generator, compute)
 
     learner = Probe(TPN(3, TPNSettings()), Contrastive(), 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
-    pretraining._Loop(learner, budget, CPU, 0, "test").run(torch.from_numpy(windows.signals.copy()), windows.classes())
+    pretraining.Trainer(learner, budget, ALONE, 0).run(torch.from_numpy(windows.signals.copy()), windows.classes())
     assert set(seen) == {dropout}
 
 
@@ -163,7 +164,7 @@ def test_a_diverging_loss_stops_with_a_cure(windows: Windows) -> None:
 
 
 def test_half_precision_agrees_with_single(windows: Windows) -> None:
-    half = Compute(torch.device("cpu"), bfloat16=True, inference_batch=256)
+    half = ComputeSettings(device="cpu", precision="bfloat16")
     single_loss, half_loss = (train(windows, Contrastive(), BUDGET, compute)[1]["loss"] for compute in (CPU, half))  # type: ignore[index]
     np.testing.assert_allclose(half_loss, single_loss, rtol=0.05)
 
@@ -174,8 +175,8 @@ def test_half_precision_gradients_point_the_same_way(windows: Windows) -> None:
     for bfloat16 in (False, True):
         torch.manual_seed(0)
         learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(), 3)
-        with Compute(torch.device("cpu"), bfloat16, 64).autocast():
-            step = learner.loss(batch, torch.Generator().manual_seed(0))
+        compute = Compute(torch.device("cpu"), bfloat16, inference_batch=64)
+        step = learner.loss(batch, torch.Generator().manual_seed(0), compute)
         step.loss.backward()
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in learner.encoder.parameters()]))
     # Eight bits of mantissa let the maximum over time fall on a neighbouring sample now and then.

@@ -1,24 +1,26 @@
 """Evaluations: what a classifier on top of an encoder makes of a few labels.
 
 Linear evaluation, fine-tuning and supervised training are three settings of one procedure: choose how much of the
-encoder is trained, run the frozen part once, train the rest.
+encoder is trained, run the frozen part once, train the rest. Where nothing but the classifier is trained, those of all
+repeats and label fractions are small enough to be trained side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet
 from contrastive_har.models.heads import linear_classifier
 from contrastive_har.models.tpn import TPN
@@ -53,13 +55,43 @@ class EvaluationSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The windows of one task: their class (windows,) and who trains, validates and tests."""
+class Task:
+    """One classifier to train: on whose encoder, from which windows, judged on which.
 
+    Attributes:
+        repeat: Whose encoder.
+        evaluation: Name of the evaluation.
+        fraction: How many labels, and the batch size.
+        seed: Seed of initial weights, batches and dropout.
+        classes: Class of every window (windows,).
+        train: Labelled windows.
+        validation: Windows looked at while training; possibly none.
+        test: Windows the scores come from.
+    """
+
+    repeat: int
+    evaluation: str
+    fraction: LabelFraction
+    seed: int
     classes: NDArray[np.int64]
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What tells this classifier's rows from others'."""
+        return {"repeat": self.repeat, "evaluation": self.evaluation, "label_fraction": self.fraction.share}
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes."""
+        return int(self.classes.max()) + 1
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.train) // self.fraction.batch_size)
 
 
 def evaluate(
@@ -70,7 +102,7 @@ def evaluate(
     encoders: EncoderSet,
     evaluations: Mapping[str, EvaluationSettings],
     fractions: list[LabelFraction],
-    compute: Compute,
+    compute: ComputeSettings,
     seed: int,
     title: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -92,137 +124,240 @@ def evaluate(
         Predictions (repeat, evaluation, label_fraction, window, true, predicted, probability) of the last epoch, and
         learning curves (repeat, evaluation, label_fraction, epoch, loss, role, macro_f1, accuracy).
     """
-    predictions, curves = [], []
-    work = len(encoders.encoders) * len(evaluations) * len(fractions)
-    with tqdm(total=work, unit=" classifiers", desc=title, disable=None) as bar:
-        for repeat, trained in enumerate(encoders.encoders):
-            normalised = torch.from_numpy(trained.normalisation(signals))
-            for name, settings in evaluations.items():
-                encoder = encoders.build(repeat).to(compute.device)
-                frozen_stages = encoder.depth - settings.trained_stages
-                activations = _run_frozen(encoder, normalised, frozen_stages, compute)
-                for fraction in fractions:
-                    task = Labelled(
-                        classes,
-                        *(
-                            windows_with_role(splits, split, repeat, r, fraction.share)
-                            for r in ("train", "validation", "test")
-                        ),
-                    )
-                    key = {"repeat": repeat, "evaluation": name, "label_fraction": fraction.share}
-                    training = _Training(
-                        encoders.build(repeat), frozen_stages, task, settings, fraction.batch_size, compute
-                    )
-                    training_curves, predicted = training.run(
-                        activations, derive_seed(seed, "classifier", *key.values())
-                    )
-                    curves.append(pd.DataFrame(training_curves).assign(**key))
-                    predictions.append(predicted.assign(**key))
-                    bar.update()
+    repeats = range(len(encoders.encoders))
+    machine = compute.resolve()
+    outcomes: list[_Outcome] = []
+    with tqdm(
+        total=len(repeats) * len(evaluations) * len(fractions), unit=" classifiers", desc=title, disable=None
+    ) as bar:
+
+        def keep(outcome: _Outcome) -> None:
+            outcomes.append(outcome)
+            bar.update()
+
+        for name, settings in evaluations.items():
+            features: dict[int, Tensor] = {}
+            tasks: list[Task] = []
+            for repeat in repeats:
+                of_repeat = [_task(classes, splits, split, repeat, name, fraction, seed) for fraction in fractions]
+                activations = _run_frozen(encoders, repeat, signals, settings, machine)
+                if settings.trained_stages == 0:
+                    features[repeat] = activations.float()
+                    tasks += of_repeat
+                    continue
+                for task in of_repeat:
+                    keep(_StageTraining(encoders.build(repeat), task, settings, machine).run(activations))
+            for outcome in _train_heads(features, tasks, settings, machine):
+                keep(outcome)
+    outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
     order = ["repeat", "evaluation", "label_fraction"]
+    predictions = pd.concat([outcome.predictions for outcome in outcomes], ignore_index=True)
+    curves = pd.concat([pd.DataFrame(outcome.curves).assign(**outcome.task.key) for outcome in outcomes])
     return (
-        pd.concat(predictions, ignore_index=True)[[*order, "window", "true", "predicted", "probability"]],
-        pd.concat(curves, ignore_index=True)[[*order, "epoch", "loss", "role", "macro_f1", "accuracy"]],
+        predictions[[*order, "window", "true", "predicted", "probability"]],
+        curves[[*order, "epoch", "loss", "role", "macro_f1", "accuracy"]].reset_index(drop=True),
     )
 
 
-def _run_frozen(encoder: TPN, windows: Tensor, stages: int, compute: Compute) -> Tensor:
-    """Return what the frozen stages make of all windows, once for all label fractions."""
-    encoder.eval()
+def _task(
+    classes: NDArray[np.int64],
+    splits: pd.DataFrame,
+    split: str,
+    repeat: int,
+    evaluation: str,
+    fraction: LabelFraction,
+    seed: int,
+) -> Task:
+    train, validation, test = (
+        windows_with_role(splits, split, repeat, role, fraction.share) for role in ("train", "validation", "test")
+    )
+    own_seed = derive_seed(seed, "classifier", repeat, evaluation, fraction.share)
+    return Task(repeat, evaluation, fraction, own_seed, classes, train, validation, test)
+
+
+def _run_frozen(
+    encoders: EncoderSet, repeat: int, signals: NDArray[np.float32], settings: EvaluationSettings, compute: Compute
+) -> Tensor:
+    """Return what an encoder's frozen stages make of all windows, once for all label fractions."""
+    encoder = encoders.build(repeat).to(compute.device)
+    windows = torch.from_numpy(encoders.encoders[repeat].normalisation(signals))
     with torch.no_grad(), compute.autocast():
         parts = [
-            encoder.run(encoder.enter(part.to(compute.device)), 0, stages)
+            encoder.run(encoder.enter(part.to(compute.device)), 0, encoder.depth - settings.trained_stages)
             for part in windows.split(compute.inference_batch)
         ]
     return torch.cat(parts)
 
 
-class _Training:
-    """Trains one classifier, and the encoder's last stages, on one labelled set."""
+@dataclass
+class _Outcome:
+    """What becomes of a task: learning curves, and the predictions of the last epoch."""
+
+    task: Task
+    settings: EvaluationSettings
+    curves: list[dict[str, object]] = field(default_factory=list)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def look(self, epoch: int, loss: Tensor, probabilities: Callable[[NDArray[np.int64]], Tensor]) -> None:
+        """Score the classifier if it is time to.
+
+        Args:
+            epoch: The epoch that has just ended.
+            loss: Its mean loss.
+            probabilities: Returns class probabilities (members, classes) of given windows.
+        """
+        last = epoch == self.settings.epochs
+        if epoch % self.settings.test_every and not last:
+            return
+        for role, members in (("validation", self.task.validation), ("test", self.task.test)):
+            if len(members) == 0:
+                continue
+            found = probabilities(members).cpu()
+            confusion = confusion_matrix(self.task.classes[members], found.argmax(1).numpy(), self.task.outputs)
+            scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
+            self.curves.append({"epoch": epoch, "loss": float(loss), "role": role, **scores})
+        if last:
+            probability, predicted = found.max(1)
+            self.predictions = pd.DataFrame(
+                {
+                    "window": self.task.test,
+                    "true": self.task.classes[self.task.test],
+                    "predicted": predicted.numpy(),
+                    "probability": probability.numpy(),
+                }
+            ).assign(**self.task.key)
+
+
+def _train_heads(
+    features: Mapping[int, Tensor], tasks: Sequence[Task], settings: EvaluationSettings, compute: Compute
+) -> Iterator[_Outcome]:
+    """Train linear classifiers on frozen features (windows, features) by repeat, as many at once as keep step."""
+    for steps in sorted({task.steps for task in tasks}):
+        heads = _Heads(features, [task for task in tasks if task.steps == steps], settings, compute.device)
+        yield from heads.run()
+
+
+class _Heads:
+    """Linear classifiers with equally many batches an epoch, trained side by side.
+
+    Batches are padded to the largest; each classifier has its own generator, and Adam works entry by entry, so that
+    none knows of the others.
+    """
 
     def __init__(
-        self,
-        encoder: TPN,
-        frozen_stages: int,
-        task: Labelled,
-        settings: EvaluationSettings,
-        batch_size: int,
-        compute: Compute,
+        self, features: Mapping[int, Tensor], tasks: Sequence[Task], settings: EvaluationSettings, device: torch.device
     ) -> None:
+        self.features = features
+        self.tasks = tasks
+        self.settings = settings
+        self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
+        width = next(iter(features.values())).shape[1]
+        initial = [torch.empty(tasks[0].outputs, width) for _ in tasks]
+        for weight, generator in zip(initial, self.generators, strict=True):
+            nn.init.xavier_uniform_(weight, generator=generator)
+        self.weights = torch.stack(initial).transpose(1, 2).contiguous().to(device).requires_grad_()
+        self.biases = torch.zeros(len(tasks), 1, tasks[0].outputs, device=device, requires_grad=True)
+        self.optimiser = torch.optim.Adam([self.weights, self.biases], lr=settings.learning_rate, fused=True)
+        most = max(len(task.train) for task in tasks)
+        self.examples = torch.zeros(len(tasks), most, width, device=device)
+        self.targets = torch.zeros(len(tasks), most, dtype=torch.long, device=device)
+        for head, task in enumerate(tasks):
+            train = torch.from_numpy(task.train).to(device)
+            self.examples[head, : len(train)] = features[task.repeat].index_select(0, train)
+            self.targets[head, : len(train)] = torch.from_numpy(task.classes[task.train]).to(device)
+
+    def run(self) -> list[_Outcome]:
+        """Train all; return an outcome a task."""
+        outcomes = [_Outcome(task, self.settings) for task in self.tasks]
+        sizes = torch.tensor([len(task.train) for task in self.tasks], device=self.weights.device)
+        for epoch in range(1, self.settings.epochs + 1):
+            losses = torch.stack([self._step(batch) for batch in self._batches()]).sum(0) / sizes
+            for head, outcome in enumerate(outcomes):
+                outcome.look(epoch, losses[head], partial(self._probabilities, head))
+        return outcomes
+
+    def _batches(self) -> Tensor:
+        """Return this epoch's batches (steps, heads, batch) of places among the head's examples; -1 pads."""
+        largest = max(task.fraction.batch_size for task in self.tasks)
+        batches = torch.full((self.tasks[0].steps, len(self.tasks), largest), -1)
+        for head, (task, generator) in enumerate(zip(self.tasks, self.generators, strict=True)):
+            size = task.fraction.batch_size
+            order = torch.full((task.steps * size,), -1)
+            order[: len(task.train)] = torch.randperm(len(task.train), generator=generator)
+            batches[:, head, :size] = order.view(task.steps, size)
+        return batches.to(self.weights.device)
+
+    def _step(self, batch: Tensor) -> Tensor:
+        """Take one step of every head; return their summed losses (heads,)."""
+        real = batch >= 0
+        place = batch.clamp(min=0)
+        examples = self.examples.gather(1, place.unsqueeze(-1).expand(-1, -1, self.examples.shape[2]))
+        logits = torch.baddbmm(self.biases, examples, self.weights)
+        losses = functional.cross_entropy(logits.transpose(1, 2), self.targets.gather(1, place), reduction="none")
+        summed = (losses * real).sum(1)
+        self.optimiser.zero_grad(set_to_none=True)
+        (summed / real.sum(1)).sum().backward()
+        self.optimiser.step()
+        return summed.detach()
+
+    def _probabilities(self, head: int, members: NDArray[np.int64]) -> Tensor:
+        with torch.no_grad():
+            chosen = self.features[self.tasks[head].repeat].index_select(
+                0, torch.from_numpy(members).to(self.weights.device)
+            )
+            return torch.addmm(self.biases[head], chosen, self.weights[head]).softmax(1)
+
+
+class _StageTraining:
+    """Trains one classifier and the encoder's last stages."""
+
+    def __init__(self, encoder: TPN, task: Task, settings: EvaluationSettings, compute: Compute) -> None:
         self.encoder = encoder.to(compute.device)
-        self.frozen_stages = frozen_stages
+        self.frozen_stages = encoder.depth - settings.trained_stages
         self.task = task
         self.settings = settings
-        self.batch_size = batch_size
         self.compute = compute
-        self.outputs = int(task.classes.max()) + 1
 
-    def run(self, activations: Tensor, seed: int) -> tuple[list[dict[str, object]], pd.DataFrame]:
-        """Train; return the learning curves and the last epoch's predictions of the test windows."""
+    def run(self, activations: Tensor) -> _Outcome:
+        """Train on what the frozen stages made of all windows."""
         device = self.compute.device
+        outcome = _Outcome(self.task, self.settings)
         # Dropout draws from global random state: fork it, so that nobody else's numbers change.
         with torch.random.fork_rng(devices=self.compute.random_devices):
-            torch.manual_seed(seed)
-            self.classifier = linear_classifier(self.encoder.features, self.outputs).to(device)
+            torch.manual_seed(self.task.seed)
+            self.classifier = linear_classifier(self.encoder.features, self.task.outputs).to(device)
             stages = list(self.encoder.convolutions)[self.frozen_stages :]
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.classifier) for parameter in module.parameters()]
             optimiser = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
             targets = torch.from_numpy(self.task.classes).to(device)
             train = torch.from_numpy(self.task.train).to(device)
-            judges = {"validation": self.task.validation, "test": self.task.test}
-            judges = {role: members for role, members in judges.items() if len(members)}
-            curves: list[dict[str, object]] = []
             for epoch in range(1, self.settings.epochs + 1):
                 loss = self._epoch(activations, targets, train, optimiser)
-                if epoch % self.settings.test_every == 0 or epoch == self.settings.epochs:
-                    looks = {role: self._probabilities(activations, members) for role, members in judges.items()}
-                    curves += [
-                        {"epoch": epoch, "loss": loss, "role": role, **self._scores(judges[role], look)}
-                        for role, look in looks.items()
-                    ]
-        return curves, self._predictions(looks["test"])
+                outcome.look(epoch, loss, partial(self._probabilities, activations))
+        return outcome
 
-    def _epoch(self, activations: Tensor, targets: Tensor, train: Tensor, optimiser: torch.optim.Adam) -> float:
-        self.encoder.train(self.settings.trained_stages > 0)
+    def _epoch(self, activations: Tensor, targets: Tensor, train: Tensor, optimiser: torch.optim.Adam) -> Tensor:
+        self.encoder.train()
         total = torch.zeros((), device=train.device)
         order = train[torch.randperm(len(train)).to(train.device)]
-        for index in order.split(self.batch_size):
-            with self.compute.autocast():
-                embeddings = self.encoder.run(
-                    activations.index_select(0, index), self.frozen_stages, self.encoder.depth
-                )
-            loss = functional.cross_entropy(self.classifier(embeddings.float()), targets.index_select(0, index))
-            penalty = sum((weight.square().sum() for weight in self.penalised), torch.zeros((), device=loss.device))
+        for index in order.split(self.task.fraction.batch_size):
+            loss = functional.cross_entropy(self._logits(activations, index), targets.index_select(0, index))
+            penalty = torch.stack([weight.square().sum() for weight in self.penalised]).sum()
             optimiser.zero_grad(set_to_none=True)
             (loss + self.settings.weight_penalty * penalty).backward()
             optimiser.step()
             total += loss.detach() * len(index)
-        return float(total) / len(train)
+        return total / len(train)
 
     def _probabilities(self, activations: Tensor, members: NDArray[np.int64]) -> Tensor:
         self.encoder.eval()
         with torch.no_grad():
-            parts = []
-            for index in torch.from_numpy(members).to(activations.device).split(self.compute.inference_batch):
-                with self.compute.autocast():
-                    embeddings = self.encoder.run(
-                        activations.index_select(0, index), self.frozen_stages, self.encoder.depth
-                    )
-                parts.append(self.classifier(embeddings.float()).softmax(1))
-            return torch.cat(parts).cpu()
+            parts = torch.from_numpy(members).to(activations.device).split(self.compute.inference_batch)
+            return torch.cat([self._logits(activations, part).softmax(1) for part in parts])
 
-    def _scores(self, members: NDArray[np.int64], probabilities: Tensor) -> dict[str, float]:
-        confusion = confusion_matrix(self.task.classes[members], probabilities.argmax(1).numpy(), self.outputs)
-        return {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
-
-    def _predictions(self, probabilities: Tensor) -> pd.DataFrame:
-        probability, predicted = probabilities.max(1)
-        return pd.DataFrame(
-            {
-                "window": self.task.test,
-                "true": self.task.classes[self.task.test],
-                "predicted": predicted.numpy(),
-                "probability": probability.numpy(),
-            }
-        )
+    def _logits(self, activations: Tensor, members: Tensor) -> Tensor:
+        with self.compute.autocast():
+            embeddings = self.encoder.run(activations.index_select(0, members), self.frozen_stages, self.encoder.depth)
+        logits: Tensor = self.classifier(embeddings.float())
+        return logits

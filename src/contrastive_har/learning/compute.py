@@ -1,12 +1,18 @@
-"""Where and how precisely to compute: one setting for a laptop, a GPU or a Mac."""
+"""Where, how precisely and in how many processes to compute: one setting for a laptop, a GPU or a cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class ComputeSettings(BaseModel):
@@ -17,6 +23,8 @@ class ComputeSettings(BaseModel):
         precision: ``auto`` takes bfloat16 where the processor multiplies it in hardware; the weights, the loss and
             the optimiser stay in float32.
         inference_batch: Windows embedded at once where no gradient is needed.
+        processes: Processes a machine among which pre-training divides each batch, one a GPU.
+        machines: Machines; with more than one, a launcher such as torchrun starts the processes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,32 +32,73 @@ class ComputeSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     inference_batch: int = Field(default=2048, gt=0)
+    processes: int = Field(default=1, gt=0)
+    machines: int = Field(default=1, gt=0)
 
     def resolve(self) -> Compute:
-        """Look at the machine and decide.
+        """Look at the machine and decide for a single process.
 
         Raises:
             RuntimeError: if a device was asked for that is not there.
         """
-        device = self.device
+        device = self._device()
+        bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(device))
+        return Compute(torch.device(device), bfloat16, self.inference_batch)
+
+    def run(self, work: Callable[..., None], *arguments: object) -> None:
+        """Call ``work(compute, *arguments)`` in as many processes as were asked for.
+
+        Args:
+            work: A module's own function, which other processes import by name. What it finds out it leaves in the
+                tensors it was given: the processes that :class:`ComputeSettings` starts share them.
+            *arguments: What else to call it with.
+        """
+        if self.processes * self.machines == 1:
+            work(self.resolve(), *arguments)
+            return
+        from lightning_fabric import Fabric
+
+        fabric = Fabric(
+            accelerator=self._device(),
+            devices=self.processes,
+            num_nodes=self.machines,
+            # Several machines are joined by a launcher, which has started this very process as one of many.
+            strategy="ddp_spawn" if self.machines == 1 else "ddp",
+        )
+        fabric.launch(partial(_as_one_of_many, alone=self.resolve(), work=work, arguments=arguments))
+
+    def _device(self) -> str:
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        device = self.device
         if device == "auto":
             device = next(name for name in ("cuda", "mps", "cpu") if available[name])
         if not available[device]:
             raise RuntimeError(f"device '{device}' is not available on this machine; use device: auto.")
         if device == "cuda":
             torch.backends.cudnn.deterministic = True  # the same seed, the same numbers
-        bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(device))
-        return Compute(torch.device(device), bfloat16, self.inference_batch)
+        return device
 
 
 class Compute:
-    """A resolved device and precision."""
+    """A resolved device and precision, in one process or as one of many that work on the same batches.
 
-    def __init__(self, device: torch.device, bfloat16: bool, inference_batch: int) -> None:
+    Attributes:
+        device: Where tensors live.
+        bfloat16: Whether encoders and heads multiply in bfloat16.
+        inference_batch: Windows embedded at once where no gradient is needed.
+        rank: Which of the processes this is, from 0.
+        processes: How many there are.
+    """
+
+    def __init__(
+        self, device: torch.device, bfloat16: bool, inference_batch: int, fabric: Fabric | None = None
+    ) -> None:
         self.device = device
         self.bfloat16 = bfloat16
         self.inference_batch = inference_batch
+        self.rank = fabric.global_rank if fabric else 0
+        self.processes = fabric.world_size if fabric else 1
+        self._fabric = fabric
 
     @property
     def random_devices(self) -> list[int]:
@@ -61,8 +110,39 @@ class Compute:
         context: AbstractContextManager[None] = torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
         return context
 
+    def share(self, batch: Tensor) -> Tensor:
+        """Return this process's part of a batch; what does not divide evenly is left out."""
+        return batch[: len(batch) // self.processes * self.processes].chunk(self.processes)[self.rank]
+
+    def gather(self, share: Tensor) -> Tensor:
+        """Return the whole batch, in order, of which each process has a share; gradients flow into the own share."""
+        if self._fabric is None:
+            return share
+        shares = [torch.empty_like(share) for _ in range(self.processes)]
+        torch.distributed.all_gather(shares, share.detach())
+        shares[self.rank] = share
+        return torch.cat(shares)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Add up the gradients of all processes.
+
+        Every process computes the loss of the whole batch, and its gradient by way of its own share of it.
+        """
+        if self._fabric is None:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        total = cast(Tensor, self._fabric.all_reduce(together, reduce_op="sum"))
+        for gradient, part in zip(gradients, total.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
     def __str__(self) -> str:
         return f"{self.device.type}, {'bfloat16' if self.bfloat16 else 'float32'}"
+
+
+def _as_one_of_many(fabric: Fabric, alone: Compute, work: Callable[..., None], arguments: Sequence[object]) -> None:
+    """Call ``work`` in one of the processes that ``fabric`` has started."""
+    work(Compute(fabric.device, alone.bfloat16, alone.inference_batch, fabric), *arguments)
 
 
 def _multiplies_bfloat16(device: str) -> bool:

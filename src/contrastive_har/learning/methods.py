@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.clustering import Clustering
+from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.objectives import SMALLEST_TEMPERATURE, cluster_nt_xent, nt_xent
 from contrastive_har.models.heads import projection_head
 from contrastive_har.models.tpn import TPN
@@ -85,9 +86,9 @@ class ContrastiveLearning(nn.Module):
     """Pulls two views of a window together and pushes them from other windows, or only from other clusters.
 
     Args:
-        encoder: The encoder to train.
+        encoder: What is trained, along with a projection head.
         settings: The method's settings.
-        classes: Number of activities, the default number of clusters.
+        classes: Number of activities: the default number of clusters.
     """
 
     def __init__(self, encoder: TPN, settings: Contrastive, classes: int) -> None:
@@ -98,22 +99,23 @@ class ContrastiveLearning(nn.Module):
         clustering = settings.clustering
         self.clusters = (clustering.clusters if clustering else None) or classes
 
-    def loss(self, windows: Tensor, generator: torch.Generator) -> Step:
+    def loss(self, windows: Tensor, generator: torch.Generator, compute: Compute) -> Step:
         """Return the loss of normalised ``windows`` (batch, time, channels); both views go through in one batch.
 
         Whether and how a method clusters does not change which views are drawn: the clustering has a generator of its
-        own, seeded by one draw.
+        own, seeded by one draw. Where several processes share a batch, ``windows`` are this one's, and clusters and
+        negatives come from the projections of all.
         """
         clustering_seed = int(torch.randint(2**62, (), generator=generator))
-        views = torch.cat([augment(windows, generator) for augment in self.settings.views])
-        projections = functional.normalize(self.head(self.encoder(views)).float(), dim=1)
-        view_a, view_b = projections.chunk(2)
+        with compute.autocast():
+            views = torch.cat([augment(windows, generator) for augment in self.settings.views])
+            projections = functional.normalize(self.head(self.encoder(views)).float(), dim=1)
         # Half precision must not reach the similarities: autocast ends where the objective begins.
-        with torch.autocast(windows.device.type, enabled=False):
-            if self.settings.clustering is None:
-                return Step(nt_xent(view_a, view_b, self.settings.temperature))
-            with torch.no_grad():
-                both = torch.stack([view_a, view_b])
-                own = torch.Generator().manual_seed(clustering_seed)
-                clusters = self.settings.clustering(both, min(self.clusters, len(windows)), own)
-            return Step(cluster_nt_xent(view_a, view_b, clusters[0], clusters[1], self.settings.temperature), clusters)
+        view_a, view_b = (compute.gather(view) for view in projections.chunk(2))
+        if self.settings.clustering is None:
+            return Step(nt_xent(view_a, view_b, self.settings.temperature))
+        with torch.no_grad():
+            both = torch.stack([view_a, view_b])
+            own = torch.Generator().manual_seed(clustering_seed)
+            clusters = self.settings.clustering(both, min(self.clusters, len(view_a)), own)
+        return Step(cluster_nt_xent(view_a, view_b, clusters[0], clusters[1], self.settings.temperature), clusters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Literal
 
 import numpy as np
@@ -12,19 +13,19 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder
-from contrastive_har.learning.methods import ContrastiveLearning, PretrainingMethod, Step, Untrained
+from contrastive_har.learning.methods import Contrastive, ContrastiveLearning, PretrainingMethod, Step, Untrained
 from contrastive_har.models.tpn import TPN, TPNSettings
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import UNLABELLED
 from contrastive_har.signals.seeds import derive_seed
 
-HISTORY_COLUMNS = ["repeat", "epoch", "loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
+_MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
+HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
 
 
 class PretrainingBudget(BaseModel):
@@ -56,7 +57,7 @@ def pretrain(
     members: Sequence[NDArray[np.int64]],
     method: PretrainingMethod,
     budget: PretrainingBudget,
-    compute: Compute,
+    compute: ComputeSettings,
     seed: int,
     title: str,
 ) -> tuple[EncoderSet, pd.DataFrame]:
@@ -71,60 +72,115 @@ def pretrain(
         members: For each repeat, the windows to learn from.
         method: What to train with.
         budget: How long.
-        compute: Where and how precisely.
+        compute: Where, how precisely and in how many processes.
         seed: Seed of the whole run.
         title: Name for the progress bar.
 
     Returns:
         The encoders, and the history: one row per repeat and epoch.
     """
-    count = int(classes.max()) + 1
-    trained, history = [], []
-    for repeat, chosen in enumerate(members):
-        normalisation = Normalisation.of(signals[chosen])
-        # Initial weights and dropout draw from global random state: seed it here and leave it as it was.
-        with torch.random.fork_rng(devices=compute.random_devices):
-            torch.manual_seed(derive_seed(seed, "weights", repeat))
-            encoder = TPN(signals.shape[2], budget.encoder)
-            if not isinstance(method, Untrained):
-                learner = ContrastiveLearning(encoder, method, count).to(compute.device)
-                loop = _Loop(
-                    learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
-                )
-                rows = loop.run(torch.from_numpy(normalisation(signals[chosen])), classes[chosen])
-                history += [{"repeat": repeat, **row} for row in rows]
-        weights = {name: value.detach().float().cpu() for name, value in encoder.state_dict().items()}
-        trained.append(TrainedEncoder(weights, normalisation))
+    normalisations = [Normalisation.of(signals[chosen]) for chosen in members]
+    networks = [_initial_encoder(signals.shape[2], budget, seed, repeat) for repeat in range(len(members))]
+    history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
+    if not isinstance(method, Untrained):
+        windows = torch.from_numpy(signals)
+        compute.run(
+            _pretrain_repeats,
+            networks,
+            history,
+            windows,
+            classes,
+            members,
+            normalisations,
+            method,
+            budget,
+            seed,
+            title,
+        )
     encoders = EncoderSet(
         settings=budget.encoder,
         sensor_channels=signals.shape[2],
         fingerprint=_fingerprint(signals, members, method, budget, seed),
-        encoders=tuple(trained),
+        encoders=tuple(
+            TrainedEncoder(
+                {name: value.detach().clone() for name, value in network.state_dict().items()}, normalisation
+            )
+            for network, normalisation in zip(networks, normalisations, strict=True)
+        ),
     )
-    return encoders, pd.DataFrame(history, columns=HISTORY_COLUMNS)
+    places = pd.MultiIndex.from_product([range(len(members)), range(1, budget.epochs + 1)], names=["repeat", "epoch"])
+    table = pd.DataFrame(history.flatten(0, 1).numpy(), places, _MEASURED).reset_index()
+    return encoders, table[:0] if isinstance(method, Untrained) else table
 
 
-class _Loop:
-    """Trains one method once."""
+def _initial_encoder(sensor_channels: int, budget: PretrainingBudget, seed: int, repeat: int) -> TPN:
+    # Initial weights draw from global random state: seed it here and leave it as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights", repeat))
+        return TPN(sensor_channels, budget.encoder)
+
+
+def _pretrain_repeats(
+    compute: Compute,
+    networks: Sequence[TPN],
+    history: Tensor,
+    windows: Tensor,
+    classes: NDArray[np.int64],
+    members: Sequence[NDArray[np.int64]],
+    normalisations: Sequence[Normalisation],
+    method: Contrastive,
+    budget: PretrainingBudget,
+    seed: int,
+    title: str,
+) -> None:
+    """Train every repeat's network in place and fill the history (repeats, epochs, columns)."""
+    for repeat, (network, chosen, normalisation) in enumerate(zip(networks, members, normalisations, strict=True)):
+        # The head's initial weights and dropout draw from global random state.
+        with torch.random.fork_rng(devices=compute.random_devices):
+            torch.manual_seed(derive_seed(seed, "head", repeat))
+            learner = ContrastiveLearning(deepcopy(network), method, int(classes.max()) + 1)
+            trainer = Trainer(
+                learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
+            )
+            normalised = torch.from_numpy(normalisation(windows.numpy()[chosen]))
+            rows = trainer.run(normalised, classes[chosen])
+        if compute.rank == 0:
+            network.load_state_dict(learner.encoder.state_dict())
+            history[repeat] = torch.tensor([[row[name] for name in _MEASURED] for row in rows], dtype=history.dtype)
+
+
+class Trainer:
+    """Trains one method once.
+
+    Args:
+        learner: The method.
+        budget: How long and how fast.
+        compute: Where, how precisely and in how many processes.
+        seed: Seed of batches and views.
+        title: Name for the progress bar.
+    """
 
     def __init__(
-        self, learner: ContrastiveLearning, budget: PretrainingBudget, compute: Compute, seed: int, title: str
+        self, learner: ContrastiveLearning, budget: PretrainingBudget, compute: Compute, seed: int, title: str = ""
     ) -> None:
-        self.learner = learner
+        self.learner = learner.to(compute.device)
         self.budget = budget
         self.compute = compute
         self.title = title
         self.batches = torch.Generator().manual_seed(derive_seed(seed, "batches"))
         self.draws = torch.Generator().manual_seed(derive_seed(seed, "draws"))
         self.optimiser = torch.optim.Adam(learner.parameters(), lr=budget.learning_rate, fused=True)
+        learner.train()
+        for module in learner.encoder.modules():
+            if isinstance(module, nn.Dropout):
+                module.train(budget.dropout)
 
     def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
-        """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoder."""
+        """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoder.
+
+        Returns what was measured in each epoch.
+        """
         windows = windows.to(self.compute.device)
-        self.learner.train()
-        for module in self.learner.encoder.modules():
-            if isinstance(module, nn.Dropout):
-                module.train(self.budget.dropout)
         rows: list[dict[str, float]] = []
         best: tuple[float, dict[str, Tensor]] | None = None
         # The bar counts windows: its rate is windows/s and its forecast the time left.
@@ -135,11 +191,11 @@ class _Loop:
             desc=self.title,
             bar_format="{desc} {percentage:3.0f}%{postfix}, {rate_fmt}, {remaining} left |{bar}|",
             postfix=f"epoch 1/{self.budget.epochs}",
-            disable=None,
+            disable=None if self.compute.rank == 0 else True,
         ) as bar:
             for epoch in range(1, self.budget.epochs + 1):
                 row = self._epoch(windows, classes, bar)
-                rows.append({"epoch": epoch, "learning_rate": self.budget.learning_rate, **row})
+                rows.append({"learning_rate": self.budget.learning_rate, **row})
                 bar.set_postfix_str(f"epoch {epoch}/{self.budget.epochs}, loss {row['loss']:.3f}")
                 eligible = self.budget.keep == "best_in_second_half" and epoch > self.budget.epochs // 2
                 if eligible and (best is None or row["loss"] < best[0]):
@@ -154,12 +210,12 @@ class _Loop:
         total = torch.zeros((), device=windows.device)
         agreement: float | None = None
         for index in order.split(self.budget.batch_size):
-            if len(index) < 2:
+            if len(index) < 2 * self.compute.processes:
                 continue  # a single window has nothing to be contrasted with
-            step = self._step(windows.index_select(0, index.to(windows.device)))
+            step = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)))
             total += step.loss.detach() * len(index)
             if step.clusters is not None and agreement is None:
-                agreement = _agreement(step.clusters[0], classes[index.numpy()])
+                agreement = _agreement(step.clusters[0], classes[index.numpy()[: len(step.clusters[0])]])
             bar.update(len(index))
         loss = float(total) / len(windows)
         if not np.isfinite(loss):
@@ -174,17 +230,20 @@ class _Loop:
             "cluster_nmi": float("nan") if agreement is None else agreement,
         }
 
-    def _step(self, batch: Tensor) -> Step:
-        with self.compute.autocast():
-            step = self.learner.loss(batch, self.draws)
+    def step(self, batch: Tensor) -> Step:
+        """Learn from one batch of normalised windows (batch, time, channels); of many processes, from its share."""
+        step = self.learner.loss(batch, self.draws, self.compute)
         self.optimiser.zero_grad(set_to_none=True)
         step.loss.backward()
+        self.compute.sum_gradients(self.learner.parameters())
         self.optimiser.step()
         return step
 
 
 def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
     """Return the normalised mutual information of one batch's clusters and labels (a diagnostic of the first batch)."""
+    from sklearn.metrics import normalized_mutual_info_score
+
     labelled = classes != UNLABELLED
     if not labelled.any():
         return float("nan")

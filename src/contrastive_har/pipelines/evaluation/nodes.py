@@ -34,7 +34,7 @@ def evaluate_encoders(
         encoders=encoders,
         evaluations={name: protocol.evaluations[name] for name in protocol.methods[method].evaluations},
         fractions=protocol.label_fractions,
-        compute=compute.resolve(),
+        compute=compute,
         seed=seed,
         title=f"{split} {method}",
     )

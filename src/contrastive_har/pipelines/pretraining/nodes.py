@@ -29,7 +29,7 @@ def pretrain_encoders(
         members=[windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)],
         method=protocol.methods[method].pretraining,
         budget=protocol.pretraining,
-        compute=compute.resolve(),
+        compute=compute,
         seed=seed,
         title=f"{split} {method}",
     )

@@ -1,0 +1,47 @@
+"""Several processes must do together what one does alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from contrastive_har.learning.clustering import KMeans
+from contrastive_har.learning.compute import Compute, ComputeSettings
+from contrastive_har.learning.methods import Contrastive
+from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
+from contrastive_har.signals.windows import Windows
+
+BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
+
+
+def settings(processes: int) -> ComputeSettings:
+    return ComputeSettings(device="cpu", precision="float32", processes=processes)
+
+
+def test_two_processes_learn_what_one_does(windows: Windows) -> None:
+    """Clusters and negatives come from the global batch: the same losses and the same weights after ten steps."""
+    members = [np.arange(160), np.arange(20, 180)]
+    method = Contrastive(clustering=KMeans(clusters=3))
+    (alone, history), (together, shared_history) = (
+        pretrain(windows.signals, windows.classes(), members, method, BUDGET, settings(processes), 3, "test")
+        for processes in (1, 2)
+    )
+    np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(shared_history["cluster_nmi"], history["cluster_nmi"])
+    untrained = pretrain(windows.signals, windows.classes(), members, Contrastive(), BUDGET, settings(1), 4, "test")[0]
+    for mine, theirs, other in zip(together.encoders, alone.encoders, untrained.encoders, strict=True):
+        for name, weight in mine.weights.items():
+            torch.testing.assert_close(weight, theirs.weights[name], atol=1e-4, rtol=1e-3)
+            assert not torch.allclose(weight, other.weights[name], atol=1e-4, rtol=1e-3), "the comparison can fail"
+
+
+def test_shares_make_up_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = torch.arange(11)
+    shares = []
+    for rank in range(3):
+        compute = Compute(torch.device("cpu"), bfloat16=False, inference_batch=1)
+        monkeypatch.setattr(compute, "rank", rank)
+        monkeypatch.setattr(compute, "processes", 3)
+        shares.append(compute.share(batch))
+    assert torch.equal(torch.cat(shares), batch[:9]), "equal shares in order; the odd ones are left out"
