@@ -225,7 +225,15 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     schema = _arrow_schema(description)
     rejections: list[dict[str, str]] = []
     written = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    # Dictionaries and statistics of samples would cost more than the rest of the writing and help nobody.
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression="lz4",
+        use_dictionary=["subject", "recording", "activity"],
+        column_encoding={"sample": "DELTA_BINARY_PACKED"},
+        write_statistics=False,
+    ) as writer:
         for item in recordings.stream():
             if isinstance(item, Rejection):
                 rejections.append({"recording": item.recording, "reason": item.reason})
@@ -234,8 +242,8 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
             writer.write_table(
                 pa.table(
                     [
-                        pa.array([item.subject] * rows, pa.string()),
-                        pa.array([item.name] * rows, pa.string()),
+                        pa.repeat(item.subject, rows),
+                        pa.repeat(item.name, rows),
                         pa.array(item.sample, pa.int64()),
                         pa.array(item.activity, pa.int16()),
                         *(pa.array(column, pa.float32()) for column in item.samples.T),

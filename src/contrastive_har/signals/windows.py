@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import UNLABELLED, DatasetDescription, Recording, Recordings
 from contrastive_har.signals.schema import check_schema, schema_metadata
 
@@ -105,16 +107,16 @@ class Windows:
         return classes
 
 
-def cut_windows(recordings: Recordings, settings: WindowSettings) -> WindowStream:
+def cut_windows(recordings: Recordings, settings: WindowSettings, engine: EngineSettings = LOCAL) -> WindowStream:
     """Plan the windows of all recordings; nothing is read until the stream is consumed."""
     length, stride = settings.in_samples(recordings.description.sampling_rate_hz)
     kept = list(recordings.description.recognised) + ([UNLABELLED] if settings.keep_unlabelled else [])
+    cut = partial(_cut_one, length=length, stride=stride, activities=kept)
+    return WindowStream(recordings.description, length, stride, lambda: engine.map(cut, recordings))
 
-    def batches() -> Iterator[WindowBatch]:
-        for recording in recordings:
-            yield cut_recording(recording, length, stride, kept)
 
-    return WindowStream(recordings.description, length, stride, batches)
+def _cut_one(recording: Recording, length: int, stride: int, activities: list[int]) -> list[WindowBatch]:
+    return [cut_recording(recording, length, stride, activities)]
 
 
 def cut_recording(recording: Recording, length: int, stride: int, activities: list[int]) -> WindowBatch:
@@ -153,8 +155,10 @@ def write_windows(stream: WindowStream, path: Path) -> None:
     values = stream.length * len(stream.description.channels)
     schema = _arrow_schema(stream, values)
     count = 0
-    # Floats of sensors do not compress well; uncompressed pages are read at the speed of the disk.
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=["subject", "recording"]) as writer:
+    # Floats of sensors do not compress well, and nobody looks for a window by its largest sample.
+    with pq.ParquetWriter(
+        path, schema, compression="none", use_dictionary=["subject", "recording"], write_statistics=False
+    ) as writer:
         for batch in stream.batches():
             rows = len(batch.start)
             if rows == 0:
@@ -163,11 +167,13 @@ def write_windows(stream: WindowStream, path: Path) -> None:
                 pa.table(
                     [
                         pa.array(np.arange(count, count + rows), pa.int64()),
-                        pa.array([batch.subject] * rows, pa.string()),
-                        pa.array([batch.recording] * rows, pa.string()),
+                        pa.repeat(batch.subject, rows),
+                        pa.repeat(batch.recording, rows),
                         pa.array(batch.start, pa.int64()),
                         pa.array(batch.activity, pa.int16()),
-                        pa.FixedSizeListArray.from_arrays(pa.array(batch.signals.reshape(-1)), values),
+                        pa.FixedSizeListArray.from_arrays(
+                            pa.array(batch.signals.reshape(-1)), type=schema.field("signal").type
+                        ),
                     ],
                     schema=schema,
                 )
@@ -216,7 +222,8 @@ def _arrow_schema(stream: WindowStream, values: int) -> pa.Schema:
             ("recording", pa.string()),
             ("start", pa.int64()),
             ("activity", pa.int16()),
-            ("signal", pa.list_(pa.float32(), values)),
+            # Values that can't be missing are read twice as fast.
+            pa.field("signal", pa.list_(pa.field("element", pa.float32(), nullable=False), values), nullable=False),
         ],
         metadata=schema_metadata(
             KIND,

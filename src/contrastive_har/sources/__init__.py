@@ -1,13 +1,15 @@
 """Sources: a public data set's official files, or your own, as recordings.
 
-A source is one module with ``candidates(folder, description)``, which finds recordings without reading them yet, and
-one entry in ``descriptions.yml``. Everything else (checks, rejection, duplicates) happens here, once for all.
+A source is one module with ``files(folder, description)``, which finds what can be read on its own, and one entry in
+``descriptions.yml``. Everything else (checks, rejection, duplicates) happens here, once for all.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -15,6 +17,7 @@ from typing import Literal, Protocol, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import (
     BadRecordingError,
     DatasetDescription,
@@ -23,11 +26,11 @@ from contrastive_har.signals.recordings import (
     Rejection,
     check_recording,
 )
-from contrastive_har.sources.candidate import Candidate
+from contrastive_har.sources.candidate import Candidate, File
 
 OWN_DATA = "my_data"
 
-__all__ = ["OWN_DATA", "Candidate", "IngestionSettings", "open_source", "source_names"]
+__all__ = ["OWN_DATA", "Candidate", "File", "IngestionSettings", "open_source", "source_names"]
 
 
 class IngestionSettings(BaseModel):
@@ -52,7 +55,7 @@ class IngestionSettings(BaseModel):
 
 
 class _Source(Protocol):
-    def candidates(self, folder: Path, description: DatasetDescription) -> Iterator[Candidate]: ...
+    def files(self, folder: Path, description: DatasetDescription) -> Iterator[File]: ...
 
 
 def source_names() -> list[str]:
@@ -60,12 +63,22 @@ def source_names() -> list[str]:
     return [*_descriptions(), OWN_DATA]
 
 
-def open_source(folder: Path, settings: IngestionSettings) -> Recordings:
+@dataclass(frozen=True)
+class _Read:
+    """What came of a candidate."""
+
+    name: str
+    where: str
+    outcome: Recording | BadRecordingError
+
+
+def open_source(folder: Path, settings: IngestionSettings, engine: EngineSettings = LOCAL) -> Recordings:
     """Open a data set; nothing but its description is read until the recordings are iterated.
 
     Args:
         folder: Where a user may have put its files.
         settings: Which data set, and how strictly.
+        engine: Who reads the files.
 
     Raises:
         BadRecordingError: at once, if your own data set's description is unusable; while streaming, if
@@ -83,19 +96,30 @@ def open_source(folder: Path, settings: IngestionSettings) -> Recordings:
     def stream() -> Iterator[Recording | Rejection]:
         seen: dict[str, str] = {}
         names: dict[str, str] = {}
-        for candidate in source.candidates(folder, description):
+        for read in engine.map(partial(_read, description=description), source.files(folder, description)):
             try:
-                recording = candidate.load()
-                check_recording(recording, description, candidate.where, candidate.rows)
-                _refuse_duplicate(recording, candidate.where, seen, names)
+                if isinstance(read.outcome, BadRecordingError):
+                    raise read.outcome
+                _refuse_duplicate(read.outcome, read.where, seen, names)
             except BadRecordingError as error:
                 if settings.on_bad_recording == "fail":
                     raise
-                yield Rejection(candidate.name, str(error))
+                yield Rejection(read.name, str(error))
             else:
-                yield recording
+                yield read.outcome
 
     return Recordings(description, stream)
+
+
+def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
+    for candidate in file():
+        outcome: Recording | BadRecordingError
+        try:
+            outcome = candidate.load()
+            check_recording(outcome, description, candidate.where, candidate.rows)
+        except BadRecordingError as error:
+            outcome = error
+        yield _Read(candidate.name, candidate.where, outcome)
 
 
 def _descriptions() -> dict[str, dict[str, object]]:

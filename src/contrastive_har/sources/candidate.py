@@ -1,8 +1,8 @@
-"""A recording that a source has found but not read yet."""
+"""What a source has found but not read yet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contrastive_har.signals.recordings import Recording
@@ -23,3 +23,7 @@ class Candidate:
     where: str
     load: Callable[[], Recording]
     rows: Sequence[int] | None = None
+
+
+File = Callable[[], Iterator[Candidate]]
+"""Something that can be read on its own, on any machine: called, it finds the recordings in one file."""

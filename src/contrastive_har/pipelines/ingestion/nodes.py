@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from contrastive_har.signals.engines import EngineSettings
 from contrastive_har.signals.recordings import Recordings, summarise
 from contrastive_har.sources import IngestionSettings, open_source
 
 
-def ingest(raw_files: Path, settings: IngestionSettings) -> Recordings:
+def ingest(raw_files: Path, settings: IngestionSettings, engine: EngineSettings) -> Recordings:
     """Open the raw files of a data set as a stream of checked recordings."""
-    return open_source(raw_files, settings)
+    return open_source(raw_files, settings, engine)
 
 
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:

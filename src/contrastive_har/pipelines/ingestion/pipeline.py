@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 func=ingest,
-                inputs=["raw_files", "params:ingestion"],
+                inputs=["raw_files", "params:ingestion", "params:engine"],
                 outputs="recordings",
                 name="ingest",
                 tags="ingestion",

@@ -8,11 +8,12 @@ import pandas as pd
 
 from contrastive_har.learning.protocols import ProtocolSettings
 from contrastive_har.signals import leakage, splits
+from contrastive_har.signals.engines import EngineSettings
 from contrastive_har.signals.recordings import Recordings
 from contrastive_har.signals.windows import Windows, WindowStream, cut_windows
 
 
-def cut(recordings: Recordings, protocol: ProtocolSettings) -> WindowStream:
+def cut(recordings: Recordings, protocol: ProtocolSettings, engine: EngineSettings) -> WindowStream:
     """Cut recordings into windows of one activity each.
 
     Raises:
@@ -25,7 +26,7 @@ def cut(recordings: Recordings, protocol: ProtocolSettings) -> WindowStream:
             f"Windows of {length} samples are too short for the encoder, which needs {shortest}. "
             "Lengthen windows.length."
         )
-    return cut_windows(recordings, protocol.windows)
+    return cut_windows(recordings, protocol.windows, engine)
 
 
 def assign_roles(windows: Windows, protocol: ProtocolSettings, seed: int) -> pd.DataFrame:

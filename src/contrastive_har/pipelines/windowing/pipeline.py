@@ -13,7 +13,7 @@ def create_pipeline(protocol: str) -> Pipeline:
         [
             Node(
                 func=cut,
-                inputs=["recordings", "params:protocol"],
+                inputs=["recordings", "params:protocol", "params:engine"],
                 outputs="windows",
                 name="cut_windows",
             ),
@@ -35,6 +35,10 @@ def create_pipeline(protocol: str) -> Pipeline:
         stage,
         namespace=protocol,
         inputs="recordings",
-        parameters={"params:protocol": f"params:{protocol}", "params:seed": "params:seed"},
+        parameters={
+            "params:protocol": f"params:{protocol}",
+            "params:engine": "params:engine",
+            "params:seed": "params:seed",
+        },
         tags="windowing",
     )
