@@ -1,8 +1,9 @@
-"""What happens around a run: tracking in MLflow and a summary for whoever started it. Nodes know of neither."""
+"""What happens around a run: tracking in MLflow, a summary for whoever started it, helpers. Nodes know of none."""
 
 from __future__ import annotations
 
 import atexit
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any, cast
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
@@ -58,7 +59,7 @@ class TrackingHooks:
 
         from contrastive_har.reports.runs import flatten
 
-        if self._context is None:
+        if self._context is None or is_helper():
             return
         settings = TrackingSettings.model_validate(dict(self._context.config_loader["mlflow"]))
         location = settings.artifact_location
@@ -93,6 +94,17 @@ class TrackingHooks:
         _end_run("FAILED")
 
 
+class HelperHooks:
+    """Where a launcher has started this process to help another one train, it must not write a second result."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Keep what a helper computes in its memory, for its own later nodes."""
+        if is_helper():
+            for name in pipeline.all_outputs():
+                catalog[name] = MemoryDataset(copy_mode="assign")
+
+
 class RunSummaryHooks:
     """Says at the end what came out, where it lies, and where the time went."""
 
@@ -115,6 +127,8 @@ class RunSummaryHooks:
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print the result table and the report's place; log times and memory to the tracked run."""
+        if is_helper():
+            return
         seconds, self._seconds = dict(self._seconds), defaultdict(float)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
         _log_metrics({**{f"seconds/{stage}": value for stage, value in seconds.items()}, "peak_memory_gib": memory})
@@ -131,6 +145,11 @@ class RunSummaryHooks:
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
+
+
+def is_helper() -> bool:
+    """Whether a launcher (torchrun, srun) has started this process as another than the first of several."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) > 0
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

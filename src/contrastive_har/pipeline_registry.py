@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +13,50 @@ from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-from contrastive_har.pipelines import augmentation, evaluation, ingestion, pretraining, reporting, windowing
-
 PROTOCOL = "semi_supervised"
+STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting")
+
+
+class PipelineOnDemand(Pipeline):
+    """A pipeline that is put together when somebody looks into it.
+
+    Its nodes' modules import torch and more, which whoever only asks for names should not wait for.
+
+    Args:
+        build: Returns the pipeline.
+    """
+
+    def __init__(self, build: Callable[[], Pipeline]) -> None:  # the parent's attributes come with the first look
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        # Python asks here for attributes that are not there: until the pipeline is built, every one of them.
+        if name.startswith("__") or "_nodes" in vars(self) or "_build" not in vars(self):
+            raise AttributeError(name)
+        vars(self).update(vars(self._build()))
+        return object.__getattribute__(self, name)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
+    """Return the pipelines that ``kedro run --pipeline=NAME`` knows."""
+    stages: dict[str, Pipeline] = {name: PipelineOnDemand(partial(_create_stage, name)) for name in STAGES}
+    main_job = PipelineOnDemand(lambda: sum(stages.values(), Pipeline([])))
+    return {"__default__": main_job, PROTOCOL: main_job, **stages}
+
+
+def _create_stage(name: str) -> Pipeline:
+    """Put a stage together.
 
     The splits and methods of a protocol are configuration: each gets a namespace, so that kedro-viz folds it and
     ``--namespaces`` runs it alone. They are read from conf/base and conf/local.
     """
+    create: Callable[..., Pipeline] = import_module(f"contrastive_har.pipelines.{name}").create_pipeline
+    if name == "ingestion":
+        return create()
+    if name in ("windowing", "augmentation"):
+        return create(PROTOCOL)
     protocol = _parameters()[PROTOCOL]
-    splits, methods = list(protocol["splits"]), list(protocol["methods"])
-    stages = {
-        "ingestion": ingestion.create_pipeline(),
-        "windowing": windowing.create_pipeline(PROTOCOL),
-        "augmentation": augmentation.create_pipeline(PROTOCOL),
-        "pretraining": pretraining.create_pipeline(PROTOCOL, splits, methods),
-        "evaluation": evaluation.create_pipeline(PROTOCOL, splits, methods),
-        "reporting": reporting.create_pipeline(PROTOCOL, splits, methods),
-    }
-    main_job = sum(stages.values(), Pipeline([]))
-    return {"__default__": main_job, PROTOCOL: main_job, **stages}
+    return create(PROTOCOL, list(protocol["splits"]), list(protocol["methods"]))
 
 
 def _parameters() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -50,7 +51,7 @@ class ComputeSettings(BaseModel):
 
         Args:
             work: A module's own function, which other processes import by name. What it finds out it leaves in the
-                tensors it was given: the processes that :class:`ComputeSettings` starts share them.
+                tensors it was given, which processes on one machine share.
             *arguments: What else to call it with.
         """
         if self.processes * self.machines == 1:
@@ -62,8 +63,8 @@ class ComputeSettings(BaseModel):
             accelerator=self._device(),
             devices=self.processes,
             num_nodes=self.machines,
-            # Several machines are joined by a launcher, which has started this very process as one of many.
-            strategy="ddp_spawn" if self.machines == 1 else "ddp",
+            # A launcher such as torchrun has started this very process as one of many; otherwise they start here.
+            strategy="ddp" if self.machines > 1 or "RANK" in os.environ else "ddp_spawn",
         )
         fabric.launch(partial(_as_one_of_many, alone=self.resolve(), work=work, arguments=arguments))
 

@@ -144,9 +144,9 @@ def _pretrain_repeats(
             )
             normalised = torch.from_numpy(normalisation(windows.numpy()[chosen]))
             rows = trainer.run(normalised, classes[chosen])
-        if compute.rank == 0:
-            network.load_state_dict(learner.encoder.state_dict())
-            history[repeat] = torch.tensor([[row[name] for name in _MEASURED] for row in rows], dtype=history.dtype)
+        # All processes have come to the same weights, each to clocks of its own.
+        network.load_state_dict(learner.encoder.state_dict())
+        history[repeat] = torch.tensor([[row[name] for name in _MEASURED] for row in rows], dtype=history.dtype)
 
 
 class Trainer:

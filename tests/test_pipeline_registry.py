@@ -1,0 +1,60 @@
+"""Names come at once; what is heavy is imported where it is used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline
+
+from contrastive_har.pipeline_registry import STAGES, PipelineOnDemand, register_pipelines
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "mlflow", "pandas", "lightning_fabric", "distributed"}
+LIST_PIPELINES = """
+from kedro.framework.startup import bootstrap_project
+bootstrap_project({root!r})
+from kedro.framework.project import pipelines
+sorted(pipelines)
+"""
+
+
+def heavy_modules_after(code: str) -> set[str]:
+    code += f"\nimport json, sys; print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_listing_pipelines_imports_nothing_heavy() -> None:
+    assert heavy_modules_after(LIST_PIPELINES.format(root=str(ROOT))) == set()
+
+
+def test_signals_need_little_beyond_torch() -> None:
+    names = sorted(path.stem for path in (ROOT / "src/contrastive_har/signals").glob("*.py"))
+    code = "\n".join(f"import contrastive_har.signals.{name}" for name in names if name != "__init__")
+    assert heavy_modules_after(code) == {"torch", "pandas"}
+
+
+def test_pipelines_are_built_when_looked_into() -> None:
+    bootstrap_project(ROOT)
+    pipelines = register_pipelines()
+    stages = [pipelines[name] for name in STAGES]
+    assert not any("_nodes" in vars(stage) for stage in stages)
+    assert {node.name for node in pipelines["semi_supervised"].nodes} == {
+        node.name for stage in stages for node in stage.nodes
+    }
+    assert pipelines["ingestion"].inputs() == {"raw_files", "params:ingestion", "params:engine"}
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = pipelines["ingestion"].no_such_thing
+
+
+def test_an_error_while_building_is_the_error_one_sees() -> None:
+    def fail() -> Pipeline:
+        raise ValueError("split 'x' is unknown")
+
+    with pytest.raises(ValueError, match="split 'x' is unknown"):
+        _ = PipelineOnDemand(fail).nodes
