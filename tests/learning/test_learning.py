@@ -13,12 +13,13 @@ from contrastive_har.learning.classification import EvaluationSettings, evaluate
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
-from contrastive_har.learning.methods import Contrastive, ContrastiveLearning, Step, Untrained
+from contrastive_har.learning.methods import Step
+from contrastive_har.learning.methods.contrastive import Contrastive, ContrastiveLearning
+from contrastive_har.learning.methods.untrained import Untrained
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
 from contrastive_har.learning.protocols import ProtocolSettings
 from contrastive_har.models.tpn import TPN, TPNSettings
 from contrastive_har.reports.metrics import confusion_matrix, macro_f1
-from contrastive_har.signals.augmentations import Identity
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.schema import SchemaError
 from contrastive_har.signals.seeds import derive_seed
@@ -35,13 +36,13 @@ def train(
     windows: Windows, method: Contrastive | Untrained, budget: PretrainingBudget, compute: ComputeSettings = CPU
 ) -> object:
     members = [np.arange(len(windows.signals))]
-    return pretrain(windows.signals, windows.classes(), members, method, budget, compute, 3, "test")
+    return pretrain(windows.signals, windows.classes(), members, method, TPNSettings(), budget, compute, 3, "test")
 
 
 def test_loss_is_the_objective_of_the_projected_views() -> None:
-    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(views=(Identity(), Identity())), 3)
+    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(views=((), ())), 3)
     windows = torch.randn(8, 64, 3)
-    step = learner.loss(windows, torch.Generator().manual_seed(0), ALONE)
+    step = learner.loss(windows, 0, ALONE)
     projected = torch.nn.functional.normalize(learner.head(learner.encoder(windows)), dim=1)
     logits = projected @ projected.T / 0.1
     off = ~torch.eye(8, dtype=torch.bool)
@@ -54,7 +55,7 @@ def test_loss_is_the_objective_of_the_projected_views() -> None:
 
 def test_clusters_come_without_gradient_and_per_view() -> None:
     learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans()), 3)
-    step = learner.loss(torch.randn(20, 64, 3), torch.Generator().manual_seed(0), ALONE)
+    step = learner.loss(torch.randn(20, 64, 3), 0, ALONE)
     assert step.clusters is not None
     assert step.clusters.shape == (2, 20)
     step.loss.backward()
@@ -63,7 +64,7 @@ def test_clusters_come_without_gradient_and_per_view() -> None:
 
 def test_a_batch_smaller_than_the_number_of_clusters_still_trains() -> None:
     learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans(clusters=16)), 3)
-    assert torch.isfinite(learner.loss(torch.randn(4, 64, 3), torch.Generator().manual_seed(0), ALONE).loss)
+    assert torch.isfinite(learner.loss(torch.randn(4, 64, 3), 0, ALONE).loss)
 
 
 def test_training_lowers_the_loss_and_methods_start_alike(windows: Windows) -> None:
@@ -101,13 +102,15 @@ def test_agreement_of_unlabelled_windows_is_unknown(windows: Windows) -> None:
     classes[0] = 2
     members = [np.arange(1, len(windows.signals))]
     method = Contrastive(clustering=KMeans(clusters=3))
-    _, history = pretrain(windows.signals, classes, members, method, BUDGET, CPU, 0, "test")
+    _, history = pretrain(windows.signals, classes, members, method, TPNSettings(), BUDGET, CPU, 0, "test")
     assert history["cluster_nmi"].isna().all()
 
 
 def test_statistics_come_from_the_chosen_windows_only(windows: Windows) -> None:
     chosen = np.arange(10)
-    encoders, _ = pretrain(windows.signals, windows.classes(), [chosen], Untrained(), BUDGET, CPU, 0, "test")
+    encoders, _ = pretrain(
+        windows.signals, windows.classes(), [chosen], Untrained(), TPNSettings(), BUDGET, CPU, 0, "test"
+    )
     np.testing.assert_array_equal(encoders.encoders[0].normalisation.mean, Normalisation.of(windows.signals[:10]).mean)
 
 
@@ -116,7 +119,7 @@ def test_labels_do_not_influence_learning(windows: Windows) -> None:
     members = [np.arange(len(windows.signals))]
     method = Contrastive(clustering=KMeans(clusters=3))
     first, second = (
-        pretrain(windows.signals, labels, members, method, BUDGET, CPU, 0, "test")[0]
+        pretrain(windows.signals, labels, members, method, TPNSettings(), BUDGET, CPU, 0, "test")[0]
         for labels in (windows.classes(), shuffled)
     )
     for name, weight in first.encoders[0].weights.items():
@@ -146,9 +149,9 @@ def test_dropout_in_pretraining_is_a_setting(windows: Windows, dropout: bool) ->
     seen = []
 
     class Probe(ContrastiveLearning):
-        def loss(self, batch: torch.Tensor, generator: torch.Generator, compute: Compute) -> Step:
+        def loss(self, batch: torch.Tensor, seed: int, compute: Compute) -> Step:
             seen.append(self.encoder.dropout.training)
-            return super().loss(batch, generator, compute)
+            return super().loss(batch, seed, compute)
 
     learner = Probe(TPN(3, TPNSettings()), Contrastive(), 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
@@ -160,7 +163,9 @@ def test_a_diverging_loss_stops_with_a_cure(windows: Windows) -> None:
     broken = windows.signals.copy()
     broken[0] = np.nan
     with pytest.raises(FloatingPointError, match=r"Lower pretraining\.learning_rate"):
-        pretrain(broken, windows.classes(), [np.arange(len(broken))], Contrastive(), BUDGET, CPU, 0, "test")
+        pretrain(
+            broken, windows.classes(), [np.arange(len(broken))], Contrastive(), TPNSettings(), BUDGET, CPU, 0, "test"
+        )
 
 
 def test_half_precision_agrees_with_single(windows: Windows) -> None:
@@ -176,7 +181,7 @@ def test_half_precision_gradients_point_the_same_way(windows: Windows) -> None:
         torch.manual_seed(0)
         learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(), 3)
         compute = Compute(torch.device("cpu"), bfloat16, inference_batch=64)
-        step = learner.loss(batch, torch.Generator().manual_seed(0), compute)
+        step = learner.loss(batch, 0, compute)
         step.loss.backward()
         gradients.append(torch.cat([parameter.grad.flatten() for parameter in learner.encoder.parameters()]))
     # Eight bits of mantissa let the maximum over time fall on a neighbouring sample now and then.
@@ -257,7 +262,7 @@ def encoder_file(tmp_path: Path) -> Path:
     weights = {name: value.clone() for name, value in TPN(3, TPNSettings()).state_dict().items()}
     trained = TrainedEncoder(weights, Normalisation(np.zeros(3, np.float32), np.ones(3, np.float32)))
     path = tmp_path / "encoders.safetensors"
-    write_encoders(EncoderSet(TPNSettings(), 3, "abc", (trained,)), path)
+    write_encoders(EncoderSet(TPNSettings(), (64, 3), "abc", (trained,)), path)
     return path
 
 
@@ -303,10 +308,10 @@ PROTOCOL = {
         ({"label_fractions": [{"share": 0.1, "batch_size": 8}] * 2}, "a share twice"),
         (
             {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "trained_stages": 4}}},  # type: ignore[index]
-            "'linear' trains 4 stages, the encoder has 3",
+            "'linear' trains 4 stages, but the encoder of method 'm' has 3",
         ),
         (
-            {"pretraining": {"epochs": 1, "batch_size": 8, "learning_rate": 1, "encoder": {"channels": [8]}}},
+            {"encoder": {"name": "tpn", "channels": [8]}},
             "equally many",
         ),
         ({"evaluations": {"other": PROTOCOL["evaluations"]["linear"]}}, "unknown evaluations"),  # type: ignore[index]
@@ -315,15 +320,13 @@ PROTOCOL = {
             {
                 "methods": {
                     "m": {
-                        **PROTOCOL["methods"]["m"],  # type: ignore[index]
-                        "pretraining": {
-                            "objective": "contrastive",
-                            "clustering": {"algorithm": "kmeans", "clusters": 9},
-                        },
+                        **PROTOCOL["methods"]["m"],
+                        "encoder": {"name": "conv_gru"},
+                        "pretraining": {"objective": "autoencoding"},
                     }
                 }
             },
-            "9 clusters in batches of 8",
+            "'m' cannot train the encoder 'conv_gru'; set its encoder to conv_autoencoder",
         ),
         (
             {

@@ -8,8 +8,9 @@ import torch
 
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.methods import Contrastive
+from contrastive_har.learning.methods.contrastive import Contrastive
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
+from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.signals.windows import Windows
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
@@ -24,12 +25,16 @@ def test_two_processes_learn_what_one_does(windows: Windows) -> None:
     members = [np.arange(160), np.arange(20, 180)]
     method = Contrastive(clustering=KMeans(clusters=3))
     (alone, history), (together, shared_history) = (
-        pretrain(windows.signals, windows.classes(), members, method, BUDGET, settings(processes), 3, "test")
+        pretrain(
+            windows.signals, windows.classes(), members, method, TPNSettings(), BUDGET, settings(processes), 3, "test"
+        )
         for processes in (1, 2)
     )
     np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(shared_history["cluster_nmi"], history["cluster_nmi"])
-    untrained = pretrain(windows.signals, windows.classes(), members, Contrastive(), BUDGET, settings(1), 4, "test")[0]
+    untrained = pretrain(
+        windows.signals, windows.classes(), members, Contrastive(), TPNSettings(), BUDGET, settings(1), 4, "test"
+    )[0]
     for mine, theirs, other in zip(together.encoders, alone.encoders, untrained.encoders, strict=True):
         for name, weight in mine.weights.items():
             torch.testing.assert_close(weight, theirs.weights[name], atol=1e-4, rtol=1e-3)

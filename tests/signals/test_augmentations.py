@@ -7,10 +7,36 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation as Turn
 
-from contrastive_har.signals.augmentations import Identity, Resampling, resample
+from contrastive_har.signals.augmentations import (
+    ALL_AUGMENTATIONS,
+    Augmentation,
+    ChannelShuffle,
+    Draws,
+    Negation,
+    Noise,
+    Permutation,
+    Resampling,
+    Rotation,
+    Scaling,
+    TimeReversal,
+    TimeWarp,
+    make_view,
+    resample,
+)
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.seeds import derive_seed
+
+
+def draws(seed: int = 0, processes: int = 1, rank: int = 0) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed), processes, rank)
+
+
+def windows_of(batch: int = 200, time: int = 40, channels: int = 6) -> torch.Tensor:
+    return torch.randn(batch, time, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+
 
 PAIRS = [(1, 0), (2, 1), (3, 2), (3, 0), (4, 1)]
 
@@ -29,7 +55,8 @@ def test_resampling_is_its_definition(pair: tuple[int, int], length: int, seed: 
     inserted, skipped = pair
     windows = np.random.default_rng(seed).standard_normal((3, length, 2))
     start = round(where * ((length - 1) * (inserted + 1) + 1 - length * (skipped + 1)))
-    result = resample(torch.from_numpy(windows), inserted, skipped, start).numpy()
+    m, n, s = (torch.tensor([value]) for value in (inserted, skipped, start))
+    result = resample(torch.from_numpy(windows), m, n, s).numpy()
     expected = np.stack([literal_resampling(window, inserted, skipped, start) for window in windows])
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
@@ -37,7 +64,7 @@ def test_resampling_is_its_definition(pair: tuple[int, int], length: int, seed: 
 @pytest.mark.parametrize(("pair", "dilation"), [((1, 0), 2), ((2, 1), 1.5), ((3, 2), 4 / 3)])
 def test_a_ramp_becomes_a_slower_ramp(pair: tuple[int, int], dilation: float) -> None:
     ramp = torch.arange(64, dtype=torch.float64).reshape(1, 64, 1)
-    view = Resampling(inserted_and_skipped=(pair,))(ramp, torch.Generator().manual_seed(0))
+    view = Resampling(inserted_and_skipped=(pair,))(ramp, draws())
     steps = view[0, 1:, 0] - view[0, :-1, 0]
     torch.testing.assert_close(steps, torch.full_like(steps, 1 / dilation))
     assert view.min() >= 0
@@ -46,21 +73,127 @@ def test_a_ramp_becomes_a_slower_ramp(pair: tuple[int, int], dilation: float) ->
 
 def test_every_pair_and_start_is_drawn() -> None:
     ramp = torch.arange(8, dtype=torch.float32).reshape(1, 8, 1)
-    generator = torch.Generator().manual_seed(0)
-    views = {tuple(Resampling()(ramp, generator)[0, :2, 0].tolist()) for _ in range(500)}
+    same = draws()
+    views = {tuple(Resampling()(ramp, same)[0, :2, 0].tolist()) for _ in range(500)}
     starts = sum((8 - 1) * (m + 1) + 1 - 8 * (n + 1) + 1 for m, n in Resampling().inserted_and_skipped)
     assert len(views) == starts
 
 
-def test_the_same_seed_draws_the_same_view() -> None:
-    windows = torch.randn(4, 32, 3)
-    views = [Resampling()(windows, torch.Generator().manual_seed(5)) for _ in range(2)]
-    torch.testing.assert_close(*views, rtol=0, atol=0)
+def test_resampling_draws_once_a_batch_or_once_a_window() -> None:
+    ramp = torch.arange(64, dtype=torch.float64).reshape(1, 64, 1).expand(50, 64, 1)
+    together = Resampling()(ramp, draws())
+    assert (together == together[0]).all()
+    apart = Resampling(draw="per_window")(ramp, draws())
+    assert len({tuple(view[:2, 0].tolist()) for view in apart}) > 20
+    rates = apart[:, 1:, 0] - apart[:, :-1, 0]
+    torch.testing.assert_close(rates, rates[:, :1].expand_as(rates))
+    assert set((1 / rates[:, 0]).mul(6).round().tolist()) == {12, 9, 8}, "dilated 2, 1.5 or 4/3 times"
 
 
-def test_identity() -> None:
-    windows = torch.randn(4, 32, 3)
-    assert Identity()(windows, torch.Generator()) is windows
+@pytest.mark.parametrize("augment", ALL_AUGMENTATIONS, ids=lambda augment: augment.name)
+def test_every_augmentation(augment: Augmentation) -> None:
+    """Shape, type and input stay; the seed decides; several processes make the views that one makes."""
+    windows = windows_of(12).float()
+    before = windows.clone()
+    view = augment(windows, draws(5))
+    assert view.shape == windows.shape
+    assert view.dtype == windows.dtype
+    assert torch.isfinite(view).all()
+    assert not torch.equal(view, windows)
+    assert torch.equal(windows, before)
+    assert torch.equal(view, augment(windows, draws(5)))
+    if augment.name not in ("negation", "time_reversal"):
+        assert not torch.equal(view, augment(windows, draws(6)))
+    shares = [augment(part, draws(5, 3, rank)) for rank, part in enumerate(windows.chunk(3))]
+    torch.testing.assert_close(torch.cat(shares), view)
+
+
+@pytest.mark.parametrize("augment", ALL_AUGMENTATIONS, ids=lambda augment: augment.name)
+def test_probability_is_the_share_of_windows_that_change(augment: Augmentation) -> None:
+    windows = windows_of(2000)
+    changed = (augment.model_copy(update={"probability": 0.3})(windows, draws()) != windows).flatten(1).any(1)
+    assert changed.double().mean().item() == pytest.approx(0.3, abs=0.04)
+
+
+def test_noise_has_its_deviation() -> None:
+    difference = Noise(deviation=0.5)(windows_of(), draws()) - windows_of()
+    assert difference.mean().item() == pytest.approx(0, abs=0.01)
+    assert difference.std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_scaling_has_one_factor_a_window_and_channel() -> None:
+    factors = Scaling(deviation=0.2)(windows_of(), draws()) / windows_of()
+    torch.testing.assert_close(factors, factors[:, :1].expand_as(factors))
+    assert factors[:, 0].std().item() == pytest.approx(0.2, rel=0.1)
+    assert factors[:, 0].mean().item() == pytest.approx(1, abs=0.03)
+
+
+def test_rotation_turns_each_sensor_by_at_most_its_angle() -> None:
+    windows = windows_of()
+    view = Rotation(degrees=30)(windows, draws())
+    angles = []
+    for window, turned in zip(windows[:50].numpy(), view[:50].numpy(), strict=True):
+        for sensor in (slice(0, 3), slice(3, 6)):
+            turn, residual = Turn.align_vectors(turned[:, sensor], window[:, sensor])
+            assert residual == pytest.approx(0, abs=1e-6)
+            angles.append(np.degrees(turn.magnitude()))
+    assert max(angles) <= 30 + 1e-6
+    assert max(angles) > 25
+    assert np.std(angles) > 5, "each sensor of each window by an angle of its own"
+
+
+def test_negation_and_reversal_undo_themselves() -> None:
+    windows = windows_of()
+    for augment in (Negation(), TimeReversal()):
+        assert torch.equal(augment(augment(windows, draws()), draws()), windows)
+    assert torch.equal(TimeReversal()(windows, draws())[:, 0], windows[:, -1])
+    assert torch.equal(Negation()(windows, draws()), -windows)
+
+
+def test_permutation_moves_whole_pieces() -> None:
+    ramp = torch.arange(40, dtype=torch.float64).reshape(1, 40, 1).expand(300, 40, 2)
+    view = Permutation(cuts=4)(ramp, draws())[:, :, 0]
+    assert torch.equal(view.sort(1).values, ramp[:, :, 0])
+    seams = (view[:, 1:] - view[:, :-1] != 1).sum(1)
+    assert seams.max() == 4
+    assert len(seams.unique()) > 2
+
+
+def test_time_warp_is_its_definition() -> None:
+    """Speeds at six knots, a cubic spline between them, its sum as the clock, linear interpolation."""
+    windows = windows_of(5)
+    view = TimeWarp()(windows, draws(3)).numpy()
+    speeds = 1 + 0.2 * draws(3).normal(windows, 6).numpy()
+    for window, mine, drawn in zip(windows.numpy(), view, speeds, strict=True):
+        curve = CubicSpline(np.linspace(0, 39, 6), drawn)(np.arange(40)).clip(0.05)
+        clock = np.cumsum(curve)
+        clock = 39 * (clock - clock[0]) / (clock[-1] - clock[0])
+        for channel in range(6):
+            np.testing.assert_allclose(mine[:, channel], np.interp(clock, np.arange(40), window[:, channel]))
+
+
+def test_channel_shuffle_draws_every_other_order_alike() -> None:
+    windows = torch.arange(3, dtype=torch.float64).expand(6000, 4, 3)
+    view = ChannelShuffle()(windows, draws())
+    assert torch.equal(view, view[:, :1].expand_as(view)), "one order for the whole window"
+    orders, counts = view[:, 0].unique(dim=0, return_counts=True)
+    assert len(orders) == 5
+    assert [0, 1, 2] not in orders.tolist()
+    assert counts.min() > 1000
+    many = torch.arange(24, dtype=torch.float64).expand(10, 4, 24)
+    assert torch.equal(ChannelShuffle()(many, draws()).sort(2).values, many)
+
+
+@pytest.mark.parametrize(("augment", "channels"), [(Rotation(), 4), (ChannelShuffle(), 1)])
+def test_impossible_channels_are_named(augment: Augmentation, channels: int) -> None:
+    with pytest.raises(ValueError, match=f"{augment.name} needs"):
+        augment(windows_of(channels=channels), draws())
+
+
+def test_views_apply_one_after_the_other() -> None:
+    windows = windows_of()
+    assert make_view(windows, (), draws()) is windows
+    assert torch.equal(make_view(windows, (Negation(), TimeReversal()), draws()), -windows.flip(1))
 
 
 @pytest.mark.parametrize("pairs", [[(1, 1)], [(1, 2)], [(1, -1)], []])

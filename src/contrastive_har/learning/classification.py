@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet
+from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import linear_classifier
-from contrastive_har.models.tpn import TPN
 from contrastive_har.reports.metrics import accuracy, confusion_matrix, macro_f1
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import LabelFraction, windows_with_role
@@ -35,8 +36,8 @@ class EvaluationSettings(BaseModel):
     Attributes:
         title: What readers see.
         description: A sentence that explains it to them.
-        trained_stages: How many of the encoder's last convolutions are trained along with the classifier: 0 is linear
-            evaluation, all of them is supervised training or full fine-tuning.
+        trained_stages: How many of the encoder's last stages (convolutions, in TPN) are trained along with the
+            classifier: 0 is linear evaluation, ``all`` is supervised training or full fine-tuning.
         learning_rate: Adam's.
         epochs: Passes over the labelled windows.
         weight_penalty: Factor of the squared weights of trained convolutions, added to the loss.
@@ -47,11 +48,15 @@ class EvaluationSettings(BaseModel):
 
     title: str
     description: str = ""
-    trained_stages: int = Field(ge=0)
+    trained_stages: Annotated[int, Field(ge=0)] | Literal["all"]
     learning_rate: float = Field(gt=0)
     epochs: int = Field(gt=0)
     weight_penalty: float = Field(default=0.0, ge=0)
     test_every: int = Field(default=1, gt=0)
+
+    def frozen_stages(self, depth: int) -> int:
+        """Return how many of an encoder's ``depth`` stages are not trained."""
+        return 0 if self.trained_stages == "all" else max(0, depth - self.trained_stages)
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ def _run_frozen(
     windows = torch.from_numpy(encoders.encoders[repeat].normalisation(signals))
     with torch.no_grad(), compute.autocast():
         parts = [
-            encoder.run(encoder.enter(part.to(compute.device)), 0, encoder.depth - settings.trained_stages)
+            encoder.run(encoder.enter(part.to(compute.device)), 0, settings.frozen_stages(encoder.depth))
             for part in windows.split(compute.inference_batch)
         ]
     return torch.cat(parts)
@@ -311,9 +316,9 @@ class _Heads:
 class _StageTraining:
     """Trains one classifier and the encoder's last stages."""
 
-    def __init__(self, encoder: TPN, task: Task, settings: EvaluationSettings, compute: Compute) -> None:
+    def __init__(self, encoder: Encoder, task: Task, settings: EvaluationSettings, compute: Compute) -> None:
         self.encoder = encoder.to(compute.device)
-        self.frozen_stages = encoder.depth - settings.trained_stages
+        self.frozen_stages = settings.frozen_stages(encoder.depth)
         self.task = task
         self.settings = settings
         self.compute = compute
@@ -326,7 +331,7 @@ class _StageTraining:
         with torch.random.fork_rng(devices=self.compute.random_devices):
             torch.manual_seed(self.task.seed)
             self.classifier = linear_classifier(self.encoder.features, self.task.outputs).to(device)
-            stages = list(self.encoder.convolutions)[self.frozen_stages :]
+            stages = list(self.encoder.stages)[self.frozen_stages :]
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.classifier) for parameter in module.parameters()]
             optimiser = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)

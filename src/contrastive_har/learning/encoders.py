@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.models.encoder import Encoder
+from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.schema import SCHEMA_VERSION, SchemaError, check_stamp
 
@@ -34,25 +36,31 @@ class EncoderSet:
 
     Attributes:
         settings: Their common shape.
-        sensor_channels: Channels of a window.
+        shape: (time, channels) of a window.
         fingerprint: Hash of the data and parameters they were trained with.
         encoders: One a repeat.
     """
 
-    settings: TPNSettings
-    sensor_channels: int
+    settings: EncoderSettings
+    shape: tuple[int, int]
     fingerprint: str
     encoders: tuple[TrainedEncoder, ...]
 
-    def build(self, repeat: int) -> TPN:
+    def build(self, repeat: int) -> Encoder:
         """Return the encoder of a repeat, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):  # initial weights, about to be replaced, draw from global random state
-            encoder = TPN(self.sensor_channels, self.settings)
+            encoder = build_encoder(self.settings, self.shape)
         encoder.load_state_dict(self.encoders[repeat].weights)
         return encoder.eval()
 
 
-def embed(encoder: TPN, signals: NDArray[np.float32], inference_batch: int) -> Tensor:
+def build_encoder(settings: EncoderSettings, shape: tuple[int, int]) -> Encoder:
+    """Return an untrained encoder of windows of ``shape`` (time, channels)."""
+    length, channels = shape
+    return settings.build(channels, length)
+
+
+def embed(encoder: Encoder, signals: NDArray[np.float32], inference_batch: int) -> Tensor:
     """Return embeddings (windows, features) of normalised ``signals`` (windows, time, channels) without gradients."""
     with torch.no_grad():
         chunks = torch.from_numpy(signals).split(inference_batch)
@@ -65,7 +73,7 @@ def write_encoders(encoders: EncoderSet, path: Path) -> None:
         "kind": KIND,
         "schema_version": SCHEMA_VERSION,
         "settings": encoders.settings.model_dump_json(),
-        "sensor_channels": str(encoders.sensor_channels),
+        "shape": json.dumps(encoders.shape),
         "fingerprint": encoders.fingerprint,
         "repeats": str(len(encoders.encoders)),
     }
@@ -102,8 +110,8 @@ def read_encoders(path: Path) -> EncoderSet:
             )
         )
     return EncoderSet(
-        settings=TPNSettings.model_validate(json.loads(header["settings"])),
-        sensor_channels=int(header["sensor_channels"]),
+        settings=TypeAdapter(EncoderSettings).validate_json(header["settings"]),
+        shape=tuple(json.loads(header["shape"])),
         fingerprint=header["fingerprint"],
         encoders=tuple(trained),
     )

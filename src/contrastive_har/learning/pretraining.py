@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder
-from contrastive_har.learning.methods import Contrastive, ContrastiveLearning, PretrainingMethod, Step, Untrained
-from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_encoder
+from contrastive_har.learning.methods import Learner, PretrainingMethod, Step
+from contrastive_har.models.encoder import Encoder
+from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import UNLABELLED
 from contrastive_har.signals.seeds import derive_seed
@@ -38,7 +39,6 @@ class PretrainingBudget(BaseModel):
         keep: ``best_in_second_half`` keeps the epoch of least training loss among the second half, as published;
             ``last`` keeps the last.
         dropout: Whether the encoder's dropout is active; it was not in the published training.
-        encoder: The encoder's shape.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,6 @@ class PretrainingBudget(BaseModel):
     learning_rate: float = Field(gt=0)
     keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
     dropout: bool = False
-    encoder: TPNSettings = TPNSettings()
 
 
 def pretrain(
@@ -56,6 +55,7 @@ def pretrain(
     classes: NDArray[np.int64],
     members: Sequence[NDArray[np.int64]],
     method: PretrainingMethod,
+    encoder: EncoderSettings,
     budget: PretrainingBudget,
     compute: ComputeSettings,
     seed: int,
@@ -71,6 +71,7 @@ def pretrain(
         classes: Class of each window, -1 where unlabelled; used for the cluster diagnostics only, never for learning.
         members: For each repeat, the windows to learn from.
         method: What to train with.
+        encoder: What to train.
         budget: How long.
         compute: Where, how precisely and in how many processes.
         seed: Seed of the whole run.
@@ -80,9 +81,11 @@ def pretrain(
         The encoders, and the history: one row per repeat and epoch.
     """
     normalisations = [Normalisation.of(signals[chosen]) for chosen in members]
-    networks = [_initial_encoder(signals.shape[2], budget, seed, repeat) for repeat in range(len(members))]
+    shape = (signals.shape[1], signals.shape[2])
+    networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
     history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
-    if not isinstance(method, Untrained):
+    trains = method.build(deepcopy(networks[0]), shape, 1) is not None
+    if trains:
         windows = torch.from_numpy(signals)
         compute.run(
             _pretrain_repeats,
@@ -98,9 +101,9 @@ def pretrain(
             title,
         )
     encoders = EncoderSet(
-        settings=budget.encoder,
-        sensor_channels=signals.shape[2],
-        fingerprint=_fingerprint(signals, members, method, budget, seed),
+        settings=encoder,
+        shape=shape,
+        fingerprint=_fingerprint(signals, members, seed, method, encoder, budget),
         encoders=tuple(
             TrainedEncoder(
                 {name: value.detach().clone() for name, value in network.state_dict().items()}, normalisation
@@ -110,25 +113,25 @@ def pretrain(
     )
     places = pd.MultiIndex.from_product([range(len(members)), range(1, budget.epochs + 1)], names=["repeat", "epoch"])
     table = pd.DataFrame(history.flatten(0, 1).numpy(), places, _MEASURED).reset_index()
-    return encoders, table[:0] if isinstance(method, Untrained) else table
+    return encoders, table if trains else table[:0]
 
 
-def _initial_encoder(sensor_channels: int, budget: PretrainingBudget, seed: int, repeat: int) -> TPN:
+def _initial_encoder(settings: EncoderSettings, shape: tuple[int, int], seed: int, repeat: int) -> Encoder:
     # Initial weights draw from global random state: seed it here and leave it as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights", repeat))
-        return TPN(sensor_channels, budget.encoder)
+        return build_encoder(settings, shape)
 
 
 def _pretrain_repeats(
     compute: Compute,
-    networks: Sequence[TPN],
+    networks: Sequence[Encoder],
     history: Tensor,
     windows: Tensor,
     classes: NDArray[np.int64],
     members: Sequence[NDArray[np.int64]],
     normalisations: Sequence[Normalisation],
-    method: Contrastive,
+    method: PretrainingMethod,
     budget: PretrainingBudget,
     seed: int,
     title: str,
@@ -138,7 +141,8 @@ def _pretrain_repeats(
         # The head's initial weights and dropout draw from global random state.
         with torch.random.fork_rng(devices=compute.random_devices):
             torch.manual_seed(derive_seed(seed, "head", repeat))
-            learner = ContrastiveLearning(deepcopy(network), method, int(classes.max()) + 1)
+            learner = method.build(deepcopy(network), (windows.shape[1], windows.shape[2]), int(classes.max()) + 1)
+            assert learner is not None, "methods that train nothing do not come here"  # noqa: S101
             trainer = Trainer(
                 learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
             )
@@ -161,19 +165,21 @@ class Trainer:
     """
 
     def __init__(
-        self, learner: ContrastiveLearning, budget: PretrainingBudget, compute: Compute, seed: int, title: str = ""
+        self, learner: Learner, budget: PretrainingBudget, compute: Compute, seed: int, title: str = ""
     ) -> None:
         self.learner = learner.to(compute.device)
         self.budget = budget
         self.compute = compute
         self.title = title
         self.batches = torch.Generator().manual_seed(derive_seed(seed, "batches"))
-        self.draws = torch.Generator().manual_seed(derive_seed(seed, "draws"))
+        self.seed = seed
+        self.steps = 0
         self.optimiser = torch.optim.Adam(learner.parameters(), lr=budget.learning_rate, fused=True)
         learner.train()
-        for module in learner.encoder.modules():
-            if isinstance(module, nn.Dropout):
-                module.train(budget.dropout)
+        if not budget.dropout:
+            for module in learner.encoder.modules():
+                if isinstance(module, nn.Dropout):
+                    module.eval()
 
     def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
         """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoder.
@@ -232,7 +238,8 @@ class Trainer:
 
     def step(self, batch: Tensor) -> Step:
         """Learn from one batch of normalised windows (batch, time, channels); of many processes, from its share."""
-        step = self.learner.loss(batch, self.draws, self.compute)
+        step = self.learner.loss(batch, derive_seed(self.seed, "draws", self.steps), self.compute)
+        self.steps += 1
         self.optimiser.zero_grad(set_to_none=True)
         step.loss.backward()
         self.compute.sum_gradients(self.learner.parameters())
@@ -251,15 +258,12 @@ def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
 
 
 def _fingerprint(
-    signals: NDArray[np.float32],
-    members: Sequence[NDArray[np.int64]],
-    method: PretrainingMethod,
-    budget: PretrainingBudget,
-    seed: int,
+    signals: NDArray[np.float32], members: Sequence[NDArray[np.int64]], seed: int, *settings: BaseModel
 ) -> str:
     digest = hashlib.sha256()
     digest.update(np.ascontiguousarray(signals).data)
     for chosen in members:
         digest.update(chosen.tobytes())
-    digest.update(f"{method.model_dump_json()}{budget.model_dump_json()}{seed}".encode())
+    digest.update("".join(part.model_dump_json() for part in settings).encode())
+    digest.update(str(seed).encode())
     return digest.hexdigest()

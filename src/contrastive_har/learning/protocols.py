@@ -7,10 +7,36 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.classification import EvaluationSettings
-from contrastive_har.learning.methods import Contrastive, MethodSettings
+from contrastive_har.learning.methods import PretrainingMethod
 from contrastive_har.learning.pretraining import PretrainingBudget
+from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.signals.splits import LabelFraction, SplitSettings
 from contrastive_har.signals.windows import WindowSettings
+
+
+class MethodSettings(BaseModel):
+    """One row of the result tables.
+
+    Attributes:
+        title: What readers see.
+        description: A sentence that explains it to them.
+        pretraining: How its encoders come about.
+        encoder: What is trained, where it is not the protocol's encoder.
+        evaluations: Names of the evaluations that judge them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    description: str = ""
+    pretraining: PretrainingMethod
+    encoder: EncoderSettings | None = None
+    evaluations: tuple[str, ...] = Field(min_length=1)
+
+
+class IllPosedError(ValueError):
+    """A protocol that cannot work on the data at hand; the message names the method and the cure."""
 
 
 class ProtocolSettings(BaseModel):
@@ -24,6 +50,7 @@ class ProtocolSettings(BaseModel):
         windows: How recordings are cut.
         label_fractions: How many labels there are.
         splits: Ways to divide the windows, by name.
+        encoder: What every method trains that does not name another.
         pretraining: Budget of every method.
         methods: Rows of the result tables, by name.
         evaluations: Ways to judge encoders, by name.
@@ -38,9 +65,45 @@ class ProtocolSettings(BaseModel):
     windows: WindowSettings
     label_fractions: list[LabelFraction] = Field(min_length=1)
     splits: dict[str, SplitSettings] = Field(min_length=1)
+    encoder: EncoderSettings = TPNSettings()
     pretraining: PretrainingBudget
     methods: dict[str, MethodSettings] = Field(min_length=1)
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
+
+    def encoder_of(self, method: str) -> EncoderSettings:
+        """Return what a method trains."""
+        return self.methods[method].encoder or self.encoder
+
+    def require_length(self, samples: int) -> None:
+        """Refuse windows that are too short for an encoder.
+
+        Raises:
+            IllPosedError: naming the method.
+        """
+        for method in self.methods:
+            shortest = self.encoder_of(method).shortest_window
+            if samples < shortest:
+                raise IllPosedError(
+                    f"Windows of {samples} samples are too short for the encoder of method '{method}', which needs "
+                    f"{shortest}. Lengthen windows.length."
+                )
+
+    def require_trainable(self, fewest_windows: int, shape: tuple[int, int], classes: int) -> None:
+        """Refuse methods that cannot learn from such windows, before anything is trained.
+
+        Args:
+            fewest_windows: Pre-training windows of the repeat that has the fewest.
+            shape: (time, channels) of a window.
+            classes: Number of activities.
+
+        Raises:
+            IllPosedError: naming the method and the cure.
+        """
+        batch = self.pretraining.batch_size
+        smallest = min(fewest_windows, fewest_windows % batch or batch)
+        for name, method in self.methods.items():
+            if problem := method.pretraining.problem(smallest, shape, classes):
+                raise IllPosedError(f"Method '{name}' {problem}.")
 
     @property
     def fewest_labels(self) -> float:
@@ -52,21 +115,21 @@ class ProtocolSettings(BaseModel):
         shares = [fraction.share for fraction in self.label_fractions]
         if len(set(shares)) != len(shares):
             raise ValueError(f"label_fractions lists a share twice: {shares}")
-        depth = len(self.pretraining.encoder.channels)
-        for name, evaluation in self.evaluations.items():
-            if evaluation.trained_stages > depth:
-                raise ValueError(
-                    f"evaluation '{name}' trains {evaluation.trained_stages} stages, the encoder has {depth}"
-                )
         for name, method in self.methods.items():
             if unknown := set(method.evaluations) - set(self.evaluations):
                 raise ValueError(f"method '{name}' asks for unknown evaluations {sorted(unknown)}")
-            if isinstance(method.pretraining, Contrastive) and method.pretraining.clustering:
-                clusters = method.pretraining.clustering.clusters
-                if clusters and clusters > self.pretraining.batch_size:
+            encoder = self.encoder_of(name)
+            if method.pretraining.encoders and encoder.name not in method.pretraining.encoders:
+                raise ValueError(
+                    f"method '{name}' cannot train the encoder '{encoder.name}'; set its encoder to "
+                    f"{' or '.join(method.pretraining.encoders)}"
+                )
+            for evaluation in method.evaluations:
+                stages = self.evaluations[evaluation].trained_stages
+                if stages != "all" and stages > encoder.depth:
                     raise ValueError(
-                        f"method '{name}' asks for {clusters} clusters in batches of {self.pretraining.batch_size}; "
-                        "lower clusters or raise pretraining.batch_size"
+                        f"evaluation '{evaluation}' trains {stages} stages, but the encoder of method '{name}' has "
+                        f"{encoder.depth}; lower trained_stages or set it to all"
                     )
         return self
 

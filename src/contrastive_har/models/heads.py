@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from contrastive_har.models.tpn import initialise_like_keras
+from contrastive_har.models.encoder import initialise_like_keras
 
 
 def projection_head(features: int, widths: tuple[int, ...]) -> nn.Sequential:

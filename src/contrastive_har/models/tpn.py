@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.models.dropout import Dropout
+from contrastive_har.models.encoder import Encoder, as_image, initialise_like_keras
 from contrastive_har.models.pooling import global_max_pool
-
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class TPNSettings(BaseModel):
@@ -36,12 +36,18 @@ class TPNSettings(BaseModel):
         """Samples below which no convolution output is left."""
         return sum(self.kernels) - len(self.kernels) + 1
 
+    @property
+    def depth(self) -> int:
+        """Number of stages."""
+        return len(self.channels)
 
-class TPN(nn.Module):
+    def build(self, sensor_channels: int, length: int) -> TPN:
+        """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
+        return TPN(sensor_channels, self)
+
+
+class TPN(Encoder):
     """Three valid convolutions with ReLU and dropout, then the maximum over time.
-
-    A one-dimensional convolution is written as a two-dimensional one of height 1: in the channels-last layout, which
-    windows (batch, time, channels) already have, its kernels are several times faster in bfloat16.
 
     Args:
         sensor_channels: Channels of a window.
@@ -50,7 +56,8 @@ class TPN(nn.Module):
 
     def __init__(self, sensor_channels: int, settings: TPNSettings) -> None:
         super().__init__()
-        self.settings = settings
+        self.features = settings.channels[-1]
+        self.shortest_window = settings.shortest_window
         inputs = (sensor_channels, *settings.channels[:-1])
         self.convolutions = nn.ModuleList(
             initialise_like_keras(nn.Conv2d(before, after, (1, kernel)))
@@ -60,34 +67,16 @@ class TPN(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
-    def features(self) -> int:
-        """Width of an embedding."""
-        return self.settings.channels[-1]
-
-    @property
-    def depth(self) -> int:
-        """Number of stages between a window and its embedding."""
-        return len(self.convolutions)
-
-    def forward(self, windows: Tensor) -> Tensor:
-        """Embed ``windows`` (batch, time, channels) as (batch, features)."""
-        return self.run(self.enter(windows), 0, self.depth)
+    def stages(self) -> Sequence[nn.Module]:
+        """The convolutions."""
+        return list(self.convolutions)
 
     def enter(self, windows: Tensor) -> Tensor:
-        """Return ``windows`` (batch, time, channels) as (batch, channels, 1, time), without copying.
-
-        Raises:
-            ValueError: if they are too short for the encoder.
-        """
-        if windows.shape[1] < self.settings.shortest_window:
-            raise ValueError(
-                f"Windows of {windows.shape[1]} samples are too short for this encoder, which needs "
-                f"{self.settings.shortest_window}. Lengthen windows.length."
-            )
-        return windows.permute(0, 2, 1).unsqueeze(2)
+        """Return ``windows`` (batch, time, channels) as (batch, channels, 1, time), without copying."""
+        return as_image(windows)
 
     def run(self, activations: Tensor, first: int, end: int) -> Tensor:
-        """Run stages ``first`` to ``end`` (excluded); frozen stages can so be run once and their result kept.
+        """Run stages ``first`` to ``end`` (excluded).
 
         Each stage rectifies its convolution; the last one also takes the maximum over time. Dropout falls on what
         enters a stage and on what is pooled, as in the published encoder.
@@ -102,11 +91,3 @@ class TPN(nn.Module):
                 # Rectifying commutes with dropout and with the maximum: after the pooling it costs next to nothing.
                 activations = functional.relu(global_max_pool(self.dropout(activations)))
         return activations
-
-
-def initialise_like_keras(layer: Layer) -> Layer:
-    """Return ``layer`` with Glorot-uniform weights and zero bias, the defaults of the published models' framework."""
-    nn.init.xavier_uniform_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

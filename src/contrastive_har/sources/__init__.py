@@ -6,7 +6,6 @@ A source is one module with ``files(folder, description)``, which finds what can
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from contrastive_har.signals.recordings import (
     check_recording,
 )
 from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.repeats import SeenRecordings
 
 OWN_DATA = "my_data"
 
@@ -84,23 +84,24 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
         BadRecordingError: at once, if your own data set's description is unusable; while streaming, if
             ``on_bad_recording`` is ``fail``.
     """
-    source = cast(_Source, import_module(f"{__name__}.{settings.dataset}"))
+    module = settings.dataset
     if settings.dataset == OWN_DATA:
         from contrastive_har.sources.my_data import describe
 
         description = describe(folder)
     else:
         entry = _descriptions()[settings.dataset]
+        module = str(entry.pop("module", module))
         description = DatasetDescription.model_validate({"name": settings.dataset, **entry})
+    source = cast(_Source, import_module(f"{__name__}.{module}"))
 
     def stream() -> Iterator[Recording | Rejection]:
-        seen: dict[str, str] = {}
-        names: dict[str, str] = {}
+        seen = SeenRecordings()
         for read in engine.map(partial(_read, description=description), source.files(folder, description)):
             try:
                 if isinstance(read.outcome, BadRecordingError):
                     raise read.outcome
-                _refuse_duplicate(read.outcome, read.where, seen, names)
+                seen.refuse_repetition(read.outcome, read.where)
             except BadRecordingError as error:
                 if settings.on_bad_recording == "fail":
                     raise
@@ -125,20 +126,3 @@ def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
 def _descriptions() -> dict[str, dict[str, object]]:
     text = resources.files(__name__).joinpath("descriptions.yml").read_text(encoding="utf-8")
     return cast(dict[str, dict[str, object]], yaml.safe_load(text))
-
-
-def _refuse_duplicate(recording: Recording, where: str, seen: dict[str, str], names: dict[str, str]) -> None:
-    """Raise if the same samples, or another recording of the same name, came before.
-
-    Samples that come twice would sit on both sides of a split; recordings of one name could not be told apart.
-    """
-    digest = hashlib.sha256(recording.samples.tobytes()).hexdigest()
-    if digest in seen:
-        raise BadRecordingError(
-            f"{where}: holds the same samples as {seen[digest]}, byte for byte. Remove one of the two."
-        )
-    if recording.name in names:
-        raise BadRecordingError(
-            f"{where}: a recording named '{recording.name}' is also in {names[recording.name]}. Name them differently."
-        )
-    seen[digest] = names[recording.name] = where

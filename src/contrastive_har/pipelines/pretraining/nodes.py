@@ -28,6 +28,7 @@ def pretrain_encoders(
         classes=windows.classes(),
         members=[windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)],
         method=protocol.methods[method].pretraining,
+        encoder=protocol.encoder_of(method),
         budget=protocol.pretraining,
         compute=compute,
         seed=seed,

@@ -17,21 +17,25 @@ def cut(recordings: Recordings, protocol: ProtocolSettings, engine: EngineSettin
     """Cut recordings into windows of one activity each.
 
     Raises:
-        ValueError: if the windows are too short for the encoder, before anything is computed.
+        IllPosedError: if the windows are too short for an encoder, before anything is computed.
     """
     length, _ = protocol.windows.in_samples(recordings.description.sampling_rate_hz)
-    shortest = protocol.pretraining.encoder.shortest_window
-    if length < shortest:
-        raise ValueError(
-            f"Windows of {length} samples are too short for the encoder, which needs {shortest}. "
-            "Lengthen windows.length."
-        )
+    protocol.require_length(length)
     return cut_windows(recordings, protocol.windows, engine)
 
 
 def assign_roles(windows: Windows, protocol: ProtocolSettings, seed: int) -> pd.DataFrame:
-    """Decide who pre-trains, trains, validates and tests, for every split, repeat and label fraction."""
-    return splits.assign_roles(windows, protocol.splits, protocol.label_fractions, protocol.repeats, seed)
+    """Decide who pre-trains, trains, validates and tests, for every split, repeat and label fraction.
+
+    Raises:
+        IllPosedError: if a method could not learn from so few windows, before anything is trained.
+    """
+    roles = splits.assign_roles(windows, protocol.splits, protocol.label_fractions, protocol.repeats, seed)
+    pretrain = roles[roles["role"] == "pretrain"].groupby(["split", "repeat"]).size()
+    shape = (windows.length, len(windows.description.channels))
+    for count in pretrain.unique():
+        protocol.require_trainable(int(count), shape, len(windows.description.recognised))
+    return roles
 
 
 def audit_leakage(windows: Windows, roles: pd.DataFrame, protocol: ProtocolSettings) -> dict[str, Any]:

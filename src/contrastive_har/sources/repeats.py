@@ -1,0 +1,78 @@
+"""Finds recordings that repeat what an earlier one holds, whole or in part.
+
+Samples that come twice would sit on both sides of a split. A recording is summed up by the marks of a few of its
+places, chosen by what is there: wherever the same stretch of samples appears again, the same places are chosen, however
+far it has moved. That takes little memory and one pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastive_har.signals.recordings import BadRecordingError, Recording
+
+_RUN = 8  # samples that make a place's mark; a run of resting or clipped samples this long is nobody's mark
+_CHOSEN = 64  # one place in so many is chosen
+_ENOUGH = 3  # marks below which nothing can be said
+_SHARED = 0.5  # share of a recording's marks, found in one other recording, that makes it a repetition
+
+
+class SeenRecordings:
+    """The recordings taken in so far."""
+
+    def __init__(self) -> None:
+        self._where: list[str] = []
+        self._names: dict[str, str] = {}
+        self._marks: dict[int, int] = {}
+
+    def refuse_repetition(self, recording: Recording, where: str) -> None:
+        """Remember a recording, unless it repeats an earlier one.
+
+        Args:
+            recording: The recording.
+            where: Its file, for messages.
+
+        Raises:
+            BadRecordingError: if its name, or at least half of its samples, came before; naming both places.
+        """
+        if recording.name in self._names:
+            raise BadRecordingError(
+                f"{where}: a recording named '{recording.name}' is also in {self._names[recording.name]}. "
+                "Name them differently."
+            )
+        marks = stretch_marks(recording.samples)
+        earlier = [self._marks[mark] for mark in marks.tolist() if mark in self._marks]
+        if earlier:
+            owner, shared = Counter(earlier).most_common(1)[0]
+            if shared >= _SHARED * len(marks):
+                share = 100 * shared / len(marks)
+                raise BadRecordingError(
+                    f"{where}: about {share:.0f} % of its samples are also in {self._where[owner]}. "
+                    "Remove one of the two."
+                )
+        index = len(self._where)
+        self._where.append(where)
+        self._names[recording.name] = where
+        self._marks.update((mark, index) for mark in marks.tolist() if mark not in self._marks)
+
+
+def stretch_marks(samples: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Return marks of chosen places in ``samples`` (time, channels), each once.
+
+    Short recordings, of which chance would choose too few places, are marked at every place.
+    """
+    if len(samples) < _RUN:
+        return np.empty(0, np.uint64)
+    bits = np.ascontiguousarray(samples).view(np.uint32).astype(np.uint64)
+    rng = np.random.default_rng(0)  # any fixed odd factors: a mark is a checksum modulo 2^64
+    rows = (bits * (rng.integers(2**63, size=bits.shape[1], dtype=np.uint64) | np.uint64(1))).sum(1, dtype=np.uint64)
+    factors = rng.integers(2**63, size=_RUN, dtype=np.uint64) | np.uint64(1)
+    count = len(rows) - _RUN + 1
+    runs = sum((rows[shift : shift + count] * factor for shift, factor in enumerate(factors)), np.zeros(1, np.uint64))
+    moving = sum((rows[shift : shift + count] != rows[0:count] for shift in range(1, _RUN)), np.zeros(1, bool)) > 0
+    runs = runs[moving]
+    chosen = runs[(runs >> np.uint64(32)) % np.uint64(_CHOSEN) == 0]
+    return np.unique(chosen if len(chosen) >= _ENOUGH else runs)

@@ -1,0 +1,53 @@
+"""USC-HAD (Zhang and Sawchuk 2012): a motion sensor on the right hip, from the official .mat files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from contrastive_har.signals.recordings import BadRecordingError, DatasetDescription, Recording
+from contrastive_har.sources.archive import Member, find_members
+from contrastive_har.sources.candidate import Candidate, File
+
+SAMPLES = "sensor_readings"
+
+
+def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
+    """Find the official files; each holds one trial of one activity of one subject."""
+    for member in find_members(folder, r"Subject(\d+)/a(\d+)t(\d+)\.mat", description):
+        yield partial(_in_file, member)
+
+
+def _in_file(member: Member) -> Iterator[Candidate]:
+    subject, activity, trial = member.parts
+    name = f"subject {subject}, activity {activity}, trial {trial}"
+    yield Candidate(name, member.where, partial(_load, member, name))
+
+
+def _load(member: Member, name: str) -> Recording:
+    """Read a file; subject and activity come from its name, since the keys inside are misspelt in some."""
+    from scipy.io import loadmat
+
+    content = member.read()
+    try:
+        mat = loadmat(io.BytesIO(content), variable_names=[SAMPLES])
+    # Damaged files make the reader fail in many ways, none of which it promises.
+    except Exception as error:
+        raise BadRecordingError(f"{member.where}: not a readable .mat file ({error}). Download it again.") from error
+    if SAMPLES not in mat:
+        raise BadRecordingError(f"{member.where}: no '{SAMPLES}'. The file is incomplete; download it again.")
+    samples = np.asarray(mat[SAMPLES])
+    if samples.ndim != 2 or not np.issubdtype(samples.dtype, np.number):
+        raise BadRecordingError(f"{member.where}: '{SAMPLES}' is no table of numbers. Download the file again.")
+    subject, activity, _ = member.parts
+    return Recording(
+        subject=subject,
+        name=name,
+        sample=np.arange(len(samples)),
+        activity=np.full(len(samples), int(activity), np.int16),
+        samples=np.ascontiguousarray(samples, np.float32),
+    )
