@@ -224,8 +224,9 @@ def main() -> None:
 
     print(f"step        batch {chosen.batch}, two views, {chosen.length} samples, {chosen.channels} channels")
     print(f"published   {1e3 * median['published']:8.1f} ms   {chosen.batch / median['published']:8.0f} windows/s")
-    best = max(count / median[name] for name, (count, _) in references.items())
     for name in ours:
+        # Of each precision, the fastest reference is what the machine can do.
+        best = max(count / median[other] for other, (count, _) in references.items() if other.endswith(name))
         ratio = statistics.median(p / o for p, o in zip(seconds["published"], seconds[name], strict=True))
         rate = operations(chosen.batch, chosen.length, chosen.channels) / median[name]
         print(

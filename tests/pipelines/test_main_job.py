@@ -268,3 +268,16 @@ def test_notebook(finished: Project) -> None:
     done = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
     assert "windows of 10 people" in text
+
+
+def test_a_launchers_helper_writes_nothing(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torchrun every process runs the pipeline; only the first may leave results and a tracked run."""
+
+    def left_behind() -> tuple[set[Path], int]:
+        mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
+        return set(finished.path.glob("data/**/*.*")), len(mlflow.search_runs(search_all_experiments=True))
+
+    before = left_behind()
+    monkeypatch.setenv("RANK", "1")
+    finished.run("pretraining")
+    assert left_behind() == before
