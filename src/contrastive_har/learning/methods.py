@@ -109,8 +109,10 @@ class ContrastiveLearning(nn.Module):
         clustering_seed = int(torch.randint(2**62, (), generator=generator))
         with compute.autocast():
             views = torch.cat([augment(windows, generator) for augment in self.settings.views])
-            projections = functional.normalize(self.head(self.encoder(views)).float(), dim=1)
+            projections = self.head(self.encoder(views))
         # Half precision must not reach the similarities: autocast ends where the objective begins.
+        projections = projections.to(torch.promote_types(projections.dtype, torch.float32))
+        projections = functional.normalize(projections, dim=1)
         view_a, view_b = (compute.gather(view) for view in projections.chunk(2))
         if self.settings.clustering is None:
             return Step(nt_xent(view_a, view_b, self.settings.temperature))
