@@ -282,10 +282,10 @@ def test_a_launchers_helper_writes_nothing(finished: Project, monkeypatch: pytes
     monkeypatch.setenv("RANK", "1")
     # The helper itself, without the first process: this one trains alone.
     monkeypatch.setattr(ComputeSettings, "run", lambda self, work, *arguments: work(self.resolve(), *arguments))
-    finished.run("pretraining", **{"compute.processes": 2})
+    finished.run("pretraining", compute={"processes": 2})
     assert left_behind() == before
     with pytest.raises(RuntimeError, match="run kedro run --pipelines=ingestion,windowing alone first"):
-        finished.run("windowing", **{"compute.processes": 2})
+        finished.run("windowing", compute={"processes": 2})
 
 
 def test_an_independent_run_under_a_launcher_keeps_its_results(
