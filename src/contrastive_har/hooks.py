@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import os
+import logging
 import resource
 import sys
 import time
@@ -36,8 +36,8 @@ class TrackingSettings(BaseModel):
     artifact_location: str | None = None
 
 
-class TrackingHooks:
-    """One MLflow run per Kedro run; FAILED if the run crashes."""
+class _ContextHooks:
+    """Hooks that look at the configuration."""
 
     def __init__(self) -> None:
         self._context: KedroContext | None = None
@@ -46,6 +46,19 @@ class TrackingHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the context: it holds the configuration."""
         self._context = context
+
+    @property
+    def _is_helper(self) -> bool:
+        """Whether this process only helps another one train."""
+        if self._context is None:
+            return False
+        from contrastive_har.learning.compute import ComputeSettings
+
+        return ComputeSettings.model_validate(_plain(self._context.params)["compute"]).is_helper
+
+
+class TrackingHooks(_ContextHooks):
+    """One MLflow run per Kedro run; FAILED if the run crashes."""
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
@@ -59,7 +72,7 @@ class TrackingHooks:
 
         from contrastive_har.reports.runs import flatten
 
-        if self._context is None or is_helper():
+        if self._context is None or self._is_helper:
             return
         settings = TrackingSettings.model_validate(dict(self._context.config_loader["mlflow"]))
         location = settings.artifact_location
@@ -94,21 +107,34 @@ class TrackingHooks:
         _end_run("FAILED")
 
 
-class HelperHooks:
-    """Where a launcher has started this process to help another one train, it must not write a second result."""
+class HelperHooks(_ContextHooks):
+    """Where torchrun has started this process to help another one train, it must not write a second result."""
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Keep what a helper computes in its memory, for its own later nodes."""
-        if is_helper():
-            for name in pipeline.all_outputs():
-                catalog[name] = MemoryDataset(copy_mode="assign")
+        """Keep what a helper computes in its memory.
+
+        Raises:
+            RuntimeError: if the pipeline makes recordings or windows, which are streams until somebody stores them.
+        """
+        if not self._is_helper:
+            return
+        outputs = pipeline.all_outputs()
+        if any(name == "recordings" or name.endswith(".windows") for name in outputs):
+            raise RuntimeError(
+                "torchrun is for pre-training: run kedro run --pipelines=ingestion,windowing alone first, then launch "
+                "--pipeline=pretraining."
+            )
+        logging.getLogger(__name__).info("This process helps the first one train and stores nothing.")
+        for name in outputs:
+            catalog[name] = MemoryDataset(copy_mode="assign")
 
 
-class RunSummaryHooks:
+class RunSummaryHooks(_ContextHooks):
     """Says at the end what came out, where it lies, and where the time went."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._seconds: dict[str, float] = defaultdict(float)
         self._started: dict[str, float] = {}
 
@@ -127,7 +153,7 @@ class RunSummaryHooks:
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Print the result table and the report's place; log times and memory to the tracked run."""
-        if is_helper():
+        if self._is_helper:
             return
         seconds, self._seconds = dict(self._seconds), defaultdict(float)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
@@ -145,11 +171,6 @@ class RunSummaryHooks:
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
-
-
-def is_helper() -> bool:
-    """Whether a launcher (torchrun, srun) has started this process as another than the first of several."""
-    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) > 0
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -40,8 +40,12 @@ class PipelineOnDemand(Pipeline):
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines that ``kedro run --pipeline=NAME`` knows."""
     stages: dict[str, Pipeline] = {name: PipelineOnDemand(partial(_create_stage, name)) for name in STAGES}
-    main_job = PipelineOnDemand(lambda: sum(stages.values(), Pipeline([])))
+    main_job = PipelineOnDemand(partial(_join, list(stages.values())))
     return {"__default__": main_job, PROTOCOL: main_job, **stages}
+
+
+def _join(stages: list[Pipeline]) -> Pipeline:
+    return sum(stages, Pipeline([]))
 
 
 def _create_stage(name: str) -> Pipeline:

@@ -225,6 +225,31 @@ def test_a_linear_classifier_learns_separable_activities(windows: Windows) -> No
     assert curves.loc[curves["role"] == "test", "macro_f1"].iloc[-1] == pytest.approx(score)
 
 
+def test_classifiers_trained_together_do_not_know_of_each_other(windows: Windows) -> None:
+    """Batches of 16 and 46 windows, three an epoch each: the smaller ones are padded."""
+    members = [np.arange(len(windows.signals))] * 2
+    encoders, _ = pretrain(
+        windows.signals, windows.classes(), members, Untrained(), TPNSettings(), BUDGET, CPU, 3, "test"
+    )
+    fractions = [LabelFraction(share=0.1, batch_size=16), LabelFraction(share=0.3, batch_size=46)]
+    roles = assign_roles(windows, PAPER, fractions, 2, 0)
+    for fraction in fractions:
+        count = len(windows_with_role(roles, "paper", 0, "train", fraction.share))
+        assert -(-count // fraction.batch_size) == 3
+    linear = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=30)}
+    arguments = (windows.signals, windows.classes(), roles, "paper", encoders, linear)
+    together, curves = evaluate(*arguments, fractions, CPU, 0, "test")
+    for fraction in fractions:
+        alone, own_curves = evaluate(*arguments, [fraction], CPU, 0, "test")
+        mine = together[together["label_fraction"] == fraction.share]
+        np.testing.assert_array_equal(mine["window"], alone["window"])
+        np.testing.assert_allclose(mine["probability"], alone["probability"], atol=1e-4)
+        np.testing.assert_allclose(
+            curves[curves["label_fraction"] == fraction.share]["loss"], own_curves["loss"], rtol=1e-3
+        )
+    assert not np.allclose(*(rows["loss"] for _, rows in curves.groupby("label_fraction")), rtol=0.05)
+
+
 def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
     encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
     fractions = [LabelFraction(share=0.1, batch_size=16), LabelFraction(share=0.3, batch_size=16)]

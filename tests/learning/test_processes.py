@@ -21,7 +21,7 @@ def settings(processes: int) -> ComputeSettings:
 
 
 def test_two_processes_learn_what_one_does(windows: Windows) -> None:
-    """Clusters and negatives come from the global batch: the same losses and the same weights after ten steps."""
+    """Clusters and negatives come from the global batch: the same losses and weights after six steps each."""
     members = [np.arange(160), np.arange(20, 180)]
     method = Contrastive(clustering=KMeans(clusters=3))
     (alone, history), (together, shared_history) = (
@@ -32,13 +32,39 @@ def test_two_processes_learn_what_one_does(windows: Windows) -> None:
     )
     np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(shared_history["cluster_nmi"], history["cluster_nmi"])
-    untrained = pretrain(
+    others, _ = pretrain(
         windows.signals, windows.classes(), members, Contrastive(), TPNSettings(), BUDGET, settings(1), 4, "test"
-    )[0]
-    for mine, theirs, other in zip(together.encoders, alone.encoders, untrained.encoders, strict=True):
+    )
+    for mine, theirs, other in zip(together.encoders, alone.encoders, others.encoders, strict=True):
         for name, weight in mine.weights.items():
             torch.testing.assert_close(weight, theirs.weights[name], atol=1e-4, rtol=1e-3)
             assert not torch.allclose(weight, other.weights[name], atol=1e-4, rtol=1e-3), "the comparison can fail"
+
+
+def test_batches_must_divide_among_the_processes(windows: Windows) -> None:
+    with pytest.raises(ValueError, match=r"batch_size 64 does not divide among 3 processes"):
+        pretrain(
+            windows.signals,
+            windows.classes(),
+            [np.arange(100)],
+            Contrastive(),
+            TPNSettings(),
+            BUDGET,
+            settings(3),
+            3,
+            "test",
+        )
+
+
+def test_several_machines_need_a_launcher(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    machines = settings(1).model_copy(update={"machines": 2})
+    assert not machines.is_helper
+    with pytest.raises(RuntimeError, match="Start it with torchrun"):
+        machines.run(print)
+    monkeypatch.setenv("RANK", "1")
+    assert machines.is_helper
+    assert not settings(1).is_helper, "a run of its own, whoever started it"
 
 
 def test_shares_make_up_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

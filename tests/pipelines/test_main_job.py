@@ -19,6 +19,7 @@ import torch
 from kedro.framework.project import pipelines
 from kedro.validation.exceptions import ParameterValidationError
 
+from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.pipeline_registry import register_pipelines
 from contrastive_har.reports.scores import CELL
 from contrastive_har.signals import leakage
@@ -268,3 +269,29 @@ def test_notebook(finished: Project) -> None:
     done = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
     assert "windows of 10 people" in text
+
+
+def test_a_launchers_helper_writes_nothing(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With torchrun every process runs the pipeline; only the first may leave results and a tracked run."""
+
+    def left_behind() -> tuple[set[Path], int]:
+        mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
+        return set(finished.path.glob("data/**/*.*")), len(mlflow.search_runs(search_all_experiments=True))
+
+    before = left_behind()
+    monkeypatch.setenv("RANK", "1")
+    # The helper itself, without the first process: this one trains alone.
+    monkeypatch.setattr(ComputeSettings, "run", lambda self, work, *arguments: work(self.resolve(), *arguments))
+    finished.run("pretraining", compute={"processes": 2})
+    assert left_behind() == before
+    with pytest.raises(RuntimeError, match="run kedro run --pipelines=ingestion,windowing alone first"):
+        finished.run("windowing", compute={"processes": 2})
+
+
+def test_an_independent_run_under_a_launcher_keeps_its_results(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    before = finished.newest("summary.parquet")
+    finished.run("reporting")
+    assert finished.newest("summary.parquet") > before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dask import config as dask_config
 from distributed import LocalCluster
 
 from contrastive_har.signals.engines import LOCAL, EngineSettings
@@ -64,6 +65,20 @@ def test_order_is_kept_and_items_are_taken_as_needed(dask: EngineSettings) -> No
     assert first == [0, 0, 1, 1]
     assert len(taken) < 20, "no more than a few items ahead of the results"
     assert list(found) == [number for number in range(2, 100) for _ in range(2)]
+
+
+def test_stopping_early_leaves_the_cluster_usable(dask: EngineSettings) -> None:
+    found = dask.map(twice, range(100))
+    assert next(found) == 0
+    found.close()  # type: ignore[attr-defined]
+    assert list(dask.map(twice, range(2))) == [0, 0, 1, 1]
+
+
+def test_a_missing_scheduler_is_named() -> None:
+    with dask_config.set({"distributed.comm.timeouts.connect": "1s"}):
+        unreachable = EngineSettings(name="dask", address="tcp://127.0.0.1:9")
+        with pytest.raises(ConnectionError, match=r"tcp://127\.0\.0\.1:9 .*correct engine\.address"):
+            list(unreachable.map(twice, [1]))
 
 
 @pytest.mark.parametrize("name", ["local", "dask"])

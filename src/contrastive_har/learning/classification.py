@@ -257,11 +257,10 @@ class _Heads:
         self.settings = settings
         self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
         width = next(iter(features.values())).shape[1]
-        initial = [torch.empty(tasks[0].outputs, width) for _ in tasks]
-        for weight, generator in zip(initial, self.generators, strict=True):
-            nn.init.xavier_uniform_(weight, generator=generator)
-        self.weights = torch.stack(initial).transpose(1, 2).contiguous().to(device).requires_grad_()
-        self.biases = torch.zeros(len(tasks), 1, tasks[0].outputs, device=device, requires_grad=True)
+        initial = [_initial_classifier(width, task) for task in tasks]
+        weights, biases = zip(*((one.weight.detach().T, one.bias.detach()) for one in initial), strict=True)
+        self.weights = torch.stack(weights).to(device).requires_grad_()
+        self.biases = torch.stack(biases).unsqueeze(1).to(device).requires_grad_()
         self.optimiser = torch.optim.Adam([self.weights, self.biases], lr=settings.learning_rate, fused=True)
         most = max(len(task.train) for task in tasks)
         self.examples = torch.zeros(len(tasks), most, width, device=device)
@@ -311,6 +310,12 @@ class _Heads:
                 0, torch.from_numpy(members).to(self.weights.device)
             )
             return torch.addmm(self.biases[head], chosen, self.weights[head]).softmax(1)
+
+
+def _initial_classifier(width: int, task: Task) -> nn.Linear:
+    with torch.random.fork_rng(devices=[]):  # initial weights draw from global random state
+        torch.manual_seed(task.seed)
+        return linear_classifier(width, task.outputs)
 
 
 class _StageTraining:

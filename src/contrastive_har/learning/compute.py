@@ -15,6 +15,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+_RANK = "RANK"  # set by torchrun: this process's place among all
+
 
 class ComputeSettings(BaseModel):
     """The machine's part of the configuration.
@@ -25,7 +27,7 @@ class ComputeSettings(BaseModel):
             the optimiser stay in float32.
         inference_batch: Windows embedded at once where no gradient is needed.
         processes: Processes a machine among which pre-training divides each batch, one a GPU.
-        machines: Machines; with more than one, a launcher such as torchrun starts the processes.
+        machines: Machines; with more than one, torchrun starts the processes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +37,11 @@ class ComputeSettings(BaseModel):
     inference_batch: int = Field(default=2048, gt=0)
     processes: int = Field(default=1, gt=0)
     machines: int = Field(default=1, gt=0)
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether torchrun has started this process to help the first of several."""
+        return self.processes * self.machines > 1 and int(os.environ.get(_RANK, 0)) > 0
 
     def resolve(self) -> Compute:
         """Look at the machine and decide for a single process.
@@ -53,18 +60,26 @@ class ComputeSettings(BaseModel):
             work: A module's own function, which other processes import by name. What it finds out it leaves in the
                 tensors it was given, which processes on one machine share.
             *arguments: What else to call it with.
+
+        Raises:
+            RuntimeError: if several machines were asked for, but torchrun has not started this process.
         """
         if self.processes * self.machines == 1:
             work(self.resolve(), *arguments)
             return
+        launched = _RANK in os.environ
+        if self.machines > 1 and not launched:
+            raise RuntimeError(
+                f"compute.machines is {self.machines}, but no launcher has started this process. Start it with "
+                "torchrun on every machine, as docs/scaling.md shows."
+            )
         from lightning_fabric import Fabric
 
         fabric = Fabric(
             accelerator=self._device(),
             devices=self.processes,
             num_nodes=self.machines,
-            # A launcher such as torchrun has started this very process as one of many; otherwise they start here.
-            strategy="ddp" if self.machines > 1 or "RANK" in os.environ else "ddp_spawn",
+            strategy="ddp" if launched else "ddp_spawn",
         )
         fabric.launch(partial(_as_one_of_many, alone=self.resolve(), work=work, arguments=arguments))
 
@@ -75,8 +90,6 @@ class ComputeSettings(BaseModel):
             device = next(name for name in ("cuda", "mps", "cpu") if available[name])
         if not available[device]:
             raise RuntimeError(f"device '{device}' is not available on this machine; use device: auto.")
-        if device == "cuda":
-            torch.backends.cudnn.deterministic = True  # the same seed, the same numbers
         return device
 
 
@@ -94,6 +107,8 @@ class Compute:
     def __init__(
         self, device: torch.device, bfloat16: bool, inference_batch: int, fabric: Fabric | None = None
     ) -> None:
+        if device.type == "cuda":
+            torch.backends.cudnn.deterministic = True  # the same seed, the same numbers
         self.device = device
         self.bfloat16 = bfloat16
         self.inference_batch = inference_batch
@@ -112,7 +127,7 @@ class Compute:
         return context
 
     def share(self, batch: Tensor) -> Tensor:
-        """Return this process's part of a batch; what does not divide evenly is left out."""
+        """Return this process's part of a batch; what does not divide evenly, in an epoch's last one, is left out."""
         return batch[: len(batch) // self.processes * self.processes].chunk(self.processes)[self.rank]
 
     def gather(self, share: Tensor) -> Tensor:

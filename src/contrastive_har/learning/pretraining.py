@@ -79,7 +79,16 @@ def pretrain(
 
     Returns:
         The encoders, and the history: one row per repeat and epoch.
+
+    Raises:
+        ValueError: if the processes asked for cannot share a batch evenly.
+        FloatingPointError: if the loss stops being a number.
     """
+    if budget.batch_size % (compute.processes * compute.machines):
+        raise ValueError(
+            f"pretraining.batch_size {budget.batch_size} does not divide among {compute.processes * compute.machines} "
+            "processes. Choose a multiple."
+        )
     normalisations = [Normalisation.of(signals[chosen]) for chosen in members]
     shape = (signals.shape[1], signals.shape[2])
     networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
@@ -146,6 +155,8 @@ def _pretrain_repeats(
             trainer = Trainer(
                 learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
             )
+            if compute.rank:  # dropout must not fall on the same places of every process's share
+                torch.manual_seed(derive_seed(seed, "dropout", repeat, compute.rank))
             normalised = torch.from_numpy(normalisation(windows.numpy()[chosen]))
             rows = trainer.run(normalised, classes[chosen])
         # All processes have come to the same weights, each to clocks of its own.
@@ -214,16 +225,18 @@ class Trainer:
         started = time.perf_counter()
         order = torch.randperm(len(windows), generator=self.batches)
         total = torch.zeros((), device=windows.device)
+        counted = 0
         agreement: float | None = None
         for index in order.split(self.budget.batch_size):
-            if len(index) < 2 * self.compute.processes:
-                continue  # a single window has nothing to be contrasted with
+            if len(index) < max(2, self.compute.processes):
+                continue  # a single window has nothing to be contrasted with, and every process needs one
             step = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)))
             total += step.loss.detach() * len(index)
+            counted += len(index)
             if step.clusters is not None and agreement is None:
                 agreement = _agreement(step.clusters[0], classes[index.numpy()[: len(step.clusters[0])]])
             bar.update(len(index))
-        loss = float(total) / len(windows)
+        loss = float(total) / counted if counted else float("nan")
         if not np.isfinite(loss):
             raise FloatingPointError(
                 f"{self.title}: the loss is {loss}. Lower pretraining.learning_rate or set compute.precision: float32."

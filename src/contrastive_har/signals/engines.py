@@ -57,10 +57,15 @@ class EngineSettings(BaseModel):
             cluster = self.address or open_resources.enter_context(
                 LocalCluster(self.workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
             )
-            client = open_resources.enter_context(Client(cluster, set_as_default=False))
+            try:
+                client = open_resources.enter_context(Client(cluster, set_as_default=False))
+            except (OSError, TimeoutError) as error:
+                raise ConnectionError(
+                    f"No Dask scheduler answers at {self.address} ({error}). Start it, or correct engine.address."
+                ) from error
             under_way: deque[Any] = deque()
             for item in items:
-                under_way.append(client.submit(_list, function, client.scatter(item, hash=False), pure=False))
+                under_way.append(client.submit(_list, function, item, pure=False))
                 if len(under_way) > 2 * sum(client.nthreads().values()):
                     yield from under_way.popleft().result()
             while under_way:

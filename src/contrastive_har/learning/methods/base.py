@@ -86,3 +86,8 @@ class Objective(BaseModel, ABC):
 def draws_for(windows: Tensor, seed: int, compute: Compute) -> Draws:
     """Return random numbers on the device of ``windows``."""
     return Draws(torch.Generator(windows.device).manual_seed(seed), compute.processes, compute.rank)
+
+
+def full_precision(outputs: Tensor) -> Tensor:
+    """Return what an encoder or head gave in float32 or better: half precision must not reach a loss."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from contrastive_har.learning.clustering import Clustering
 from contrastive_har.learning.compute import Compute
-from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for
+from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for, full_precision
 from contrastive_har.learning.objectives import SMALLEST_TEMPERATURE, cluster_nt_xent, nt_xent
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import projection_head
@@ -105,11 +105,11 @@ def project_views(
 ) -> tuple[Tensor, Tensor]:
     """Return the L2-normalised projections (batch, features) of both views of the batch of all processes.
 
-    Both views go through in one batch. Half precision must not reach the similarities: what is returned is float32.
+    Both views go through in one batch. Half precision must not reach the similarities: what is returned is not.
     """
     draws = draws_for(windows, seed, compute)
     with compute.autocast():
         views = torch.cat([make_view(windows, view, draws) for view in settings.views])
-        projections = functional.normalize(head(encoder(views)).float(), dim=1)
+        projections = functional.normalize(full_precision(head(encoder(views))), dim=1)
     view_a, view_b = (compute.gather(view) for view in projections.chunk(2))
     return view_a, view_b

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.compute import Compute
-from contrastive_har.learning.methods.base import Learner, Step, draws_for
+from contrastive_har.learning.methods.base import Learner, Step, draws_for, full_precision
 from contrastive_har.learning.methods.contrastive import TwoViews, project_views
 from contrastive_har.learning.objectives import SMALLEST_TEMPERATURE
 from contrastive_har.models.encoder import Encoder
@@ -86,10 +86,10 @@ class MomentumContrast(Learner):
         with torch.no_grad():
             self._follow()
             with compute.autocast():
-                keys = functional.normalize(self.followers[1](self.followers[0](view_b)).float(), dim=1)
+                keys = functional.normalize(full_precision(self.followers[1](self.followers[0](view_b))), dim=1)
             keys = compute.gather(keys)
         with compute.autocast():
-            queries = functional.normalize(self.head(self.encoder(view_a)).float(), dim=1)
+            queries = functional.normalize(full_precision(self.head(self.encoder(view_a))), dim=1)
         queries = compute.gather(queries)
         positive = (queries * keys).sum(1, keepdim=True)
         # A copy of the queue: it changes before the gradient is taken.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.compute import Compute
-from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for
+from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for, full_precision
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import projection_head
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation
@@ -72,7 +72,7 @@ class TransformationRecognition(Learner):
         kind = torch.repeat_interleave(torch.arange(kinds), sizes).to(windows.device)
         with compute.autocast():
             embeddings = self.encoder(torch.cat(shown))
-            logits = torch.cat([head(embeddings) for head in self.heads], dim=1).float()
+            logits = full_precision(torch.cat([head(embeddings) for head in self.heads], dim=1))
         truth = functional.one_hot(kind, kinds)[:, 1:].to(logits.dtype)
         logits, truth = compute.gather(logits), compute.gather(truth)
         return Step(functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1).mean())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.compute import Compute
-from contrastive_har.learning.methods.base import Learner, Objective, Step
+from contrastive_har.learning.methods.base import Learner, Objective, Step, full_precision
 from contrastive_har.models.conv_gru import ConvGRU
 from contrastive_har.models.encoder import Encoder
 
@@ -63,8 +63,8 @@ class Prediction(Learner):
         with compute.autocast():
             seen = self.local(windows)
             context = self.context(seen[:, : present + 1])[0][:, -1]
-            foreseen = self.predict(context).unflatten(1, (horizon, -1)).float()
-        future = compute.gather(seen[:, present + 1 : present + 1 + horizon].float()).transpose(0, 1)
+            foreseen = full_precision(self.predict(context)).unflatten(1, (horizon, -1))
+        future = compute.gather(full_precision(seen[:, present + 1 : present + 1 + horizon])).transpose(0, 1)
         # (horizon, batch, batch): row i compares the true future of window i with what each window foresaw.
         logits = future @ compute.gather(foreseen).permute(1, 2, 0)
         truth = torch.arange(logits.shape[1], device=logits.device).expand(horizon, -1)

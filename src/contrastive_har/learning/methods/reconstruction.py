@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.compute import Compute
-from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for
+from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for, full_precision
 from contrastive_har.models.conv_autoencoder import ConvAutoencoder
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.transformer import ConvolutionalTransformer
@@ -63,7 +63,9 @@ class Autoencoder(Learner):
                 restored = functional.interpolate(restored, size=self.lengths[-2 - index])
                 # The last layer restores signed values: nothing may rectify them.
                 restored = layer(restored if index == 0 else functional.relu(restored))
-        return Step(functional.mse_loss(compute.gather(restored.transpose(1, 2).float()), compute.gather(windows)))
+        return Step(
+            functional.mse_loss(compute.gather(full_precision(restored).transpose(1, 2)), compute.gather(windows))
+        )
 
 
 class MaskedReconstruction(Objective):
@@ -106,6 +108,6 @@ class Restoration(Learner):
         hidden = draws.uniform(windows, windows.shape[1], 1) < self.settings.masked
         with compute.autocast():
             restored = self.restore(self.sequence(windows.masked_fill(hidden, 0)))
-        errors = (compute.gather(restored.float()) - compute.gather(windows)).square()
+        errors = (compute.gather(full_precision(restored)) - compute.gather(windows)).square()
         hidden = compute.gather(hidden.float())
         return Step((errors * hidden).sum() / (hidden.sum() * windows.shape[2]).clamp(min=1))
