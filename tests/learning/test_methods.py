@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,3 +190,16 @@ def test_gradients_reach_the_whole_encoder() -> None:
         for name, parameter in learner.encoder.named_parameters():
             assert parameter.grad is not None, f"{method}: {name}"
             assert parameter.grad.abs().sum() > 0, f"{method}: {name}"
+
+
+def test_the_documented_method_works() -> None:
+    """The example of docs/methods.md, as it stands there."""
+    text = (Path(__file__).parents[2] / "docs/methods.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {"__name__": "documented"}
+    exec(compile(code[1], "docs/methods.md", "exec", dont_inherit=True), names)
+    learner = build(names["Agreement"](views=((Negation(),), ())), TPN)
+    loss = learner.loss(WINDOWS, 0, ALONE).loss
+    a, b = (unit(learner.head(learner.encoder(view))) for view in (-WINDOWS, WINDOWS))  # type: ignore[operator]
+    assert loss.item() == pytest.approx(1 - (a * b).sum(1).mean(), rel=1e-4)

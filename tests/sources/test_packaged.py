@@ -73,7 +73,7 @@ def test_a_broken_watch_file_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_unknown_data_sets_are_refused_with_the_known_ones() -> None:
     with pytest.raises(
         ValueError,
-        match="unknown data set 'nope'; known: uci_har, watch, .*, my_data",
+        match=r"unknown data set 'nope'; known: uci_har, watch, .*, my_data",
     ):
         IngestionSettings(dataset="nope")
     assert {"uci_har", "watch", "motion_sense", "usc_had", "my_data"} <= set(source_names())

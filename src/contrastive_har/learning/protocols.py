@@ -48,6 +48,7 @@ class ProtocolSettings(BaseModel):
         url: Where to read it.
         repeats: Independent repetitions: other initial weights, batches, label draws and (where held out) subjects.
         windows: How recordings are cut.
+        windows_of: How those of particular data sets are cut, by name.
         label_fractions: How many labels there are.
         splits: Ways to divide the windows, by name.
         encoder: What every method trains that does not name another.
@@ -63,6 +64,7 @@ class ProtocolSettings(BaseModel):
     url: str = ""
     repeats: int = Field(gt=0)
     windows: WindowSettings
+    windows_of: dict[str, WindowSettings] = {}
     label_fractions: list[LabelFraction] = Field(min_length=1)
     splits: dict[str, SplitSettings] = Field(min_length=1)
     encoder: EncoderSettings = TPNSettings()
@@ -73,6 +75,10 @@ class ProtocolSettings(BaseModel):
     def encoder_of(self, method: str) -> EncoderSettings:
         """Return what a method trains."""
         return self.methods[method].encoder or self.encoder
+
+    def windows_for(self, dataset: str) -> WindowSettings:
+        """Return how a data set's recordings are cut."""
+        return self.windows_of.get(dataset, self.windows)
 
     def require_length(self, samples: int) -> None:
         """Refuse windows that are too short for an encoder.

@@ -93,9 +93,10 @@ def describe_runs(
             "compute": str(compute.resolve()),
             "labels": next(f.model_dump() for f in protocol.label_fractions if f.share == fraction),
             "repeats": protocol.repeats,
-            "windows": protocol.windows.model_dump(mode="json"),
+            "windows": protocol.windows_for(windows.description.name).model_dump(mode="json"),
             "split": protocol.splits[split].model_dump(mode="json"),
             "method": protocol.methods[method].pretraining.model_dump(mode="json"),
+            "encoder": protocol.encoder_of(method).model_dump(mode="json"),
             "pretraining": protocol.pretraining.model_dump(mode="json"),
             "evaluation": protocol.evaluations[evaluation].model_dump(mode="json"),
         }
@@ -153,7 +154,10 @@ def gather_facts(
         leakage=leakage,
         scores=scores,
         summary=summary,
-        protocol=protocol.model_dump(mode="json"),
+        protocol={
+            **protocol.model_dump(mode="json"),
+            "windows": protocol.windows_for(windows.description.name).model_dump(mode="json"),
+        },
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),

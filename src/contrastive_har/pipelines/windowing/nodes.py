@@ -19,9 +19,10 @@ def cut(recordings: Recordings, protocol: ProtocolSettings, engine: EngineSettin
     Raises:
         IllPosedError: if the windows are too short for an encoder, before anything is computed.
     """
-    length, _ = protocol.windows.in_samples(recordings.description.sampling_rate_hz)
+    windows = protocol.windows_for(recordings.description.name)
+    length, _ = windows.in_samples(recordings.description.sampling_rate_hz)
     protocol.require_length(length)
-    return cut_windows(recordings, protocol.windows, engine)
+    return cut_windows(recordings, windows, engine)
 
 
 def assign_roles(windows: Windows, protocol: ProtocolSettings, seed: int) -> pd.DataFrame:
