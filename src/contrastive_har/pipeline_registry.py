@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +53,19 @@ def _create_stage(name: str) -> Pipeline:
     The splits and methods of a protocol are configuration: each gets a namespace, so that kedro-viz folds it and
     ``--namespaces`` runs it alone. They are read from conf/base and conf/local.
     """
-    create: Callable[..., Pipeline] = import_module(f"contrastive_har.pipelines.{name}").create_pipeline
-    if name == "ingestion":
-        return create()
-    if name in ("windowing", "augmentation"):
-        return create(PROTOCOL)
+    from contrastive_har.pipelines import augmentation, evaluation, ingestion, pretraining, reporting, windowing
+
     protocol = _parameters()[PROTOCOL]
-    return create(PROTOCOL, list(protocol["splits"]), list(protocol["methods"]))
+    cells = (PROTOCOL, list(protocol["splits"]), list(protocol["methods"]))
+    build: dict[str, Callable[[], Pipeline]] = {
+        "ingestion": ingestion.create_pipeline,
+        "windowing": partial(windowing.create_pipeline, PROTOCOL),
+        "augmentation": partial(augmentation.create_pipeline, PROTOCOL),
+        "pretraining": partial(pretraining.create_pipeline, *cells),
+        "evaluation": partial(evaluation.create_pipeline, *cells),
+        "reporting": partial(reporting.create_pipeline, *cells),
+    }
+    return build[name]()
 
 
 def _parameters() -> dict[str, Any]:
