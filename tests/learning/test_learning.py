@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -248,6 +249,41 @@ def test_classifiers_trained_together_do_not_know_of_each_other(windows: Windows
             curves[curves["label_fraction"] == fraction.share]["loss"], own_curves["loss"], rtol=1e-3
         )
     assert not np.allclose(*(rows["loss"] for _, rows in curves.groupby("label_fraction")), rtol=0.05)
+
+
+@pytest.mark.parametrize("stages", [0, 1])
+def test_the_learning_rate_is_chosen_on_validation_people(windows: Windows, stages: int) -> None:
+    members = [np.arange(len(windows.signals))] * 2
+    encoders, _ = pretrain(windows.signals, windows.classes(), members, Untrained(), TPNSettings(), BUDGET, CPU, 3, "t")
+    fractions = [LabelFraction(share=0.5, batch_size=64)]
+    split = SplitSettings(title="U", leak_free=True, held_out="subjects", pretrain_on="train", validation_share=0.2)
+    roles = assign_roles(windows, {"s": split}, fractions, 2, 0)
+    arguments = (windows.signals, windows.classes(), roles, "s", encoders)
+
+    def judge(*rates: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+        settings = {"e": EvaluationSettings(title="E", trained_stages=stages, learning_rate=rates, epochs=5)}
+        return evaluate(*arguments, settings, fractions, CPU, 0, "test")
+
+    def validation(curves: pd.DataFrame) -> pd.Series:
+        last = curves[(curves["role"] == "validation") & (curves["epoch"] == 5)]
+        return last.set_index("repeat")["macro_f1"]
+
+    rates = (1e-6, 0.01)
+    alone = {rate: judge(rate) for rate in rates}
+    predictions, curves = judge(*rates)
+    for repeat in range(2):
+        best = max(rates, key=lambda rate, repeat=repeat: validation(alone[rate][1])[repeat])
+        mine = curves[curves["repeat"] == repeat]
+        assert set(mine["learning_rate"]) == {best}
+        expected = alone[best][0]
+        np.testing.assert_array_equal(
+            predictions.loc[predictions["repeat"] == repeat, "probability"],
+            expected.loc[expected["repeat"] == repeat, "probability"],
+        )
+    paper = assign_roles(windows, PAPER, fractions, 2, 0)
+    both = {"e": EvaluationSettings(title="E", trained_stages=stages, learning_rate=rates, epochs=1)}
+    with pytest.raises(ValueError, match="split 'paper' has none"):
+        evaluate(windows.signals, windows.classes(), paper, "paper", encoders, both, fractions, CPU, 0, "test")
 
 
 def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:

@@ -71,11 +71,13 @@ def test_every_subject_is_tested_in_turn(windows: Windows) -> None:
 
 
 def test_fixed_test_subjects(windows: Windows) -> None:
-    fixed = SUBJECTS.model_copy(update={"test_subjects": ("3", "7")})
+    fixed = SplitSettings.model_validate(
+        {**SUBJECTS.model_dump(), "test_subjects": {"synthetic": [[3, 7], [1]], "another": [[2]]}}
+    )
     table = assign_roles(windows, {"s": fixed}, FRACTIONS, 2, 0)
     for repeat in range(2):
         members = windows_with_role(table, "s", repeat, "test", 0.05)
-        assert set(windows.table["subject"].to_numpy()[members]) == {"3", "7"}
+        assert set(windows.table["subject"].to_numpy()[members]) == ({"3", "7"}, {"1"})[repeat]
 
 
 def test_one_split_does_not_depend_on_another(windows: Windows) -> None:
@@ -98,7 +100,7 @@ def test_unlabelled_windows_serve_pretraining_only(windows: Windows) -> None:
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        ({"test_subjects": ("nobody",)}, "do not have"),
+        ({"test_subjects": {"synthetic": (("nobody",),)}}, "do not have"),
         ({"test_share": 0.9, "validation_share": 0.5}, "nobody is left"),
     ],
 )

@@ -29,6 +29,8 @@ from contrastive_har.reports.metrics import accuracy, confusion_matrix, macro_f1
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import LabelFraction, windows_with_role
 
+LearningRate = Annotated[float, Field(gt=0)]
+
 
 class EvaluationSettings(BaseModel):
     """One way to judge encoders.
@@ -38,7 +40,7 @@ class EvaluationSettings(BaseModel):
         description: A sentence that explains it to them.
         trained_stages: How many of the encoder's last stages (convolutions, in TPN) are trained along with the
             classifier: 0 is linear evaluation, ``all`` is supervised training or full fine-tuning.
-        learning_rate: Adam's.
+        learning_rate: Adam's; of several, each is tried and the best by macro-F1 on the validation windows is kept.
         epochs: Passes over the labelled windows.
         weight_penalty: Factor of the squared weights of trained convolutions, added to the loss.
         test_every: Epochs between two looks at the test set for the learning curves; scores use the last epoch.
@@ -49,10 +51,15 @@ class EvaluationSettings(BaseModel):
     title: str
     description: str = ""
     trained_stages: Annotated[int, Field(ge=0)] | Literal["all"]
-    learning_rate: float = Field(gt=0)
+    learning_rate: LearningRate | tuple[LearningRate, ...]
     epochs: int = Field(gt=0)
     weight_penalty: float = Field(default=0.0, ge=0)
     test_every: int = Field(default=1, gt=0)
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """All rates to try."""
+        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
 
     def frozen_stages(self, depth: int) -> int:
         """Return how many of an encoder's ``depth`` stages are not trained."""
@@ -127,17 +134,19 @@ def evaluate(
 
     Returns:
         Predictions (repeat, evaluation, label_fraction, window, true, predicted, probability) of the last epoch, and
-        learning curves (repeat, evaluation, label_fraction, epoch, loss, role, macro_f1, accuracy).
+        learning curves (repeat, evaluation, label_fraction, learning_rate, epoch, loss, role, macro_f1, accuracy).
+
+    Raises:
+        ValueError: if a learning rate is to be chosen where nobody validates.
     """
     repeats = range(len(encoders.encoders))
     machine = compute.resolve()
-    outcomes: list[_Outcome] = []
-    with tqdm(
-        total=len(repeats) * len(evaluations) * len(fractions), unit=" classifiers", desc=title, disable=None
-    ) as bar:
+    tries: dict[tuple[object, ...], list[_Outcome]] = {}
+    work = sum(len(settings.learning_rates) for settings in evaluations.values()) * len(repeats) * len(fractions)
+    with tqdm(total=work, unit=" classifiers", desc=title, disable=None) as bar:
 
         def keep(outcome: _Outcome) -> None:
-            outcomes.append(outcome)
+            tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()
 
         for name, settings in evaluations.items():
@@ -145,22 +154,30 @@ def evaluate(
             tasks: list[Task] = []
             for repeat in repeats:
                 of_repeat = [_task(classes, splits, split, repeat, name, fraction, seed) for fraction in fractions]
+                if len(settings.learning_rates) > 1 and not all(len(task.validation) for task in of_repeat):
+                    raise ValueError(
+                        f"Evaluation '{name}' chooses a learning rate on validation windows, but split '{split}' has "
+                        "none. Give it a validation_share, or the evaluation one learning_rate."
+                    )
                 activations = _run_frozen(encoders, repeat, signals, settings, machine)
                 if settings.trained_stages == 0:
                     features[repeat] = activations.float()
                     tasks += of_repeat
                     continue
                 for task in of_repeat:
-                    keep(_StageTraining(encoders.build(repeat), task, settings, machine).run(activations))
-            for outcome in _train_heads(features, tasks, settings, machine):
-                keep(outcome)
+                    for rate in settings.learning_rates:
+                        keep(_StageTraining(encoders.build(repeat), task, settings, rate, machine).run(activations))
+            for rate in settings.learning_rates:
+                for outcome in _train_heads(features, tasks, settings, rate, machine):
+                    keep(outcome)
+    outcomes = [max(of_task, key=_Outcome.validation_score) for of_task in tries.values()]
     outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
     order = ["repeat", "evaluation", "label_fraction"]
     predictions = pd.concat([outcome.predictions for outcome in outcomes], ignore_index=True)
     curves = pd.concat([pd.DataFrame(outcome.curves).assign(**outcome.task.key) for outcome in outcomes])
     return (
         predictions[[*order, "window", "true", "predicted", "probability"]],
-        curves[[*order, "epoch", "loss", "role", "macro_f1", "accuracy"]].reset_index(drop=True),
+        curves[[*order, "learning_rate", "epoch", "loss", "role", "macro_f1", "accuracy"]].reset_index(drop=True),
     )
 
 
@@ -200,6 +217,7 @@ class _Outcome:
 
     task: Task
     settings: EvaluationSettings
+    learning_rate: float
     curves: list[dict[str, object]] = field(default_factory=list)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -220,7 +238,9 @@ class _Outcome:
             found = probabilities(members).cpu()
             confusion = confusion_matrix(self.task.classes[members], found.argmax(1).numpy(), self.task.outputs)
             scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
-            self.curves.append({"epoch": epoch, "loss": float(loss), "role": role, **scores})
+            self.curves.append(
+                {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}
+            )
         if last:
             probability, predicted = found.max(1)
             self.predictions = pd.DataFrame(
@@ -232,13 +252,17 @@ class _Outcome:
                 }
             ).assign(**self.task.key)
 
+    def validation_score(self) -> float:
+        """Return the last macro-F1 on the validation windows, zero where there are none."""
+        return next((float(str(row["macro_f1"])) for row in self.curves[::-1] if row["role"] == "validation"), 0.0)
+
 
 def _train_heads(
-    features: Mapping[int, Tensor], tasks: Sequence[Task], settings: EvaluationSettings, compute: Compute
+    features: Mapping[int, Tensor], tasks: Sequence[Task], settings: EvaluationSettings, rate: float, compute: Compute
 ) -> Iterator[_Outcome]:
     """Train linear classifiers on frozen features (windows, features) by repeat, as many at once as keep step."""
     for steps in sorted({task.steps for task in tasks}):
-        heads = _Heads(features, [task for task in tasks if task.steps == steps], settings, compute.device)
+        heads = _Heads(features, [task for task in tasks if task.steps == steps], settings, rate, compute.device)
         yield from heads.run()
 
 
@@ -250,18 +274,24 @@ class _Heads:
     """
 
     def __init__(
-        self, features: Mapping[int, Tensor], tasks: Sequence[Task], settings: EvaluationSettings, device: torch.device
+        self,
+        features: Mapping[int, Tensor],
+        tasks: Sequence[Task],
+        settings: EvaluationSettings,
+        rate: float,
+        device: torch.device,
     ) -> None:
         self.features = features
         self.tasks = tasks
         self.settings = settings
+        self.rate = rate
         self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
         width = next(iter(features.values())).shape[1]
         initial = [_initial_classifier(width, task) for task in tasks]
         weights, biases = zip(*((one.weight.detach().T, one.bias.detach()) for one in initial), strict=True)
         self.weights = torch.stack(weights).to(device).requires_grad_()
         self.biases = torch.stack(biases).unsqueeze(1).to(device).requires_grad_()
-        self.optimiser = torch.optim.Adam([self.weights, self.biases], lr=settings.learning_rate, fused=True)
+        self.optimiser = torch.optim.Adam([self.weights, self.biases], lr=rate, fused=True)
         most = max(len(task.train) for task in tasks)
         self.examples = torch.zeros(len(tasks), most, width, device=device)
         self.targets = torch.zeros(len(tasks), most, dtype=torch.long, device=device)
@@ -272,7 +302,7 @@ class _Heads:
 
     def run(self) -> list[_Outcome]:
         """Train all; return an outcome a task."""
-        outcomes = [_Outcome(task, self.settings) for task in self.tasks]
+        outcomes = [_Outcome(task, self.settings, self.rate) for task in self.tasks]
         sizes = torch.tensor([len(task.train) for task in self.tasks], device=self.weights.device)
         for epoch in range(1, self.settings.epochs + 1):
             losses = torch.stack([self._step(batch) for batch in self._batches()]).sum(0) / sizes
@@ -321,17 +351,20 @@ def _initial_classifier(width: int, task: Task) -> nn.Linear:
 class _StageTraining:
     """Trains one classifier and the encoder's last stages."""
 
-    def __init__(self, encoder: Encoder, task: Task, settings: EvaluationSettings, compute: Compute) -> None:
+    def __init__(
+        self, encoder: Encoder, task: Task, settings: EvaluationSettings, rate: float, compute: Compute
+    ) -> None:
         self.encoder = encoder.to(compute.device)
         self.frozen_stages = settings.frozen_stages(encoder.depth)
         self.task = task
         self.settings = settings
+        self.rate = rate
         self.compute = compute
 
     def run(self, activations: Tensor) -> _Outcome:
         """Train on what the frozen stages made of all windows."""
         device = self.compute.device
-        outcome = _Outcome(self.task, self.settings)
+        outcome = _Outcome(self.task, self.settings, self.rate)
         # Dropout draws from global random state: fork it, so that nobody else's numbers change.
         with torch.random.fork_rng(devices=self.compute.random_devices):
             torch.manual_seed(self.task.seed)
@@ -339,7 +372,7 @@ class _StageTraining:
             stages = list(self.encoder.stages)[self.frozen_stages :]
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.classifier) for parameter in module.parameters()]
-            optimiser = torch.optim.Adam(parameters, lr=self.settings.learning_rate, fused=True)
+            optimiser = torch.optim.Adam(parameters, lr=self.rate, fused=True)
             targets = torch.from_numpy(self.task.classes).to(device)
             train = torch.from_numpy(self.task.train).to(device)
             for epoch in range(1, self.settings.epochs + 1):

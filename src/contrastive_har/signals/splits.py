@@ -32,10 +32,12 @@ class SplitSettings(BaseModel):
         pretrain_on: ``all`` windows (transductive, as published) or only the ``train`` subjects' windows.
         test_share: Share of subjects held out for testing.
         validation_share: Share of subjects held out for any selection.
-        test_subjects: Fixed test subjects; by default they rotate, so that every subject is tested in turn.
+        test_subjects: By data set, groups of test subjects, one a repeat, from the first again where there are more
+            repeats. Where a data set has none the subjects rotate, so that every one is tested in turn.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Subjects may well be numbers.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     title: str
     leak_free: bool
@@ -43,7 +45,7 @@ class SplitSettings(BaseModel):
     pretrain_on: Literal["all", "train"]
     test_share: float = Field(default=0.2, gt=0, lt=1)
     validation_share: float = Field(default=0.1, ge=0, lt=1)
-    test_subjects: tuple[str, ...] = ()
+    test_subjects: dict[str, tuple[tuple[str, ...], ...]] = {}
 
 
 class LabelFraction(BaseModel):
@@ -130,9 +132,11 @@ def _hold_out(
     if settings.held_out == "none":
         return [], []
     subjects = natural_order(list(windows.table["subject"].unique()))
-    if unknown := set(settings.test_subjects) - set(subjects):
+    groups = settings.test_subjects.get(windows.description.name, ())
+    fixed = groups[repeat % len(groups)] if groups else ()
+    if unknown := set(fixed) - set(subjects):
         raise SplitError(f"Split '{name}' tests on subjects {sorted(unknown)} that the data do not have.")
-    tests = len(settings.test_subjects) or max(1, round(settings.test_share * len(subjects)))
+    tests = len(fixed) or max(1, round(settings.test_share * len(subjects)))
     validations = round(settings.validation_share * len(subjects))
     if tests + validations >= len(subjects):
         raise SplitError(
@@ -140,8 +144,8 @@ def _hold_out(
             "nobody is left to learn from. Lower test_share or validation_share, or record more subjects."
         )
     order = [subjects[i] for i in np.random.default_rng(derive_seed(seed, "subjects", name)).permutation(len(subjects))]
-    if settings.test_subjects:
-        test = list(settings.test_subjects)
+    if fixed:
+        test = list(fixed)
         rest = [subject for subject in order if subject not in test]
     else:
         turned = np.roll(order, -repeat * tests).tolist()
