@@ -12,7 +12,9 @@ from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-PROTOCOL = "semi_supervised"
+MAIN = "semi_supervised"
+"""The protocol of the main job, and of the stages that are run by their own name."""
+
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting")
 
 
@@ -37,35 +39,39 @@ class PipelineOnDemand(Pipeline):
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the pipelines that ``kedro run --pipeline=NAME`` knows."""
-    stages: dict[str, Pipeline] = {name: PipelineOnDemand(partial(_create_stage, name)) for name in STAGES}
-    main_job = PipelineOnDemand(partial(_join, list(stages.values())))
-    return {"__default__": main_job, PROTOCOL: main_job, **stages}
+    """Return the pipelines that ``kedro run --pipeline=NAME`` knows: each protocol, and the stages of the main one.
+
+    Protocols, their splits and their methods are configuration, read from conf/base and conf/local.
+    """
+    protocols = {name: value for name, value in _parameters().items() if isinstance(value, dict) and "methods" in value}
+    pipelines: dict[str, Pipeline] = {
+        name: PipelineOnDemand(partial(_create_protocol, name, value)) for name, value in protocols.items()
+    }
+    stages = {stage: PipelineOnDemand(partial(_create_stage, stage, MAIN, protocols[MAIN])) for stage in STAGES}
+    return {"__default__": pipelines[MAIN], **pipelines, **stages}
 
 
-def _join(stages: list[Pipeline]) -> Pipeline:
-    return sum(stages, Pipeline([]))
+def _create_protocol(name: str, settings: dict[str, Any]) -> Pipeline:
+    return sum((_create_stage(stage, name, settings) for stage in STAGES), Pipeline([]))
 
 
-def _create_stage(name: str) -> Pipeline:
-    """Put a stage together.
+def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeline:
+    """Put a protocol's stage together; each split and method gets a namespace.
 
-    The splits and methods of a protocol are configuration: each gets a namespace, so that kedro-viz folds it and
-    ``--namespaces`` runs it alone. They are read from conf/base and conf/local.
+    kedro-viz folds a namespace, and ``--namespaces`` runs it alone.
     """
     from contrastive_har.pipelines import augmentation, evaluation, ingestion, pretraining, reporting, windowing
 
-    protocol = _parameters()[PROTOCOL]
-    cells = (PROTOCOL, list(protocol["splits"]), list(protocol["methods"]))
+    splits, methods = list(settings["splits"]), list(settings["methods"])
     build: dict[str, Callable[[], Pipeline]] = {
         "ingestion": ingestion.create_pipeline,
-        "windowing": partial(windowing.create_pipeline, PROTOCOL),
-        "augmentation": partial(augmentation.create_pipeline, PROTOCOL),
-        "pretraining": partial(pretraining.create_pipeline, *cells),
-        "evaluation": partial(evaluation.create_pipeline, *cells),
-        "reporting": partial(reporting.create_pipeline, *cells),
+        "windowing": partial(windowing.create_pipeline, protocol),
+        "augmentation": partial(augmentation.create_pipeline, protocol),
+        "pretraining": partial(pretraining.create_pipeline, protocol, splits, methods),
+        "evaluation": partial(evaluation.create_pipeline, protocol, splits, methods),
+        "reporting": partial(reporting.create_pipeline, protocol, splits, methods),
     }
-    return build[name]()
+    return build[stage]()
 
 
 def _parameters() -> dict[str, Any]:

@@ -32,6 +32,16 @@ TINY: dict[str, Any] = {
             "supervised": {"epochs": 2, "test_every": 1},
         },
     },
+    "self_supervised": {
+        "repeats": 1,
+        "windows": {"length": 64, "stride": 32},
+        "pretraining": {"epochs": 1, "batch_size": 128},
+        "evaluations": {
+            "linear_as_printed": {"epochs": 2, "test_every": 1},
+            "linear": {"epochs": 2, "test_every": 1},
+            "supervised": {"epochs": 1, "test_every": 1},
+        },
+    },
 }
 
 

@@ -140,6 +140,18 @@ def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished: Proje
     assert torch.equal(torch.get_rng_state(), state), "the caller's random state is left alone"
 
 
+def test_the_self_supervised_protocol(project: Project) -> None:
+    project.run("self_supervised")
+    scores = read_table(project.newest("scores.parquet"), "scores")
+    cells = set(scores[CELL[CELL.index("split") :]].drop_duplicates().itertuples(index=False, name=None))
+    methods = {"random_init", "multi_task", "cae", "simclr", "clusterclhar"}
+    expected = {(m, e) for m in methods for e in ("linear_as_printed", "linear")} | {("supervised", "supervised")}
+    assert cells == {(split, *cell, 1.0) for split in ("groups", "random") for cell in expected}
+    report = project.newest("report.html").read_text(encoding="utf-8")
+    assert "Linear, rate chosen" in report
+    assert "whole encoder trained" in report
+
+
 def test_a_report_of_other_settings_is_refused(finished: Project) -> None:
     other = {**TINY["semi_supervised"], "pretraining": {"epochs": 7, "batch_size": 128}}
     with pytest.raises(ValueError, match="run the whole protocol again"):
