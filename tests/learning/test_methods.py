@@ -36,9 +36,7 @@ TRANSFORMER = TransformerSettings(
 
 def build(method: Objective, encoder: object) -> Learner:
     torch.manual_seed(0)
-    learner = method.build(encoder.build(6, 50), SHAPE, 3)  # type: ignore[attr-defined]
-    assert learner is not None
-    return learner
+    return method.build(encoder.build(6, 50), SHAPE, 3)  # type: ignore[attr-defined]
 
 
 def unit(projections: torch.Tensor) -> np.ndarray:

@@ -28,12 +28,12 @@ from contrastive_har.signals.schema import read_table
 from contrastive_har.signals.windows import read_windows
 from tests.pipelines.conftest import ROOT, TINY, Project
 
-CELLS = 2 * 2 * (1 + 1 + 2 + 2)  # splits, label fractions, and the evaluations of the four methods
+CELLS = 2 * 2 * (1 + 1 + 5 * 2)  # splits, label fractions, and the evaluations of the seven methods
 
 
 def test_registry(finished: Project) -> None:
     stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting"]
-    assert set(pipelines) == {"__default__", "semi_supervised", *stages}
+    assert set(pipelines) == {"__default__", "semi_supervised", "self_supervised", *stages}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
         == pipelines["semi_supervised"].describe()

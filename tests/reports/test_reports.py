@@ -141,7 +141,9 @@ def test_published_numbers_are_those_of_the_paper() -> None:
     assert cells["uci_har", "clusterclhar", "fine_tuning", 0.1] == pytest.approx(0.9591)
     assert cells["uci_har", "supervised", "supervised", 0.1] == pytest.approx(0.9547)
     assert cells["motion_sense", "nnclr", "fine_tuning", 0.1] == pytest.approx(0.9640)
-    assert len(published) == 3 * (5 * 4 + 2) + (3 * 7 - 2) + 2, "Table II; Table I with its two gaps; the authors' groups"
+    assert len(published) == 3 * (5 * 4 + 2) + (3 * 7 - 2) + 2, (
+        "Table II; Table I with its two gaps; the authors' groups"
+    )
     assert published["source"].notna().all()
 
 

@@ -93,8 +93,7 @@ def pretrain(
     shape = (signals.shape[1], signals.shape[2])
     networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
     history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
-    trains = method.build(deepcopy(networks[0]), shape, 1) is not None
-    if trains:
+    if method.trains:
         windows = torch.from_numpy(signals)
         compute.run(
             _pretrain_repeats,
@@ -122,7 +121,7 @@ def pretrain(
     )
     places = pd.MultiIndex.from_product([range(len(members)), range(1, budget.epochs + 1)], names=["repeat", "epoch"])
     table = pd.DataFrame(history.flatten(0, 1).numpy(), places, _MEASURED).reset_index()
-    return encoders, table if trains else table[:0]
+    return encoders, table if method.trains else table[:0]
 
 
 def _initial_encoder(settings: EncoderSettings, shape: tuple[int, int], seed: int, repeat: int) -> Encoder:
@@ -151,7 +150,6 @@ def _pretrain_repeats(
         with torch.random.fork_rng(devices=compute.random_devices):
             torch.manual_seed(derive_seed(seed, "head", repeat))
             learner = method.build(deepcopy(network), (windows.shape[1], windows.shape[2]), int(classes.max()) + 1)
-            assert learner is not None, "methods that train nothing do not come here"  # noqa: S101
             trainer = Trainer(
                 learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
             )

@@ -56,15 +56,17 @@ class Objective(BaseModel, ABC):
 
     Attributes:
         encoders: Names of the encoders the method can train; all of them where there are none.
+        trains: Whether there is anything to train.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoders: ClassVar[tuple[str, ...]] = ()
+    trains: ClassVar[bool] = True
 
     @abstractmethod
-    def build(self, encoder: Encoder, shape: tuple[int, int], classes: int) -> Learner | None:
-        """Return a learner that trains ``encoder``; none where there is nothing to train.
+    def build(self, encoder: Encoder, shape: tuple[int, int], classes: int) -> Learner:
+        """Return a learner that trains ``encoder``.
 
         Args:
             encoder: Untrained.
