@@ -7,6 +7,7 @@ far it has moved. That takes little memory and one pass.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -26,6 +27,7 @@ class SeenRecordings:
     def __init__(self) -> None:
         self._where: list[str] = []
         self._names: dict[str, str] = {}
+        self._digests: dict[bytes, str] = {}
         self._marks: dict[int, int] = {}
 
     def refuse_repetition(self, recording: Recording, where: str) -> None:
@@ -36,12 +38,17 @@ class SeenRecordings:
             where: Its file, for messages.
 
         Raises:
-            BadRecordingError: if its name, or at least half of its samples, came before; naming both places.
+            BadRecordingError: if its name, all its samples, or about half of them came before; naming both places.
         """
         if recording.name in self._names:
             raise BadRecordingError(
                 f"{where}: a recording named '{recording.name}' is also in {self._names[recording.name]}. "
                 "Name them differently."
+            )
+        digest = hashlib.sha256(recording.samples.tobytes()).digest()
+        if digest in self._digests:
+            raise BadRecordingError(
+                f"{where}: holds the same samples as {self._digests[digest]}, byte for byte. Remove one of the two."
             )
         marks = stretch_marks(recording.samples)
         earlier = [self._marks[mark] for mark in marks.tolist() if mark in self._marks]
@@ -55,7 +62,7 @@ class SeenRecordings:
                 )
         index = len(self._where)
         self._where.append(where)
-        self._names[recording.name] = where
+        self._names[recording.name] = self._digests[digest] = where
         self._marks.update((mark, index) for mark in marks.tolist() if mark not in self._marks)
 
 
