@@ -46,21 +46,12 @@ class Encoder(nn.Module, ABC):
         Raises:
             ValueError: if they are too short.
         """
-        require_length(windows.shape[1], self.shortest_window)
+        if windows.shape[1] < self.shortest_window:
+            raise ValueError(
+                f"Windows of {windows.shape[1]} samples are too short for this encoder, which needs "
+                f"{self.shortest_window}. Lengthen windows.length."
+            )
         return self.run(self.enter(windows), 0, self.depth)
-
-
-def require_length(samples: int, shortest: int) -> None:
-    """Refuse windows an encoder can't take.
-
-    Raises:
-        ValueError: naming both lengths and the cure.
-    """
-    if samples < shortest:
-        raise ValueError(
-            f"Windows of {samples} samples are too short for this encoder, which needs {shortest}. "
-            "Lengthen windows.length."
-        )
 
 
 def as_image(windows: Tensor) -> Tensor:

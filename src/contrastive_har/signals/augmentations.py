@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal, Union
@@ -340,6 +340,11 @@ else:
 
 View = tuple[Augmentation, ...]
 """Augmentations applied one after the other; none gives the raw window."""
+
+
+def first_problem(augmentations: Iterable[Augmentation], channels: int) -> str | None:
+    """Return why windows of so many channels can't go through one of ``augmentations``; nothing if they can."""
+    return next(filter(None, (augment.problem(channels) for augment in augmentations)), None)
 
 
 def make_view(windows: Tensor, view: View, draws: Draws) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from contrastive_har.learning.methods.base import Learner, Objective, Step, draw
 from contrastive_har.learning.objectives import SMALLEST_TEMPERATURE, cluster_nt_xent, nt_xent
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import projection_head
-from contrastive_har.signals.augmentations import Resampling, View, make_view
+from contrastive_har.signals.augmentations import Resampling, View, first_problem, make_view
 from contrastive_har.signals.seeds import derive_seed
 
 
@@ -34,8 +35,7 @@ class TwoViews(Objective):
 
     def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
         """Return why the windows can't be augmented, if so."""
-        problems = (augment.problem(shape[1]) for view in self.views for augment in view)
-        return next((problem for problem in problems if problem), None)
+        return first_problem(chain.from_iterable(self.views), shape[1])
 
 
 class Contrastive(TwoViews):

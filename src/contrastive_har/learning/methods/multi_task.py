@@ -13,7 +13,7 @@ from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for, full_precision
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import projection_head
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation, first_problem
 
 
 class MultiTask(Objective):
@@ -38,8 +38,7 @@ class MultiTask(Objective):
 
     def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
         """Return why the windows can't be transformed, if so."""
-        problems = (transform.problem(shape[1]) for transform in self.transformations)
-        return next((problem for problem in problems if problem), None)
+        return first_problem(self.transformations, shape[1])
 
 
 class TransformationRecognition(Learner):
