@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import resource
+import shutil
 import sys
 import time
 from collections import defaultdict
@@ -128,6 +129,21 @@ class HelperHooks(_ContextHooks):
         logging.getLogger(__name__).info("This process helps the first one train and stores nothing.")
         for name in outputs:
             catalog[name] = MemoryDataset(copy_mode="assign")
+
+
+class CheckpointHooks:
+    """Empties the folder of checkpoints when the encoders they led to are stored."""
+
+    @hook_impl
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
+        """Keep the catalog: it knows the folders."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Delete a finished training's checkpoints."""
+        if dataset_name.endswith(".encoders"):
+            shutil.rmtree(self._catalog.load(f"{dataset_name.removesuffix('encoders')}checkpoints"), ignore_errors=True)
 
 
 class RunSummaryHooks(_ContextHooks):

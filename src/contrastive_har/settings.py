@@ -2,9 +2,9 @@
 
 from kedro.config import OmegaConfigLoader
 
-from contrastive_har.hooks import HelperHooks, RunSummaryHooks, TrackingHooks
+from contrastive_har.hooks import CheckpointHooks, HelperHooks, RunSummaryHooks, TrackingHooks
 
-HOOKS = (TrackingHooks(), RunSummaryHooks(), HelperHooks())
+HOOKS = (TrackingHooks(), RunSummaryHooks(), HelperHooks(), CheckpointHooks())
 
 # The project tracks its runs itself; the plugin would open a second MLflow run beside each.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)

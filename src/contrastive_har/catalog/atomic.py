@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
+
+from contrastive_har.signals.schema import sync
 
 
 class AtomicDataset(AbstractVersionedDataset[Any, Any]):
@@ -57,13 +58,13 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         try:
             staged = staging / target.name
             self._format(str(staged)).save(data)
-            _sync(staged)
-            _sync(staging)
+            sync(staged)
+            sync(staging)
             if self._version:
                 staging.replace(target.parent)
             else:
                 staged.replace(target)
-            _sync(folder)
+            sync(folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -83,11 +84,3 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         # kedro-viz chooses how to draw a preview by the annotation of what it returns.
         preview.__annotations__ = {"return": original.__annotations__["return"]}
         return preview
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

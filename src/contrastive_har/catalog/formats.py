@@ -38,7 +38,7 @@ class _FileDataset(AbstractDataset[_In, _Out], Generic[_In, _Out]):
 
 
 class FolderDataset(AbstractDataset[None, Path]):
-    """A folder of files that somebody else puts there; loaded as its path, whether or not it exists yet.
+    """A folder whose files the catalog does not know one by one; loaded as its path, whether or not it exists yet.
 
     Args:
         filepath: The folder.
@@ -54,12 +54,12 @@ class FolderDataset(AbstractDataset[None, Path]):
         return self._path
 
     def save(self, data: None) -> None:
-        """Refuse: raw files are never written.
+        """Refuse: a folder is never saved as a whole.
 
         Raises:
             DatasetError: always.
         """
-        raise DatasetError(f"{self._path} holds raw files, which are never written.")
+        raise DatasetError(f"{self._path} is a folder, which is never saved as a whole.")
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path)}

@@ -28,6 +28,7 @@ class ComputeSettings(BaseModel):
         inference_batch: Windows embedded at once where no gradient is needed.
         processes: Processes a machine among which pre-training divides each batch, one a GPU.
         machines: Machines; with more than one, torchrun starts the processes.
+        checkpoint_every: Epochs of pre-training after which its state is saved, so that it can go on after a crash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class ComputeSettings(BaseModel):
     inference_batch: int = Field(default=2048, gt=0)
     processes: int = Field(default=1, gt=0)
     machines: int = Field(default=1, gt=0)
+    checkpoint_every: int = Field(default=10, gt=0)
 
     @property
     def is_helper(self) -> bool:

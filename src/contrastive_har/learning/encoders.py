@@ -10,14 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.normalisation import Normalisation
-from contrastive_har.signals.schema import SCHEMA_VERSION, SchemaError, check_stamp
+from contrastive_har.signals.schema import read_tensors, write_tensors
 
 KIND = "encoders"
 
@@ -69,20 +67,20 @@ def embed(encoder: Encoder, signals: NDArray[np.float32], inference_batch: int) 
 
 def write_encoders(encoders: EncoderSet, path: Path) -> None:
     """Write encoders into one safetensors file."""
-    header = {
-        "kind": KIND,
-        "schema_version": SCHEMA_VERSION,
-        "settings": encoders.settings.model_dump_json(),
-        "shape": json.dumps(encoders.shape),
-        "fingerprint": encoders.fingerprint,
-        "repeats": str(len(encoders.encoders)),
-    }
     tensors: dict[str, Tensor] = {}
     for repeat, trained in enumerate(encoders.encoders):
-        tensors |= {f"{repeat}.weights.{name}": value.contiguous().clone() for name, value in trained.weights.items()}
+        tensors |= {f"{repeat}.weights.{name}": value for name, value in trained.weights.items()}
         tensors[f"{repeat}.normalisation.mean"] = torch.from_numpy(trained.normalisation.mean)
         tensors[f"{repeat}.normalisation.deviation"] = torch.from_numpy(trained.normalisation.deviation)
-    save_file(tensors, path, metadata=header)
+    write_tensors(
+        tensors,
+        path,
+        KIND,
+        settings=encoders.settings.model_dump_json(),
+        shape=json.dumps(encoders.shape),
+        fingerprint=encoders.fingerprint,
+        repeats=str(len(encoders.encoders)),
+    )
 
 
 def read_encoders(path: Path) -> EncoderSet:
@@ -91,13 +89,7 @@ def read_encoders(path: Path) -> EncoderSet:
     Raises:
         SchemaError: the file is broken, holds something else, or another version of it.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise SchemaError(f"{path}: not a readable safetensors file ({error}). Pre-train again.") from error
-    check_stamp(path, header, KIND)
+    header, tensors = read_tensors(path, KIND)
     trained = []
     for repeat in range(int(header["repeats"])):
         mine = {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{repeat}.")}

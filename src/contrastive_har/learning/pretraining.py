@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.learning.methods import Learner, PretrainingMethod, Step
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.signals.fingerprints import code_version, fingerprint
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import UNLABELLED
 from contrastive_har.signals.seeds import derive_seed
@@ -60,6 +64,7 @@ def pretrain(
     compute: ComputeSettings,
     seed: int,
     title: str,
+    checkpoints: Path | None = None,
 ) -> tuple[EncoderSet, pd.DataFrame]:
     """Pre-train one encoder a repeat.
 
@@ -76,6 +81,8 @@ def pretrain(
         compute: Where, how precisely and in how many processes.
         seed: Seed of the whole run.
         title: Name for the progress bar.
+        checkpoints: Folder of unfinished trainings' states. One of the same code, data, settings and seed goes on from
+            there, and ends as if it had never been interrupted. Nothing is saved where there is no folder.
 
     Returns:
         The encoders, and the history: one row per repeat and epoch.
@@ -93,8 +100,10 @@ def pretrain(
     shape = (signals.shape[1], signals.shape[2])
     networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
     history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
+    trained = fingerprint(code_version(), signals, method, encoder, budget, seed)
     if method.trains:
         windows = torch.from_numpy(signals)
+        saving = Checkpoints(checkpoints, trained, compute.checkpoint_every) if checkpoints else None
         compute.run(
             _pretrain_repeats,
             networks,
@@ -107,11 +116,12 @@ def pretrain(
             budget,
             seed,
             title,
+            saving,
         )
     encoders = EncoderSet(
         settings=encoder,
         shape=shape,
-        fingerprint=_fingerprint(signals, members, seed, method, encoder, budget),
+        fingerprint=fingerprint(trained, *members),
         encoders=tuple(
             TrainedEncoder(
                 {name: value.detach().clone() for name, value in network.state_dict().items()}, normalisation
@@ -143,6 +153,7 @@ def _pretrain_repeats(
     budget: PretrainingBudget,
     seed: int,
     title: str,
+    saving: Checkpoints | None,
 ) -> None:
     """Train every repeat's network in place and fill the history (repeats, epochs, columns)."""
     for repeat, (network, chosen, normalisation) in enumerate(zip(networks, members, normalisations, strict=True)):
@@ -150,11 +161,11 @@ def _pretrain_repeats(
         with torch.random.fork_rng(devices=compute.random_devices):
             torch.manual_seed(derive_seed(seed, "head", repeat))
             learner = method.build(deepcopy(network), (windows.shape[1], windows.shape[2]), int(classes.max()) + 1)
-            trainer = Trainer(
-                learner, budget, compute, derive_seed(seed, repeat), f"{title} {repeat + 1}/{len(members)}"
+            own = saving and replace(
+                saving, training=fingerprint(saving.training, chosen, repeat, str(compute), compute.processes)
             )
-            if compute.rank:  # dropout must not fall on the same places of every process's share
-                torch.manual_seed(derive_seed(seed, "dropout", repeat, compute.rank))
+            name = f"{title} {repeat + 1}/{len(members)}"
+            trainer = Trainer(learner, budget, compute, derive_seed(seed, repeat), name, own)
             normalised = torch.from_numpy(normalisation(windows.numpy()[chosen]))
             rows = trainer.run(normalised, classes[chosen])
         # All processes have come to the same weights, each to clocks of its own.
@@ -165,24 +176,36 @@ def _pretrain_repeats(
 class Trainer:
     """Trains one method once.
 
+    Nothing random is carried from one epoch to the next: every epoch's batches and dropout, and every step's views,
+    have seeds of their own. So a training goes on from a saved state without a trace.
+
     Args:
         learner: The method.
         budget: How long and how fast.
         compute: Where, how precisely and in how many processes.
-        seed: Seed of batches and views.
+        seed: Seed of batches, views and dropout.
         title: Name for the progress bar.
+        checkpoints: Where states are saved, if anywhere.
     """
 
     def __init__(
-        self, learner: Learner, budget: PretrainingBudget, compute: Compute, seed: int, title: str = ""
+        self,
+        learner: Learner,
+        budget: PretrainingBudget,
+        compute: Compute,
+        seed: int,
+        title: str = "",
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.learner = learner.to(compute.device)
         self.budget = budget
         self.compute = compute
         self.title = title
-        self.batches = torch.Generator().manual_seed(derive_seed(seed, "batches"))
         self.seed = seed
+        self.checkpoints = checkpoints
         self.steps = 0
+        self.rows: list[dict[str, float]] = []
+        self.best: tuple[float, dict[str, Tensor]] | None = None
         self.optimiser = torch.optim.Adam(learner.parameters(), lr=budget.learning_rate, fused=True)
         learner.train()
         if not budget.dropout:
@@ -196,32 +219,72 @@ class Trainer:
         Returns what was measured in each epoch.
         """
         windows = windows.to(self.compute.device)
-        rows: list[dict[str, float]] = []
-        best: tuple[float, dict[str, Tensor]] | None = None
+        if self.checkpoints and (state := self.checkpoints.newest()):
+            self._restore(state)
         # The bar counts windows: its rate is windows/s and its forecast the time left.
         with tqdm(
             total=self.budget.epochs * len(windows),
+            initial=len(self.rows) * len(windows),
             unit=" windows",
             unit_scale=True,
             desc=self.title,
             bar_format="{desc} {percentage:3.0f}%{postfix}, {rate_fmt}, {remaining} left |{bar}|",
-            postfix=f"epoch 1/{self.budget.epochs}",
+            postfix=f"epoch {len(self.rows) + 1}/{self.budget.epochs}",
             disable=None if self.compute.rank == 0 else True,
         ) as bar:
-            for epoch in range(1, self.budget.epochs + 1):
-                row = self._epoch(windows, classes, bar)
-                rows.append({"learning_rate": self.budget.learning_rate, **row})
+            for epoch in range(len(self.rows) + 1, self.budget.epochs + 1):
+                row = self._epoch(epoch, windows, classes, bar)
+                self.rows.append({"learning_rate": self.budget.learning_rate, **row})
                 bar.set_postfix_str(f"epoch {epoch}/{self.budget.epochs}, loss {row['loss']:.3f}")
                 eligible = self.budget.keep == "best_in_second_half" and epoch > self.budget.epochs // 2
-                if eligible and (best is None or row["loss"] < best[0]):
-                    best = row["loss"], {k: v.clone() for k, v in self.learner.encoder.state_dict().items()}
-        if best is not None:
-            self.learner.encoder.load_state_dict(best[1])
-        return rows
+                if eligible and (self.best is None or row["loss"] < self.best[0]):
+                    self.best = row["loss"], {k: v.clone() for k, v in self.learner.encoder.state_dict().items()}
+                self._save(epoch)
+        if self.best is not None:
+            self.learner.encoder.load_state_dict(self.best[1])
+        return self.rows
 
-    def _epoch(self, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
+    def _save(self, epoch: int) -> None:
+        """Save the state of the training, if it is time to."""
+        due = self.checkpoints and (epoch % self.checkpoints.every == 0 or epoch == self.budget.epochs)
+        if not due or self.checkpoints is None or self.compute.rank:
+            return
+        tensors = {f"learner/{name}": value for name, value in self.learner.state_dict().items()}
+        for place, values in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{place}/{name}": value for name, value in values.items()}
+        if self.best:
+            tensors |= {f"best/{name}": value for name, value in self.best[1].items()}
+        facts = {"steps": self.steps, "rows": self.rows, "least_loss": self.best and self.best[0]}
+        self.checkpoints.save(Checkpoint(epoch, tensors, facts))
+
+    def _restore(self, state: Checkpoint) -> None:
+        """Go back to a saved state."""
+        parts: dict[str, dict[str, Tensor]] = {"learner": {}, "optimiser": {}, "best": {}}
+        for name, value in state.tensors.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = value
+        self.learner.load_state_dict(parts["learner"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.learner.parameters())
+        for name, value in parts["optimiser"].items():
+            place, _, rest = name.partition("/")
+            # The fused optimiser walks weights and moments in memory order, which a file does not keep.
+            like = torch.empty_like(parameters[int(place)]) if value.ndim else torch.empty_like(value)
+            moments.setdefault(int(place), {})[rest] = like.copy_(value)
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.steps = state.facts["steps"]
+        self.rows = list(state.facts["rows"])
+        if parts["best"]:
+            self.best = state.facts["least_loss"], parts["best"]
+        logging.getLogger(__name__).info("%s goes on after epoch %d.", self.title, state.epoch)
+
+    def _epoch(self, epoch: int, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
         started = time.perf_counter()
-        order = torch.randperm(len(windows), generator=self.batches)
+        # Dropout draws from global random state, and must not fall on the same places of every process's share.
+        torch.manual_seed(derive_seed(self.seed, "dropout", epoch, self.compute.rank))
+        batches = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
+        order = torch.randperm(len(windows), generator=batches)
         total = torch.zeros((), device=windows.device)
         counted = 0
         agreement: float | None = None
@@ -266,15 +329,3 @@ def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
     if not labelled.any():
         return float("nan")
     return float(normalized_mutual_info_score(classes[labelled], clusters.cpu().numpy()[labelled]))
-
-
-def _fingerprint(
-    signals: NDArray[np.float32], members: Sequence[NDArray[np.int64]], seed: int, *settings: BaseModel
-) -> str:
-    digest = hashlib.sha256()
-    digest.update(np.ascontiguousarray(signals).data)
-    for chosen in members:
-        digest.update(chosen.tobytes())
-    digest.update("".join(part.model_dump_json() for part in settings).encode())
-    digest.update(str(seed).encode())
-    return digest.hexdigest()

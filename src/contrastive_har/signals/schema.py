@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 SCHEMA_VERSION = "1"
 
@@ -90,3 +96,46 @@ def read_facts(path: Path, kind: str) -> dict[str, Any]:
     check_stamp(path, stamped, kind)
     facts: dict[str, Any] = stamped["facts"]
     return facts
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, kind: str, **entries: str) -> None:
+    """Write named tensors as safetensors with the stamp of ``kind`` and further entries in the header."""
+    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(copies, path, metadata={"kind": kind, "schema_version": SCHEMA_VERSION, **entries})
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read the header and the tensors of ``kind`` back; nothing in the file is executed.
+
+    Raises:
+        SchemaError: if the file is not of this kind and schema version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            check_stamp(path, header, kind)
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise SchemaError(f"{path}: not a readable safetensors file ({error}). Delete it and run again.") from error
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Give a hidden place to write to; what was written there is at ``path`` afterwards, whole or not at all."""
+    staged = path.with_name(f".writing-{uuid.uuid4().hex}")
+    try:
+        yield staged
+        sync(staged)
+        staged.replace(path)
+        sync(path.parent)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

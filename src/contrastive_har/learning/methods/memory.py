@@ -28,18 +28,19 @@ class Queue(nn.Module):
     """
 
     rows: Tensor
+    next: Tensor
 
     def __init__(self, size: int, features: int) -> None:
         super().__init__()
         self.register_buffer("rows", functional.normalize(torch.randn(size, features), dim=1))
-        self.next = 0
+        self.register_buffer("next", torch.zeros((), dtype=torch.long))  # a buffer: part of the learner's state
 
     def push(self, projections: Tensor) -> None:
         """Replace the oldest rows by ``projections`` (batch, features)."""
         newest = projections.detach()[-len(self.rows) :]
         places = (self.next + torch.arange(len(newest), device=newest.device)) % len(self.rows)
         self.rows.index_copy_(0, places, newest)
-        self.next = (self.next + len(newest)) % len(self.rows)
+        self.next.copy_((self.next + len(newest)) % len(self.rows))
 
 
 class MoCo(TwoViews):

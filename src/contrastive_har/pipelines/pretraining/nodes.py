@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from contrastive_har.learning.compute import ComputeSettings
@@ -15,6 +17,7 @@ from contrastive_har.signals.windows import Windows
 def pretrain_encoders(
     windows: Windows,
     splits: pd.DataFrame,
+    checkpoints: Path,
     protocol: ProtocolSettings,
     compute: ComputeSettings,
     seed: int,
@@ -22,7 +25,10 @@ def pretrain_encoders(
     split: str,
     method: str,
 ) -> tuple[EncoderSet, pd.DataFrame]:
-    """Pre-train the encoders of all repeats of one method on one split, without labels."""
+    """Pre-train the encoders of all repeats of one method on one split, without labels.
+
+    What an interrupted run left in the folder of ``checkpoints`` is gone on from.
+    """
     return pretrain(
         signals=windows.signals,
         classes=windows.classes(),
@@ -33,4 +39,5 @@ def pretrain_encoders(
         compute=compute,
         seed=seed,
         title=f"{split} {method}",
+        checkpoints=checkpoints,
     )

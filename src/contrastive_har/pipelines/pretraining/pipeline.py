@@ -18,7 +18,7 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
         [
             Node(
                 func=bind(pretrain_encoders, split=split, method=method),
-                inputs=["windows", "splits", "params:protocol", "params:compute", "params:seed"],
+                inputs=["windows", "splits", "checkpoints", "params:protocol", "params:compute", "params:seed"],
                 outputs=["encoders", "history"],
                 name="pretrain_encoders",
             )

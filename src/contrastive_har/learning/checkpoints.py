@@ -1,0 +1,97 @@
+"""Checkpoints: an interrupted training goes on where it stopped, and ends as if it had never been interrupted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from contrastive_har.signals.fingerprints import fingerprint
+from contrastive_har.signals.schema import SchemaError, read_tensors, write_atomically, write_tensors
+
+KIND = "checkpoint"
+_KEPT = 2  # should the newest turn out broken, there is one before it
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training after some epoch.
+
+    Attributes:
+        epoch: Epochs done.
+        tensors: By name.
+        facts: Plain values.
+    """
+
+    epoch: int
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The newest states of one training.
+
+    Attributes:
+        folder: Where they lie; other trainings may keep theirs there too.
+        training: Fingerprint of everything the training depends on: code, data, settings, seed.
+        every: Epochs between two of them.
+    """
+
+    folder: Path
+    training: str
+    every: int
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a state atomically and delete all but the newest two."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        facts = json.dumps(dict(checkpoint.facts))
+        with write_atomically(self._path(checkpoint.epoch)) as staged:
+            write_tensors(
+                checkpoint.tensors,
+                staged,
+                KIND,
+                training=self.training,
+                epoch=str(checkpoint.epoch),
+                facts=facts,
+                checksum=_checksum(checkpoint.tensors, facts),
+            )
+        for path in self._paths()[:-_KEPT]:
+            path.unlink()
+
+    def newest(self) -> Checkpoint | None:
+        """Return the newest whole state, if there is any; broken files are reported and passed over."""
+        for path in reversed(self._paths()):
+            try:
+                return self._read(path)
+            except SchemaError as error:
+                logging.getLogger(__name__).warning("%s Going on from an earlier state.", error)
+        return None
+
+    def _read(self, path: Path) -> Checkpoint:
+        header, tensors = read_tensors(path, KIND)
+        if header.get("training") != self.training:
+            raise SchemaError(f"{path}: belongs to another training.")
+        if header.get("checksum") != _checksum(tensors, header["facts"]):
+            raise SchemaError(f"{path}: its content does not have the checksum it was written with.")
+        return Checkpoint(int(header["epoch"]), tensors, json.loads(header["facts"]))
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{self._name}-*.safetensors"))
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / f"{self._name}-{epoch:06d}.safetensors"
+
+    @property
+    def _name(self) -> str:
+        return self.training[:16]
+
+
+def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
+    parts = [part for name in sorted(tensors) for part in (name, tensors[name].cpu().numpy())]
+    return fingerprint(facts, *parts)
