@@ -12,7 +12,7 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test check docs lock
+.PHONY: help run test check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -36,6 +36,9 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --quiet --strict
+
+data: $(VENV)/.installed ## download a public data set: make data DATASET=motion_sense
+	$(BIN)/python -m contrastive_har.sources.download $(DATASET)
 
 docs: $(VENV)/.installed-dev ## serve the documentation site on this machine
 	$(BIN)/mkdocs serve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,20 +40,25 @@ class PipelineOnDemand(Pipeline):
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the pipelines that ``kedro run --pipeline=NAME`` knows: each protocol, and the stages of the main one.
+    """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
 
+    These are protocols, alone or those that belong together, and the stages of the main one.
     Protocols, their splits and their methods are configuration, read from conf/base and conf/local.
     """
     protocols = {name: value for name, value in _parameters().items() if isinstance(value, dict) and "methods" in value}
+    together: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, value in protocols.items():
+        together[value.get("part_of") or name][name] = value
     pipelines: dict[str, Pipeline] = {
-        name: PipelineOnDemand(partial(_create_protocol, name, value)) for name, value in protocols.items()
+        name: PipelineOnDemand(partial(_create_protocols, parts)) for name, parts in together.items()
     }
     stages = {stage: PipelineOnDemand(partial(_create_stage, stage, MAIN, protocols[MAIN])) for stage in STAGES}
     return {"__default__": pipelines[MAIN], **pipelines, **stages}
 
 
-def _create_protocol(name: str, settings: dict[str, Any]) -> Pipeline:
-    return sum((_create_stage(stage, name, settings) for stage in STAGES), Pipeline([]))
+def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
+    stages = (_create_stage(stage, name, settings) for name, settings in protocols.items() for stage in STAGES)
+    return sum(stages, Pipeline([]))
 
 
 def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeline:

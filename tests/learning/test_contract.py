@@ -44,6 +44,7 @@ ENCODERS = {
     "small tpn": {"name": "tpn", "channels": [8, 8], "kernels": [5, 3], "dropout": 0.2},
     "transformer": {"name": "transformer", **SMALL_TRANSFORMER},
     "mean transformer": {"name": "transformer", **SMALL_TRANSFORMER, "batch_norm": False, "pooling": "mean"},
+    "striding transformer": {"name": "transformer", **SMALL_TRANSFORMER, "stride": 4, "pooling": "mean"},
     "deepconvlstm": {"name": "deepconvlstm", "convolutions": 2, "width": 8},
     "conv_autoencoder": {"name": "conv_autoencoder", "channels": [8, 8], "latent": 16},
     "conv_gru": {"name": "conv_gru", "channels": [8, 8], "hidden": 8},
@@ -82,7 +83,7 @@ def method(request: pytest.FixtureRequest) -> PretrainingMethod:
 @pytest.fixture(params=ENCODERS)
 def encoder(request: pytest.FixtureRequest, method: PretrainingMethod) -> EncoderSettings:
     made: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[request.param])
-    if method.encoders and made.name not in method.encoders:
+    if method.refusal(made):
         pytest.skip("the protocol's settings refuse this pair")
     return made
 

@@ -36,6 +36,11 @@ TINY: dict[str, Any] = {
         "repeats": 1,
         "windows": {"length": 64, "stride": 32},
         "pretraining": {"epochs": 1, "batch_size": 128},
+        "methods": {
+            "masked_reconstruction": {"encoder": {"channels": [8], "feedforward": 8}},
+            "csshar": {"encoder": {"channels": [8, 8, 8], "heads": 2, "feedforward": 8}},
+            "cpc": {"encoder": {"hidden": 8}},
+        },
         "evaluations": {
             "linear_as_printed": {"epochs": 2, "test_every": 1},
             "linear": {"epochs": 2, "test_every": 1},
@@ -43,6 +48,13 @@ TINY: dict[str, Any] = {
         },
     },
 }
+for _table in ("clustering", "clusters", "confidence", "budget", "strong_views"):
+    TINY[f"ablation_{_table}"] = {
+        "windows": {"length": 64, "stride": 32},
+        "label_fractions": [{"share": 0.2, "batch_size": 16}],
+        "pretraining": {"epochs": 1, "batch_size": 128},
+        "evaluations": {"linear": {"epochs": 2, "test_every": 1}, "fine_tuning": {"epochs": 1, "test_every": 1}},
+    }
 
 
 @dataclass(frozen=True)
@@ -51,11 +63,11 @@ class Project:
 
     path: Path
 
-    def run(self, pipeline: str = "__default__", **params: Any) -> None:
-        """Run a pipeline as ``kedro run --pipeline=... --params=...`` does."""
+    def run(self, pipeline: str = "__default__", namespaces: tuple[str, ...] = (), **params: Any) -> None:
+        """Run a pipeline as ``kedro run --pipeline=... --namespaces=... --params=...`` does."""
         # kedro-viz notes events in the folder it is started in: not in the real project.
         with contextlib.chdir(self.path), KedroSession.create(self.path, runtime_params={**TINY, **params}) as session:
-            session.run(pipeline_names=[pipeline], runner=SequentialRunner())
+            session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
 
     def newest(self, name: str) -> Path:
         """The newest version of a stored file."""

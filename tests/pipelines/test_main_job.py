@@ -28,12 +28,12 @@ from contrastive_har.signals.schema import read_table
 from contrastive_har.signals.windows import read_windows
 from tests.pipelines.conftest import ROOT, TINY, Project
 
-CELLS = 2 * 2 * (1 + 1 + 5 * 2)  # splits, label fractions, and the evaluations of the seven methods
+CELLS = 2 * 2 * (1 + 1 + 7 * 2)  # splits, label fractions, and the evaluations of the nine methods
 
 
 def test_registry(finished: Project) -> None:
     stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting"]
-    assert set(pipelines) == {"__default__", "semi_supervised", "self_supervised", *stages}
+    assert set(pipelines) == {"__default__", "semi_supervised", "self_supervised", "ablation", *stages}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
         == pipelines["semi_supervised"].describe()
@@ -61,7 +61,10 @@ def test_every_entry_is_persisted_except_the_reports_facts(finished: Project) ->
         "scores.parquet",
         "summary.parquet",
         "metrics.json",
+        "comparisons.parquet",
         "label_efficiency.png",
+        "budgets.png",
+        "critical_differences.png",
         "loss_curves.png",
         "cluster_agreement.png",
         "confusion_matrices.png",
@@ -144,12 +147,26 @@ def test_the_self_supervised_protocol(project: Project) -> None:
     project.run("self_supervised")
     scores = read_table(project.newest("scores.parquet"), "scores")
     cells = set(scores[CELL[CELL.index("split") :]].drop_duplicates().itertuples(index=False, name=None))
-    methods = {"random_init", "multi_task", "cae", "simclr", "clusterclhar"}
+    methods = {"random_init", "multi_task", "cae", "masked_reconstruction", "cpc", "csshar", "simclr", "clusterclhar"}
     expected = {(m, e) for m in methods for e in ("linear_as_printed", "linear")} | {("supervised", "supervised")}
     assert cells == {(split, *cell, 1.0) for split in ("groups", "random") for cell in expected}
     report = project.newest("report.html").read_text(encoding="utf-8")
     assert "Linear, rate chosen" in report
     assert "whole encoder trained" in report
+
+
+def test_one_ablation_by_its_namespace(project: Project) -> None:
+    project.run("ingestion")
+    project.run("ablation", namespaces=("ablation_budget",))
+    scores = read_table(project.newest("scores.parquet"), "scores")
+    assert set(scores["protocol"]) == {"ablation_budget"}
+    assert scores["method"].nunique() == 9
+    history = {
+        path.parts[-4]: len(read_table(path, "history"))
+        for path in project.path.glob("data/06*/**/history.parquet/*/*")
+    }
+    assert history["small_long"] == 4 * history["small_short"] > 0
+    assert "a line a batch size" in project.newest("report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_of_other_settings_is_refused(finished: Project) -> None:
@@ -255,7 +272,7 @@ def test_the_report_in_a_browser(served_report: tuple[str, list[str]], tmp_path:
     common = {"check": True, "capture_output": True, "text": True, "timeout": 120}
     dom = subprocess.run([str(CHROMIUM), *flags, "--dump-dom", address], **common).stdout  # type: ignore[call-overload]
     subprocess.run([str(CHROMIUM), *flags, f"--screenshot={screenshot}", "--window-size=1200,2400", address], **common)  # type: ignore[call-overload]
-    assert dom.count("<img") == 3 + 1 + 2 * 3
+    assert dom.count("<img") == 3 + 1 + 2 * 4
     assert "ClusterCLHAR" in dom
     assert "Unseen people" in dom
     assert screenshot.stat().st_size > 50_000

@@ -142,7 +142,9 @@ def evaluate(
     repeats = range(len(encoders.encoders))
     machine = compute.resolve()
     tries: dict[tuple[object, ...], list[_Outcome]] = {}
-    work = sum(len(settings.learning_rates) for settings in evaluations.values()) * len(repeats) * len(fractions)
+    shares = set(splits.loc[splits["split"] == split, "label_fraction"].dropna())
+    tried = {name: [one for one in fractions if one.is_for(name) and one.share in shares] for name in evaluations}
+    work = len(repeats) * sum(len(evaluations[name].learning_rates) * len(of) for name, of in tried.items())
     with tqdm(total=work, unit=" classifiers", desc=title, disable=None) as bar:
 
         def keep(outcome: _Outcome) -> None:
@@ -153,7 +155,7 @@ def evaluate(
             features: dict[int, Tensor] = {}
             tasks: list[Task] = []
             for repeat in repeats:
-                of_repeat = [_task(classes, splits, split, repeat, name, fraction, seed) for fraction in fractions]
+                of_repeat = [_task(classes, splits, split, repeat, name, fraction, seed) for fraction in tried[name]]
                 if len(settings.learning_rates) > 1 and not all(len(task.validation) for task in of_repeat):
                     raise ValueError(
                         f"Evaluation '{name}' chooses a learning rate on validation windows, but split '{split}' has "

@@ -210,7 +210,7 @@ class Trainer:
         learner.train()
         if not budget.dropout:
             for module in learner.encoder.modules():
-                if isinstance(module, nn.Dropout):
+                if isinstance(module, (nn.Dropout, nn.MultiheadAttention)):  # attention drops weights by itself
                     module.eval()
 
     def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:

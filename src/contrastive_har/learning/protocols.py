@@ -23,6 +23,7 @@ class MethodSettings(BaseModel):
         description: A sentence that explains it to them.
         pretraining: How its encoders come about.
         encoder: What is trained, where it is not the protocol's encoder.
+        budget: How long it is pre-trained, where it is not the protocol's budget.
         evaluations: Names of the evaluations that judge them.
     """
 
@@ -32,6 +33,7 @@ class MethodSettings(BaseModel):
     description: str = ""
     pretraining: PretrainingMethod
     encoder: EncoderSettings | None = None
+    budget: PretrainingBudget | None = None
     evaluations: tuple[str, ...] = Field(min_length=1)
 
 
@@ -44,6 +46,7 @@ class ProtocolSettings(BaseModel):
 
     Attributes:
         title: What readers see.
+        part_of: Pipeline that runs this protocol along with others; none runs it alone, under its own name.
         citation: Who published it.
         url: Where to read it.
         repeats: Independent repetitions: other initial weights, batches, label draws and (where held out) subjects.
@@ -60,6 +63,7 @@ class ProtocolSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
+    part_of: str | None = None
     citation: str = ""
     url: str = ""
     repeats: int = Field(gt=0)
@@ -75,6 +79,10 @@ class ProtocolSettings(BaseModel):
     def encoder_of(self, method: str) -> EncoderSettings:
         """Return what a method trains."""
         return self.methods[method].encoder or self.encoder
+
+    def budget_of(self, method: str) -> PretrainingBudget:
+        """Return how long a method is pre-trained."""
+        return self.methods[method].budget or self.pretraining
 
     def windows_for(self, dataset: str) -> WindowSettings:
         """Return how a data set's recordings are cut."""
@@ -105,31 +113,33 @@ class ProtocolSettings(BaseModel):
         Raises:
             IllPosedError: naming the method and the cure.
         """
-        batch = self.pretraining.batch_size
-        smallest = min(fewest_windows, fewest_windows % batch or batch)
         for name, method in self.methods.items():
+            batch = self.budget_of(name).batch_size
+            smallest = min(fewest_windows, fewest_windows % batch or batch)
             if problem := method.pretraining.problem(smallest, shape, classes):
                 raise IllPosedError(f"Method '{name}' {problem}.")
 
     @property
     def fewest_labels(self) -> float:
-        """The smallest label fraction, at which details are shown."""
-        return min(fraction.share for fraction in self.label_fractions)
+        """The smallest label fraction of all evaluations, at which details are shown."""
+        return min(fraction.share for fraction in self.label_fractions if fraction.evaluations is None)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> ProtocolSettings:
         shares = [fraction.share for fraction in self.label_fractions]
         if len(set(shares)) != len(shares):
             raise ValueError(f"label_fractions lists a share twice: {shares}")
+        if all(fraction.evaluations is not None for fraction in self.label_fractions):
+            raise ValueError("at least one of label_fractions must be for all evaluations (evaluations: null)")
+        for fraction in self.label_fractions:
+            if unknown := set(fraction.evaluations or ()) - set(self.evaluations):
+                raise ValueError(f"label fraction {fraction.share} asks for unknown evaluations {sorted(unknown)}")
         for name, method in self.methods.items():
             if unknown := set(method.evaluations) - set(self.evaluations):
                 raise ValueError(f"method '{name}' asks for unknown evaluations {sorted(unknown)}")
             encoder = self.encoder_of(name)
-            if method.pretraining.encoders and encoder.name not in method.pretraining.encoders:
-                raise ValueError(
-                    f"method '{name}' cannot train the encoder '{encoder.name}'; set its encoder to "
-                    f"{' or '.join(method.pretraining.encoders)}"
-                )
+            if refusal := method.pretraining.refusal(encoder):
+                raise ValueError(f"method '{name}' {refusal}")
             for evaluation in method.evaluations:
                 stages = self.evaluations[evaluation].trained_stages
                 if stages != "all" and stages > encoder.depth:

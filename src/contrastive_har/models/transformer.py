@@ -19,6 +19,7 @@ class TransformerSettings(BaseModel):
     Attributes:
         channels: Outputs of each convolution; the last is the transformer's width.
         kernels: Their lengths; odd, so that time keeps its length.
+        stride: Of the last convolution: the transformer sees every so many samples only.
         batch_norm: Whether a convolution is followed by batch normalisation and leaky ReLU.
         layers: Transformer layers.
         heads: Attention heads; they divide the width.
@@ -32,6 +33,7 @@ class TransformerSettings(BaseModel):
     name: Literal["transformer"] = "transformer"
     channels: tuple[int, ...] = (32, 64, 128)
     kernels: tuple[int, ...] = (3, 3, 3)
+    stride: int = Field(default=1, gt=0)
     batch_norm: bool = True
     layers: int = Field(default=8, gt=0)
     heads: int = Field(default=8, gt=0)
@@ -65,7 +67,7 @@ class TransformerSettings(BaseModel):
 
 
 class ConvolutionalTransformer(Encoder):
-    """Convolutions that keep the length, sinusoidal positions, transformer layers (Khaertdinov et al. 2021, CSSHAR).
+    """Convolutions, sinusoidal positions, transformer layers (Khaertdinov et al. 2021, CSSHAR).
 
     Args:
         sensor_channels: Channels of a window.
@@ -78,11 +80,13 @@ class ConvolutionalTransformer(Encoder):
         self.shortest_window = length if settings.pooling == "flatten" else 1
         self.width = settings.channels[-1]
         self.pooling = settings.pooling
-        self.features = self.width * (length if settings.pooling == "flatten" else 1)
+        steps = -(-length // settings.stride)
+        self.features = self.width * (steps if settings.pooling == "flatten" else 1)
         inputs = (sensor_channels, *settings.channels[:-1])
         parts: list[nn.Module] = []
-        for before, after, kernel in zip(inputs, settings.channels, settings.kernels, strict=True):
-            parts.append(nn.Conv1d(before, after, kernel, padding=kernel // 2))
+        strides = (*(1 for _ in inputs[1:]), settings.stride)
+        for before, after, kernel, stride in zip(inputs, settings.channels, settings.kernels, strides, strict=True):
+            parts.append(nn.Conv1d(before, after, kernel, stride, padding=kernel // 2))
             if settings.batch_norm:
                 parts += [nn.BatchNorm1d(after), nn.LeakyReLU()]
         self.convolutions = nn.Sequential(*parts)
@@ -94,7 +98,7 @@ class ConvolutionalTransformer(Encoder):
         )
         self.dropout = nn.Dropout(settings.dropout)
         self.positions: Tensor
-        self.register_buffer("positions", _sinusoids(length, self.width), persistent=False)
+        self.register_buffer("positions", _sinusoids(steps, self.width), persistent=False)
 
     @property
     def stages(self) -> Sequence[nn.Module]:
@@ -115,7 +119,7 @@ class ConvolutionalTransformer(Encoder):
         return activations
 
     def sequence(self, windows: Tensor) -> Tensor:
-        """Return what the last layer makes of every sample of ``windows``: (batch, time, width)."""
+        """Return what the last layer makes of each step of ``windows``: (batch, steps, width)."""
         activations = self.enter(windows)
         for stage in range(self.depth):
             activations = self._stage(activations, stage)

@@ -100,6 +100,31 @@ def name_row(method: str, evaluation: str) -> str:
     return f"{method}, {evaluation.lower()}"
 
 
+def draw_budgets(rows: pd.DataFrame, evaluations: Mapping[str, str], splits: Mapping[str, str]) -> Figure:
+    """Draw macro-F1 against epochs of pre-training, a panel a split and evaluation, a line a batch size.
+
+    Args:
+        rows: Summary rows with epochs and batch_size.
+        evaluations: Titles of the evaluations.
+        splits: Titles of the splits.
+    """
+    panels = list(rows.groupby(["split", "evaluation"], sort=False))
+    figure = _figure(4.6 * max(1, len(panels)), 3.6)
+    axes = figure.subplots(1, max(1, len(panels)), sharey=True, squeeze=False)[0]
+    for axis, ((split, evaluation), panel) in zip(axes, panels, strict=False):
+        for (size, line), colour in zip(panel.groupby("batch_size"), _COLOURS, strict=False):
+            line = line.sort_values("epochs")
+            axis.plot(line["epochs"], 100 * line["mean"], marker="o", color=colour, label=f"batch {size}")
+        axis.set(title=f"{splits[str(split)]}, {evaluations[str(evaluation)].lower()}", xlabel="epochs", xscale="log")
+        ticks = sorted(panel["epochs"].unique())
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
+        axis.grid(**_GRID)
+        axis.legend(frameon=False, fontsize=8)
+    axes[0].set_ylabel("macro-F1 (%)")
+    return figure
+
+
 def draw_loss_curves(
     histories: Mapping[str, pd.DataFrame], titles: Mapping[str, str], splits: Mapping[str, str]
 ) -> Figure:

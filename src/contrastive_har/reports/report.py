@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,9 +13,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from contrastive_har.reports.comparisons import Finding
 from contrastive_har.reports.figures import name_row
 from contrastive_har.reports.scores import EVERYTHING
-from contrastive_har.reports.tables import in_percent, percent_of_labels, result_tables
+from contrastive_har.reports.tables import in_percent, percent_of_labels, result_tables, shares_of_all
 from contrastive_har.signals.recordings import DatasetDescription
 
 _PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
@@ -33,6 +34,7 @@ class ReportFacts:
         leakage: The leakage audit.
         scores: Long scores.
         summary: One row per cell and metric.
+        findings: What each comparison of methods shows.
         protocol: The protocol's settings as plain data.
         seed: Seed of the run.
         confidence: Of the intervals.
@@ -47,6 +49,7 @@ class ReportFacts:
     leakage: Mapping[str, Any]
     scores: pd.DataFrame
     summary: pd.DataFrame
+    findings: Sequence[Finding]
     protocol: Mapping[str, Any]
     seed: int
     confidence: float
@@ -80,14 +83,16 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     protocol = facts.protocol
     methods = {name: method["title"] for name, method in protocol["methods"].items()}
     evaluations = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
-    fewest = min(fraction["share"] for fraction in protocol["label_fractions"])
+    fewest = shares_of_all(facts.summary)[0]
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {
         "facts": facts,
         "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
+        "own_budgets": any(method["budget"] for method in protocol["methods"].values()),
         "few": percent_of_labels(fewest),
+        "comparisons": _by_family(facts.findings),
         "by_class": _by_class(facts, methods, evaluations, fewest),
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
         "notes": list(facts.summary["note"].dropna().unique()),
@@ -116,6 +121,14 @@ def _headlines(
         where = f"{settings['title']}, {percent_of_labels(fraction)} of the labels"
         sentences.append(f"{where}, macro-F1 in per cent, each method at its best: {'; '.join(parts)}.")
     return sentences
+
+
+def _by_family(findings: Sequence[Finding]) -> dict[str, dict[str, list[Finding]]]:
+    """Return findings by split and family."""
+    families: dict[str, dict[str, list[Finding]]] = {}
+    for finding in findings:
+        families.setdefault(finding.split, {}).setdefault(finding.family, []).append(finding)
+    return families
 
 
 def _by_class(

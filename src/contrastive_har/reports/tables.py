@@ -35,7 +35,7 @@ def result_tables(
     methods: Mapping[str, str],
     evaluations: Mapping[str, str],
 ) -> list[ResultTable]:
-    """Return one table a split.
+    """Return one table a split, of the label fractions that all its rows have.
 
     Args:
         summary: From :func:`contrastive_har.reports.statistics.summarise`.
@@ -43,11 +43,11 @@ def result_tables(
         methods: Titles by name.
         evaluations: Titles by name.
     """
-    shares = sorted(summary["label_fraction"].unique())
     indexed = summary.set_index(["split", "method", "evaluation", "label_fraction", "metric"]).sort_index()
     tables = []
     for split, settings in splits.items():
         mine = summary[summary["split"] == split]
+        shares = shares_of_all(mine)
         pairs = mine[["method", "evaluation"]].drop_duplicates().itertuples(index=False)
         rows = [
             (
@@ -67,6 +67,12 @@ def result_tables(
             )
         )
     return tables
+
+
+def shares_of_all(summary: pd.DataFrame) -> list[float]:
+    """Return the label fractions at which every method and evaluation was scored, ascending."""
+    rows = summary.groupby(["split", "method", "evaluation"])["label_fraction"].unique()
+    return sorted(set.intersection(*map(set, rows)))
 
 
 def percent_of_labels(share: float) -> str:
@@ -99,7 +105,7 @@ def _cell(indexed: pd.DataFrame, key: tuple[str, str, str, float]) -> dict[str, 
 
 def console_table(summary: pd.DataFrame) -> str:
     """Return macro-F1 (mean ± sd, in per cent) by split, method, evaluation and label fraction, as plain text."""
-    rows = summary[summary["metric"] == "macro_f1"]
+    rows = summary[(summary["metric"] == "macro_f1") & summary["label_fraction"].isin(shares_of_all(summary))]
     text = rows.assign(
         cell=[f"{in_percent(mean)} ± {in_percent(sd)}" for mean, sd in zip(rows["mean"], rows["sd"], strict=True)],
         labels=[percent_of_labels(share) for share in rows["label_fraction"]],

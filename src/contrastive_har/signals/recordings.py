@@ -50,6 +50,7 @@ class DatasetDescription(BaseModel):
         licence: Terms of use.
         citation: Whom to cite.
         url: Where the data come from.
+        download: Address of the archive of its files, if there is one to be had without asking.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +64,7 @@ class DatasetDescription(BaseModel):
     licence: str = "not stated"
     citation: str = ""
     url: str = ""
+    download: str = ""
 
     @model_validator(mode="before")
     @classmethod

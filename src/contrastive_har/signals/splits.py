@@ -49,12 +49,23 @@ class SplitSettings(BaseModel):
 
 
 class LabelFraction(BaseModel):
-    """How many of the available windows are labelled, and the batch size used to learn from so many."""
+    """How many of the available windows are labelled, and how one learns from so many.
+
+    Attributes:
+        share: Of the windows that may be labelled; all of them (1) only where people are held out to test on.
+        batch_size: Labelled windows a step.
+        evaluations: Names of the evaluations tried with so many labels; null tries all.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float = Field(gt=0, le=1)
     batch_size: int = Field(gt=0)
+    evaluations: tuple[str, ...] | None = None
+
+    def is_for(self, evaluation: str) -> bool:
+        """Return whether an evaluation is tried with so many labels."""
+        return self.evaluations is None or evaluation in self.evaluations
 
 
 class SplitError(ValueError):
@@ -113,6 +124,8 @@ def _divide(
     pretrain = np.ones(len(subjects), bool) if settings.pretrain_on == "all" else available
     yield float("nan"), "pretrain", np.flatnonzero(pretrain)
     for fraction in fractions:
+        if fraction.share == 1 and settings.held_out == "none" and len(fractions) > 1:
+            continue  # tests on what has no label: nothing would be left
         rng = np.random.default_rng(derive_seed(seed, "labels", name, repeat, fraction.share))
         train = _draw_labels(classes, available & labelled, fraction.share, rng, windows, name)
         test = held_out_test & labelled if settings.held_out == "subjects" else labelled & ~train

@@ -30,7 +30,16 @@ from contrastive_har.sources.repeats import SeenRecordings
 
 OWN_DATA = "my_data"
 
-__all__ = ["OWN_DATA", "Candidate", "File", "IngestionSettings", "open_source", "source_names"]
+__all__ = [
+    "OWN_DATA",
+    "Candidate",
+    "File",
+    "IngestionSettings",
+    "describe_source",
+    "downloadable_sources",
+    "open_source",
+    "source_names",
+]
 
 
 class IngestionSettings(BaseModel):
@@ -63,6 +72,23 @@ def source_names() -> list[str]:
     return [*_descriptions(), OWN_DATA]
 
 
+def describe_source(name: str) -> DatasetDescription:
+    """Return what is known of a public data set.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    if name not in _descriptions():
+        raise ValueError(f"unknown data set '{name}'; known: {', '.join(_descriptions())}")
+    entry = {key: value for key, value in _descriptions()[name].items() if key != "module"}
+    return DatasetDescription.model_validate({"name": name, **entry})
+
+
+def downloadable_sources() -> list[str]:
+    """Return the public data sets whose files can be fetched."""
+    return [name for name in _descriptions() if describe_source(name).download]
+
+
 @dataclass(frozen=True)
 class _Read:
     """What came of a candidate."""
@@ -90,9 +116,8 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
 
         description = describe(folder)
     else:
-        entry = _descriptions()[settings.dataset]
-        module = str(entry.pop("module", module))
-        description = DatasetDescription.model_validate({"name": settings.dataset, **entry})
+        description = describe_source(settings.dataset)
+        module = str(_descriptions()[settings.dataset].get("module", module))
     source = cast(_Source, import_module(f"{__name__}.{module}"))
 
     def stream() -> Iterator[Recording | Rejection]:

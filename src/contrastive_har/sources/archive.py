@@ -66,8 +66,8 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
             found.setdefault(match.groups(), Member(path, inside, match.groups()))
     if not found:
         raise BadRecordingError(
-            f"{folder} holds no file of {description.title}. Download it from {description.url} and put the "
-            "archive, or what is in it, into that folder."
+            f"{folder} holds no file of {description.title}. Download {description.download or description.url} "
+            f"(make data DATASET={description.name}) and put the archive, or what is in it, into that folder."
         )
     return [found[parts] for parts in sorted(found, key=lambda parts: [(len(p), p) for p in parts])]
 

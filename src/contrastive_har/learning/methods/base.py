@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from contrastive_har.learning.compute import Compute
 from contrastive_har.models.encoder import Encoder
+from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.augmentations import Draws
 
 
@@ -73,6 +74,12 @@ class Objective(BaseModel, ABC):
             shape: (time, channels) of a window.
             classes: Number of activities.
         """
+
+    def refusal(self, encoder: EncoderSettings) -> str | None:
+        """Return why this method cannot train such an encoder, and the cure; nothing if it can."""
+        if self.encoders and encoder.name not in self.encoders:
+            return f"cannot train the encoder '{encoder.name}'; set its encoder to {' or '.join(self.encoders)}"
+        return None
 
     def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
         """Return why this method can't learn from such windows, and the cure; nothing if it can.

@@ -12,7 +12,8 @@ from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for, full_precision
 from contrastive_har.models.conv_autoencoder import ConvAutoencoder
 from contrastive_har.models.encoder import Encoder
-from contrastive_har.models.transformer import ConvolutionalTransformer
+from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.models.transformer import ConvolutionalTransformer, TransformerSettings
 from contrastive_har.signals.augmentations import View, make_view
 
 
@@ -79,6 +80,12 @@ class MaskedReconstruction(Objective):
 
     objective: Literal["masked_reconstruction"] = "masked_reconstruction"
     masked: float = Field(default=0.1, gt=0, lt=1)
+
+    def refusal(self, encoder: EncoderSettings) -> str | None:
+        """Return why this method cannot train such an encoder: it restores every sample."""
+        if isinstance(encoder, TransformerSettings) and encoder.stride > 1:
+            return f"restores every sample, but its encoder sees every {encoder.stride}th; set its stride to 1"
+        return super().refusal(encoder)
 
     def build(self, encoder: Encoder, shape: tuple[int, int], classes: int) -> Restoration:
         """Return a learner that trains ``encoder``."""

@@ -35,7 +35,7 @@ def pretrain_encoders(
         members=[windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)],
         method=protocol.methods[method].pretraining,
         encoder=protocol.encoder_of(method),
-        budget=protocol.pretraining,
+        budget=protocol.budget_of(method),
         compute=compute,
         seed=seed,
         title=f"{split} {method}",

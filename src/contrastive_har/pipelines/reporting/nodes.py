@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet
 from contrastive_har.learning.protocols import ProtocolSettings, titles
-from contrastive_har.reports import figures, statistics
+from contrastive_har.reports import comparisons, figures, statistics
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.runs import TrackedRun, describe_cell
 from contrastive_har.reports.scores import CELL
@@ -21,6 +21,22 @@ from contrastive_har.signals.windows import Windows
 def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
     """Return mean, spread, interval, published number and difference of every cell."""
     return statistics.summarise(scores, statistics.read_published(), report)
+
+
+def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
+    """Draw macro-F1 against pre-training epochs and batch size, where methods differ in them."""
+    budgets = {name: protocol.budget_of(name) for name in protocol.methods if protocol.methods[name].pretraining.trains}
+    few = summary[(summary["metric"] == "macro_f1") & (summary["label_fraction"] == protocol.fewest_labels)]
+    rows = few[few["method"].isin(list(budgets))].assign(
+        epochs=lambda table: [budgets[name].epochs for name in table["method"]],
+        batch_size=lambda table: [budgets[name].batch_size for name in table["method"]],
+    )
+    return figures.draw_budgets(rows, titles(protocol.evaluations), titles(protocol.splits))
+
+
+def compare_methods(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
+    """Test the differences between methods, paired by repeat."""
+    return comparisons.compare(scores, report)
 
 
 def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
@@ -51,6 +67,16 @@ def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
     few = protocol.fewest_labels
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
     return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
+
+
+def draw_critical_differences(
+    protocol: ProtocolSettings, report: ReportSettings, *, split: str, **scores: pd.DataFrame
+) -> Figure:
+    """Draw the mean ranks of a split's methods, and which differ; scores by method."""
+    methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
+    return comparisons.draw_critical_differences(
+        pd.concat(scores.values()), split, methods, evaluations, 1 - report.confidence
+    )
 
 
 def draw_embedding_map(
@@ -97,7 +123,7 @@ def describe_runs(
             "split": protocol.splits[split].model_dump(mode="json"),
             "method": protocol.methods[method].pretraining.model_dump(mode="json"),
             "encoder": protocol.encoder_of(method).model_dump(mode="json"),
-            "pretraining": protocol.pretraining.model_dump(mode="json"),
+            "pretraining": protocol.budget_of(method).model_dump(mode="json"),
             "evaluation": protocol.evaluations[evaluation].model_dump(mode="json"),
         }
         runs.append(
@@ -127,6 +153,7 @@ def gather_facts(
     leakage: dict[str, Any],
     scores: pd.DataFrame,
     summary: pd.DataFrame,
+    compared: pd.DataFrame,
     protocol: ProtocolSettings,
     report: ReportSettings,
     compute: ComputeSettings,
@@ -140,11 +167,12 @@ def gather_facts(
     """
     for name, history in histories.items():
         epochs = set(history.groupby("repeat")["epoch"].max())
-        if not epochs <= {protocol.pretraining.epochs}:
+        if not epochs <= {protocol.budget_of(name.partition(".")[2]).epochs}:
             raise _stale(f"the encoders of {name} had {epochs} epochs", protocol)
     if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
         raise _stale("the scores have another number of repeats", protocol)
-    if set(scores["label_fraction"]) != {fraction.share for fraction in protocol.label_fractions}:
+    shares = {fraction.share for fraction in protocol.label_fractions}
+    if (set(scores["label_fraction"]) ^ shares) - {1.0}:  # without held-out people, all labels leave nothing to test on
         raise _stale("the scores have other label fractions", protocol)
     return ReportFacts(
         description=windows.description,
@@ -154,6 +182,15 @@ def gather_facts(
         leakage=leakage,
         scores=scores,
         summary=summary,
+        findings=list(
+            comparisons.findings(
+                compared,
+                titles(protocol.methods),
+                titles(protocol.evaluations),
+                titles(protocol.splits),
+                1 - report.confidence,
+            )
+        ),
         protocol={
             **protocol.model_dump(mode="json"),
             "windows": protocol.windows_for(windows.description.name).model_dump(mode="json"),

@@ -6,8 +6,11 @@ from kedro.pipeline import Node, Pipeline, pipeline
 
 from contrastive_har.pipelines.binding import bind
 from contrastive_har.pipelines.reporting.nodes import (
+    compare_methods,
     describe_runs,
+    draw_budgets,
     draw_confusion_matrices,
+    draw_critical_differences,
     draw_embedding_map,
     draw_histories,
     draw_label_efficiency,
@@ -20,8 +23,8 @@ from contrastive_har.pipelines.reporting.nodes import (
     write_markdown,
 )
 
-_SPLIT_FIGURES = ("confusion_matrices", "subjects", "embedding_map")
-_FIGURES = ("label_efficiency", "loss_curves", "cluster_agreement", "augmentation_preview")
+_SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "embedding_map")
+_FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "augmentation_preview")
 
 
 def create_pipeline(protocol: str, splits: list[str], methods: list[str]) -> Pipeline:
@@ -54,6 +57,12 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
                 name="summarise_scores",
             ),
             Node(
+                func=compare_methods,
+                inputs=["scores", "params:report"],
+                outputs="comparisons",
+                name="compare_methods",
+            ),
+            Node(
                 func=list_metrics,
                 inputs="summary",
                 outputs="metrics",
@@ -64,6 +73,12 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
                 inputs=["summary", "params:protocol"],
                 outputs="label_efficiency",
                 name="draw_label_efficiency",
+            ),
+            Node(
+                func=draw_budgets,
+                inputs=["summary", "params:protocol"],
+                outputs="budgets",
+                name="draw_budgets",
             ),
             Node(
                 func=draw_histories,
@@ -79,6 +94,7 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
                     "leakage": "leakage",
                     "scores": "scores",
                     "summary": "summary",
+                    "compared": "comparisons",
                     "protocol": "params:protocol",
                     "report": "params:report",
                     "compute": "params:compute",
@@ -132,6 +148,12 @@ def _of_split(protocol: str, split: str, methods: list[str]) -> Pipeline:
                 inputs={"protocol": "params:protocol", **by_method["scores"]},
                 outputs="subjects",
                 name="draw_subjects",
+            ),
+            Node(
+                func=bind(draw_critical_differences, split=split),
+                inputs={"protocol": "params:protocol", "report": "params:report", **by_method["scores"]},
+                outputs="critical_differences",
+                name="draw_critical_differences",
             ),
             Node(
                 func=draw_embedding_map,

@@ -1,0 +1,233 @@
+"""Are the differences between methods more than chance? Paired tests over repeats, and sentences to quote.
+
+Repeats are paired: all methods start from the same weights, see the same labels and are tested on the same people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy import stats
+
+from contrastive_har.reports.scores import EVERYTHING
+from contrastive_har.reports.statistics import ReportSettings, bootstrap_interval
+from contrastive_har.reports.tables import in_percent, percent_of_labels
+from contrastive_har.signals.seeds import derive_seed
+
+COLUMNS = [
+    "split",
+    "evaluation",
+    "label_fraction",
+    "method",
+    "other",
+    "repeats",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "rank_biserial",
+]
+"""Of a table of comparisons; ``difference`` is the mean of ``method`` less ``other``, paired by repeat."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that are compared with one another: on one split, by one evaluation, with so many labels.
+
+    Attributes:
+        split: Name of the split.
+        evaluation: Name of the evaluation; methods that know but one other evaluation are judged by that one.
+        label_fraction: Share of labels.
+        scores: Macro-F1 of each repeat (repeats, methods), a column a method.
+    """
+
+    split: str
+    evaluation: str
+    label_fraction: float
+    scores: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one comparison shows.
+
+    Attributes:
+        split: Title of the split.
+        family: Evaluation and share of labels.
+        sentence: For quoting.
+        significant: Whether the test tells the two apart.
+    """
+
+    split: str
+    family: str
+    sentence: str
+    significant: bool
+
+
+def families(scores: pd.DataFrame) -> Iterator[Family]:
+    """Find all families of at least two methods in long scores."""
+    whole = scores[(scores["metric"] == "macro_f1") & (scores["group"] == EVERYTHING)]
+    known = whole.groupby("method", sort=False)["evaluation"].agg(["nunique", "first"])
+    single = known.index[known["nunique"] == 1]
+    shared = whole.groupby("evaluation", sort=False)["method"].nunique()
+    for (split, fraction), rows in whole.groupby(["split", "label_fraction"], sort=False):
+        for evaluation in shared.index[shared > 1]:
+            if evaluation not in set(rows["evaluation"]):
+                continue
+            mine = rows[(rows["evaluation"] == evaluation) | rows["method"].isin(single)]
+            wide = mine.pivot(index="repeat", columns="method", values="value")[list(mine["method"].unique())]
+            yield Family(str(split), str(evaluation), float(fraction), wide)
+
+
+def compare(scores: pd.DataFrame, settings: ReportSettings) -> pd.DataFrame:
+    """Compare every pair of methods in every family.
+
+    Wilcoxon's signed-rank test over repeats, exact for so few; p-values corrected by Holm's method within a family;
+    the effect size is the matched-pairs rank-biserial correlation (Kerby 2014), from -1 to 1.
+
+    Args:
+        scores: Long scores.
+        settings: Confidence and resamples of the intervals.
+    """
+    rows = []
+    for family in families(scores):
+        place = {
+            "split": family.split,
+            "evaluation": family.evaluation,
+            "label_fraction": family.label_fraction,
+        }
+        pairs = [
+            {**place, "method": first, "other": second, **_compare_pair(family.scores, first, second, settings)}
+            for first, second in combinations(family.scores.columns, 2)
+        ]
+        for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+            rows.append({**pair, "p_holm": p})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _compare_pair(scores: pd.DataFrame, first: str, second: str, settings: ReportSettings) -> dict[str, float]:
+    differences = (scores[first] - scores[second]).to_numpy()
+    rng = np.random.default_rng(derive_seed(settings.seed, first, second))
+    low, high = bootstrap_interval(differences, settings.confidence, settings.resamples, rng)
+    tested = bool(differences.any())
+    return {
+        "repeats": len(differences),
+        "difference": float(differences.mean()),
+        "low": low,
+        "high": high,
+        "p": float(stats.wilcoxon(differences).pvalue) if tested else 1.0,
+        "rank_biserial": rank_biserial(differences),
+    }
+
+
+def rank_biserial(differences: NDArray[np.float64]) -> float:
+    """Return the share of rank sums in favour less the share against; zero where nothing differs."""
+    different = differences[differences != 0]
+    if not len(different):
+        return 0.0
+    ranks = stats.rankdata(np.abs(different))
+    return float((ranks[different > 0].sum() - ranks[different < 0].sum()) / ranks.sum())
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's step-down method (Holm 1979)."""
+    corrected = np.ones(len(p_values))
+    largest = 0.0
+    for place, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+        corrected[index] = largest
+    return corrected.tolist()
+
+
+def least_repeats(comparisons: int, level: float) -> int:
+    """Return the repeats from which Wilcoxon's exact test can reach ``level`` for one of so many comparisons."""
+    return int(np.ceil(np.log2(2 * comparisons / level)))
+
+
+def findings(
+    comparisons: pd.DataFrame,
+    methods: Mapping[str, str],
+    evaluations: Mapping[str, str],
+    splits: Mapping[str, str],
+    level: float,
+) -> Iterator[Finding]:
+    """Say in plain words what each comparison shows.
+
+    Args:
+        comparisons: From :func:`compare`.
+        methods: Titles by name.
+        evaluations: Titles by name.
+        splits: Titles by name.
+        level: Of significance.
+    """
+    for (split, evaluation, fraction), family in comparisons.groupby(
+        ["split", "evaluation", "label_fraction"], sort=False
+    ):
+        enough = least_repeats(len(family), level)
+        heading = f"{evaluations[evaluation]}, {percent_of_labels(fraction)} of the labels"
+        for row in family.itertuples(index=False):
+            better, worse = (row.method, row.other) if row.difference >= 0 else (row.other, row.method)
+            sign = 1 if row.difference >= 0 else -1
+            low, high = sorted((sign * row.low, sign * row.high))
+            lead = f"{methods[better]} is {in_percent(abs(row.difference))} points above {methods[worse]}"
+            interval = f"interval {in_percent(low)} to {in_percent(high)}, {row.repeats} repeats"
+            test = f"Holm-corrected p = {row.p_holm:.2g}, rank-biserial correlation {abs(row.rank_biserial):.2f}"
+            significant = row.repeats >= enough and row.p_holm < level
+            if row.repeats < enough:
+                verdict = f"no test can tell before {enough} repeats"
+            else:
+                verdict = f"{'significant' if significant else 'not significant'}: {test}"
+            yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", significant)
+
+
+def critical_difference(methods: int, repeats: int, level: float) -> float:
+    """Return by how much mean ranks must differ (Nemenyi; Demsar 2006, JMLR 7, section 3.2.2)."""
+    quantile = stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * repeats)))
+
+
+def draw_critical_differences(
+    scores: pd.DataFrame, split: str, methods: Mapping[str, str], evaluations: Mapping[str, str], level: float
+) -> Figure:
+    """Draw mean ranks of the methods on a split, a panel a family; bars join what Nemenyi's test cannot tell apart.
+
+    Friedman's test asks first whether the methods differ at all. Families with fewer repeats than five, or fewer
+    methods than three, are left out.
+    """
+    drawn = [
+        family
+        for family in families(scores)
+        if family.split == split and len(family.scores) >= 5 and len(family.scores.columns) >= 3
+    ]
+    height = 0.8 + 0.24 * max((len(family.scores.columns) for family in drawn), default=2)
+    figure = Figure(figsize=(8.5, height * max(1, len(drawn))), layout="constrained")
+    axes = figure.subplots(max(1, len(drawn)), 1, squeeze=False)[:, 0]
+    if not drawn:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, "Five repeats and three methods are the least for this figure.", ha="center")
+    for axis, family in zip(axes, drawn, strict=False):
+        ranks = family.scores.rank(axis=1, ascending=False).mean().sort_values()
+        p = stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue
+        gap = critical_difference(len(ranks), len(family.scores), level)
+        names = [methods[str(name)] for name in ranks.index]
+        places = np.arange(len(ranks))
+        axis.scatter(ranks, places, color="black", s=18, zorder=3)
+        for start in places:
+            last = int(np.flatnonzero(ranks.to_numpy() - ranks.iloc[start] <= gap)[-1])
+            if last > start:
+                axis.plot([ranks.iloc[start], ranks.iloc[last]], [start, start], color="#c44", linewidth=2, alpha=0.6)
+        axis.set_yticks(places, names, fontsize=8)
+        axis.invert_yaxis()
+        axis.set_xlim(0.7, len(ranks) + 0.3)
+        title = f"{evaluations[family.evaluation]}, {percent_of_labels(family.label_fraction)} of the labels"
+        axis.set_title(f"{title}: Friedman p = {p:.2g}, critical difference {gap:.2f}", fontsize=9)
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes[-1].set_xlabel("mean rank over repeats (1 is best)")
+    return figure

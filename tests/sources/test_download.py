@@ -1,0 +1,90 @@
+"""Official archives are fetched with progress, gone on from when broken off, and checked ever after."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from contrastive_har.sources import describe_source, download, downloadable_sources
+
+CONTENT = bytes(range(256)) * 5000
+
+
+class Server:
+    """Serves CONTENT on a free loopback port; may break off."""
+
+    def __init__(self) -> None:
+        self.content = CONTENT
+        self.break_after: int | None = None
+        self.ranges: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = self.headers.get("Range")
+                outer.ranges.append(asked)
+                start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+                if start >= len(outer.content):
+                    self.send_response(416)
+                    self.end_headers()
+                    return
+                rest = outer.content[start:]
+                self.send_response(206 if asked else 200)
+                self.send_header("Content-Length", str(len(rest)))
+                self.end_headers()
+                self.wfile.write(rest[: outer.break_after])
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    server = Server()
+    address = f"http://127.0.0.1:{server.http.server_port}/data.zip"
+    description = describe_source("usc_had").model_copy(update={"download": address})
+    monkeypatch.setattr(download, "describe_source", lambda name: description)
+    yield server
+    server.http.shutdown()
+
+
+def test_a_file_is_fetched_once_and_its_checksum_noted(server: Server, tmp_path: Path) -> None:
+    path = download.download("usc_had", tmp_path)
+    assert path.read_bytes() == CONTENT
+    download.download("usc_had", tmp_path)
+    assert len(server.ranges) == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checksums.json", "data.zip"]
+
+
+def test_a_broken_off_download_goes_on(server: Server, tmp_path: Path) -> None:
+    server.break_after = 300_000
+    with pytest.raises(download.DownloadError, match="Try again: what has arrived is kept"):
+        download.download("usc_had", tmp_path)
+    assert not (tmp_path / "data.zip").exists()
+    server.break_after = None
+    assert download.download("usc_had", tmp_path).read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={300_000 // 2**16 * 2**16}-"]
+
+
+def test_another_file_than_the_first_time_is_refused(server: Server, tmp_path: Path) -> None:
+    path = download.download("usc_had", tmp_path)
+    path.unlink()
+    server.content = CONTENT[:-1] + b"x"
+    with pytest.raises(download.DownloadError, match=r"is not the file noted in .*checksums\.json"):
+        download.download("usc_had", tmp_path)
+    assert not path.exists()
+
+
+def test_what_cannot_be_downloaded_is_said(tmp_path: Path) -> None:
+    assert downloadable_sources() == ["motion_sense", "motion_sense_user_acceleration", "usc_had"]
+    with pytest.raises(download.DownloadError, match="'uci_har' cannot be downloaded; these can: motion_sense"):
+        download.download("uci_har", tmp_path)
+    with pytest.raises(ValueError, match="unknown data set 'nope'"):
+        download.download("nope", tmp_path)
