@@ -10,7 +10,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -18,6 +18,13 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
+
+from contrastive_har.runs.hooks import manifests_of
+from contrastive_har.runs.processes import PROCESS, end_stale_runs, this_process
+from contrastive_har.runs.settings import plain
+
+if TYPE_CHECKING:
+    from contrastive_har.runs.manifest import Manifest
 
 
 class TrackingSettings(BaseModel):
@@ -55,23 +62,23 @@ class _ContextHooks:
             return False
         from contrastive_har.learning.compute import ComputeSettings
 
-        return ComputeSettings.model_validate(_plain(self._context.params)["compute"]).is_helper
+        return ComputeSettings.model_validate(plain(self._context.params["compute"])).is_helper
 
 
 class TrackingHooks(_ContextHooks):
     """One MLflow run per Kedro run; FAILED if the run crashes."""
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Open the run before anything is computed, so that a missing server is known at once.
+
+        Parts of one run, and its repetitions, are tracked as one.
 
         Raises:
             RuntimeError: if the tracking server does not answer.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
-
-        from contrastive_har.reports.runs import flatten
 
         if self._context is None or self._is_helper:
             return
@@ -84,7 +91,9 @@ class TrackingHooks(_ContextHooks):
             if mlflow.get_experiment_by_name(settings.experiment) is None:
                 mlflow.create_experiment(settings.experiment, artifact_location=location)
             mlflow.set_experiment(settings.experiment)
-            mlflow.start_run(run_name=f"{_run_name(run_params)} on {self._context.params['dataset']}")
+            end_stale_runs(settings.experiment)
+            name = f"{_run_name(run_params)} on {self._context.params['dataset']}"
+            manifests_of(catalog).update(run_params["run_id"], lambda known: self._tracked(known, name, run_params))
         except MlflowException as error:
             raise RuntimeError(
                 f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
@@ -94,8 +103,25 @@ class TrackingHooks(_ContextHooks):
         # finished.
         atexit.register(_end_run, "FAILED")
         mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
-        mlflow.set_tags({"kedro.run_id": run_params["run_id"], "kedro.env": run_params["env"] or "local"})
-        mlflow.log_params(flatten(_plain(self._context.params)))
+
+    def _tracked(self, known: Manifest | None, name: str, run_params: dict[str, Any]) -> Manifest:
+        """Return a manifest with its tracked run, which is begun or gone on with."""
+        import mlflow
+
+        from contrastive_har.reports.runs import flatten
+
+        if known is None:
+            raise LookupError("the manifest of this run has been deleted while it ran")
+        tags = {PROCESS: this_process()}
+        if known.tracked_run:
+            mlflow.start_run(run_id=known.tracked_run)
+            mlflow.set_tags(tags)
+            return known
+        tags |= {"kedro.run_id": known.run_id, "kedro.env": run_params["env"] or "local"}
+        run = mlflow.start_run(run_name=name, tags=tags)
+        if self._context is not None:
+            mlflow.log_params(flatten(plain(self._context.params)))
+        return known.model_copy(update={"tracked_run": run.info.run_id})
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -187,14 +213,6 @@ class RunSummaryHooks(_ContextHooks):
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
-
-
-def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return validated parameters as plain values."""
-    return {
-        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-        for name, value in parameters.items()
-    }
 
 
 def _run_name(run_params: dict[str, Any]) -> str:

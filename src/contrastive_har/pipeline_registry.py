@@ -53,12 +53,19 @@ def register_pipelines() -> dict[str, Pipeline]:
         name: PipelineOnDemand(partial(_create_protocols, parts)) for name, parts in together.items()
     }
     stages = {stage: PipelineOnDemand(partial(_create_stage, stage, MAIN, protocols[MAIN])) for stage in STAGES}
-    return {"__default__": pipelines[MAIN], **pipelines, **stages}
+    report = PipelineOnDemand(partial(_create_report, MAIN, protocols[MAIN]))
+    return {"__default__": pipelines[MAIN], **pipelines, **stages, "report": report}
 
 
 def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
     stages = (_create_stage(stage, name, settings) for name, settings in protocols.items() for stage in STAGES)
     return sum(stages, Pipeline([]))
+
+
+def _create_report(protocol: str, settings: dict[str, Any]) -> Pipeline:
+    """Return the part of the reporting stage that writes the report, and tracks nothing."""
+    stage = _create_stage("reporting", protocol, settings)
+    return stage.to_outputs(*(f"{protocol}.{name}" for name in ("report", "report_summary", "metrics")))
 
 
 def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeline:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 
+from contrastive_har.runs.session import RunSession
 from tests.conftest import OWN_DESCRIPTION, own_frame
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class Project:
     def run(self, pipeline: str = "__default__", namespaces: tuple[str, ...] = (), **params: Any) -> None:
         """Run a pipeline as ``kedro run --pipeline=... --namespaces=... --params=...`` does."""
         # kedro-viz notes events in the folder it is started in: not in the real project.
-        with contextlib.chdir(self.path), KedroSession.create(self.path, runtime_params={**TINY, **params}) as session:
+        with contextlib.chdir(self.path), RunSession.create(self.path, runtime_params={**TINY, **params}) as session:
             session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
 
     def newest(self, name: str) -> Path:

@@ -33,7 +33,7 @@ CELLS = 2 * 2 * (1 + 1 + 7 * 2)  # splits, label fractions, and the evaluations 
 
 def test_registry(finished: Project) -> None:
     stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting"]
-    assert set(pipelines) == {"__default__", "semi_supervised", "self_supervised", "ablation", *stages}
+    assert set(pipelines) == {"__default__", "semi_supervised", "self_supervised", "ablation", "report", *stages}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
         == pipelines["semi_supervised"].describe()

@@ -44,13 +44,50 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         """The file that :meth:`load` reads."""
         return Path(str(self._get_load_path()))
 
+    @property
+    def folder(self) -> Path:
+        """The folder of all versions."""
+        return Path(str(self._filepath))
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether there are versions."""
+        return self._version is not None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether somebody has chosen the version to load."""
+        return self._version is not None and self._version.load is not None
+
+    @property
+    def version(self) -> str | None:
+        """The version that :meth:`load` reads."""
+        return self.resolve_load_version()
+
+    def versions(self) -> list[str]:
+        """Return the versions there are, in no order."""
+        return [path.parent.name for path in self.folder.glob(f"*/{self.folder.name}")]
+
+    def has(self, version: str) -> bool:
+        """Return whether a version is there."""
+        return (self.folder / version / self.folder.name).is_file()
+
+    def pin(self, version: str) -> None:
+        """Make :meth:`load` read this version and no other."""
+        self._version = Version(version, self._version.save if self._version else None)
+        self._clear_version_cache()
+
     def load(self) -> Any:
         """Load the version this entry stands for."""
         return self._format(str(self.path)).load()
 
     def save(self, data: Any) -> None:
-        """Save a new version, or replace the file where the entry is not versioned."""
-        target = Path(str(self._get_save_path()))
+        """Save a version, or the file where the entry is not versioned.
+
+        What is there already is replaced: only a part of a run that is done again writes to the same version.
+        """
+        version = self.resolve_save_version()
+        target = self.folder / version / self.folder.name if version else self.folder
         folder = target.parent.parent if self._version else target.parent
         folder.mkdir(parents=True, exist_ok=True)
         staging = folder / f".writing-{uuid.uuid4().hex}"
@@ -61,12 +98,15 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
             sync(staged)
             sync(staging)
             if self._version:
+                if target.parent.exists():
+                    target.parent.replace(staging.with_name(f".replaced-{uuid.uuid4().hex}"))
                 staging.replace(target.parent)
             else:
                 staged.replace(target)
             sync(folder)
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            for leftover in (staging, *folder.glob(".replaced-*")):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def _exists(self) -> bool:
         return self.path.is_file()

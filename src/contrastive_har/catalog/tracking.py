@@ -48,6 +48,11 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
         tags = dict(described.tags)
         if parent:
             tags["mlflow.parentRunId"] = parent.info.run_id
+            for earlier in client.search_runs(
+                [experiment],
+                f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and attributes.run_name = '{described.name}'",
+            ):  # a part of the run that is done again
+                client.delete_run(earlier.info.run_id)
         run = client.create_run(experiment, run_name=described.name, tags=tags)
         status = "FAILED"
         try:

@@ -1,0 +1,112 @@
+"""The manifest of a run: everything needed to know where a number comes from, kept up to date while it runs."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from contrastive_har.signals.schema import read_facts, write_atomically, write_facts
+
+KIND = "run_manifest"
+RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
+"""A run's id is the version of everything it stores, and versions are sorted by name: it must be a time."""
+
+
+class NodeRecord(BaseModel):
+    """One finished node.
+
+    Attributes:
+        fingerprint: Of its code, its parameters and all that its inputs come from.
+        outputs: Stored data sets, by name, with a fingerprint each.
+        seconds: It took, saving included.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    outputs: dict[str, str]
+    seconds: float
+
+
+class Manifest(BaseModel):
+    """What a run was.
+
+    Attributes:
+        run_id: Its id, and the version of what it stored.
+        code: Fingerprint of the package and the libraries that compute.
+        packages: Versions of all installed packages.
+        parameters: As configured.
+        pipelines: What was run; several entries where a scheduler runs a task at a time.
+        tracked_run: Id of the run on the tracking server.
+        versions: Version of every data set that was read or written.
+        nodes: Finished nodes, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    code: str
+    packages: dict[str, str]
+    parameters: dict[str, Any]
+    pipelines: list[str] = []
+    tracked_run: str | None = None
+    versions: dict[str, str] = {}
+    nodes: dict[str, NodeRecord] = {}
+
+
+class Manifests:
+    """The manifests of all runs of a project, a folder each, laid out like any versioned data set.
+
+    Args:
+        folder: Where they lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, run_id: str) -> Path:
+        """Return where a run's manifest is or will be."""
+        return self.folder / run_id / self.folder.name
+
+    def find(self, run_id: str) -> Manifest | None:
+        """Return a run's manifest, if it has one.
+
+        Raises:
+            SchemaError: if the file is broken.
+        """
+        path = self.path(run_id)
+        return Manifest.model_validate(read_facts(path, KIND)) if path.exists() else None
+
+    def newest_first(self) -> Iterator[Manifest]:
+        """Find all manifests."""
+        for path in sorted(self.folder.glob(f"*/{self.folder.name}"), reverse=True):
+            yield Manifest.model_validate(read_facts(path, KIND))
+
+    def update(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
+        """Change a run's manifest; tasks of a run that work side by side wait for one another."""
+        with self._locked():
+            changed = change(self.find(run_id))
+            path = self.path(run_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with write_atomically(path) as staged:
+                write_facts(changed.model_dump(mode="json"), staged, KIND)
+            return changed
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def installed_packages() -> dict[str, str]:
+    """Return the versions of all installed packages by name."""
+    return dict(sorted((package.name, package.version) for package in distributions()))

@@ -1,0 +1,202 @@
+"""Runs: parts that belong together, manifests, going on after a crash, and the state others see meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+from contrastive_har.catalog.atomic import AtomicDataset
+from contrastive_har.learning import pretraining
+from contrastive_har.runs.manifest import Manifest, Manifests
+from contrastive_har.runs.processes import PROCESS, is_dead, this_process
+from contrastive_har.signals.schema import read_table
+from tests.pipelines.conftest import ROOT, Project
+
+EARLY, LATE = "2026-01-31T12.00.00.000Z", "2026-01-31T12.00.00.001Z"
+
+
+def manifests(project: Project) -> Manifests:
+    return Manifests(project.path / "data/08_reporting/run_manifest.json")
+
+
+def manifest(project: Project, run_id: str) -> Manifest:
+    found = manifests(project).find(run_id)
+    assert found is not None
+    return found
+
+
+def versions_of(project: Project, name: str) -> set[str]:
+    return {path.parent.name for path in project.path.glob(f"data/**/{name}/*/{name}")}
+
+
+def tracked(project: Project) -> list[mlflow.entities.Run]:
+    mlflow.set_tracking_uri(f"sqlite:///{project.path / 'mlflow.db'}")
+    return list(mlflow.search_runs(search_all_experiments=True, output_format="list"))
+
+
+def test_parts_of_a_run_share_versions_and_a_tracked_run(project: Project) -> None:
+    project.run("ingestion", run_id=EARLY)
+    project.run("ingestion", run_id=LATE)
+    for run_id in (EARLY, LATE):
+        project.run("windowing", run_id=run_id)
+    assert versions_of(project, "recordings.parquet") == versions_of(project, "windows.parquet") == {EARLY, LATE}
+    first = manifest(project, EARLY)
+    assert first.pipelines == ["ingestion", "windowing"]
+    assert first.versions["recordings"] == EARLY, "the later run's recordings were there already"
+    assert set(first.nodes) >= {"ingest", "semi_supervised.cut_windows"} or len(first.nodes) == 4
+    assert {run.data.tags["kedro.run_id"] for run in tracked(project)} == {EARLY, LATE}
+    assert len(tracked(project)) == 2
+
+    project.run("windowing", run_id=EARLY)  # a cleared task
+    assert versions_of(project, "windows.parquet") == {EARLY, LATE}
+    assert not list(project.path.rglob(".replaced-*"))
+    assert len(tracked(project)) == 2
+    assert {run.info.status for run in tracked(project)} == {"FINISHED"}
+
+
+def test_a_run_keeps_its_parameters(project: Project) -> None:
+    project.run("ingestion", run_id=EARLY)
+    with pytest.raises(ValueError, match=r"had other parameters: seed\. Give the --env and --params"):
+        project.run("ingestion", run_id=EARLY, seed=1)
+    with pytest.raises(ValueError, match=r"run_id 'tuesday' is not a time"):
+        project.run("ingestion", run_id="tuesday")
+
+
+def test_a_manifest_says_where_everything_comes_from(finished: Project) -> None:
+    newest = next(iter(manifests(finished).newest_first()))
+    first = list(manifests(finished).newest_first())[-1]
+    assert newest.packages["torch"]
+    assert first.parameters["semi_supervised"]["pretraining"]["epochs"] == 2
+    assert first.versions["semi_supervised.scores"] == first.run_id
+    assert first.versions["recordings"] == first.run_id
+    assert "semi_supervised.paper.simclr.pretrain_encoders" in first.nodes
+    assert first.tracked_run in {run.info.run_id for run in tracked(finished)}
+
+
+def test_a_report_is_written_again_and_nothing_else(finished: Project) -> None:
+    first = list(manifests(finished).newest_first())[-1]
+    report = finished.path / f"data/08_reporting/my_data/semi_supervised/report.html/{first.run_id}/report.html"
+    scores = {path: path.stat().st_mtime_ns for path in finished.path.glob("data/07*/**/*.parquet/*/*")}
+    before, children = report.read_text(), len(tracked(finished))
+    report.unlink()
+    finished.run("report", run_id=first.run_id)
+    strip = lambda text: text.split("Written</td>")[0]  # noqa: E731 - the time of writing differs
+    assert strip(report.read_text()) == strip(before)
+    assert {path: path.stat().st_mtime_ns for path in finished.path.glob("data/07*/**/*.parquet/*/*")} == scores
+    assert len(tracked(finished)) == children
+
+
+def scores_of(project: Project) -> pd.DataFrame:
+    return read_table(max(project.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+
+
+def test_resuming_skips_what_is_finished_and_ends_the_same(
+    project: Project, finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    run = pretraining.Trainer.run
+
+    def noted(self: pretraining.Trainer, *arguments: Any) -> Any:
+        if len(trained) == 5:
+            raise MemoryError("no memory left")
+        trained.append(self.title)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(pretraining.Trainer, "run", noted)
+    with pytest.raises(MemoryError):
+        project.run()
+    before, trained[:] = list(trained), []
+    with pytest.raises(MemoryError):
+        project.run(resume=True)
+    monkeypatch.setattr(pretraining.Trainer, "run", run)
+    project.run(resume=True)
+    assert not set(before[:4]) & set(trained), "two methods with two repeats each were finished"
+    pd.testing.assert_frame_equal(scores_of(project), list_scores(finished))
+    windows = versions_of(project, "windows.parquet")
+    assert len(windows) == 1, "cut once"
+    assert not list(project.path.glob("data/06*/**/checkpoints"))
+
+    project.run(resume=True, seed=7)
+    assert len(versions_of(project, "windows.parquet")) == 1, "windows do not depend on the seed"
+    assert len({path.parent.name for path in project.path.glob("data/05*/**/splits.parquet/*/*")}) == 2
+
+
+def list_scores(finished: Project) -> pd.DataFrame:
+    return read_table(min(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+
+
+@pytest.mark.parametrize("place", ["recordings.parquet", "windows.parquet", "splits.parquet", "leakage.json"])
+def test_a_full_disk_leaves_nothing_half_written(project: Project, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    original = AtomicDataset._format
+
+    def full(self: AtomicDataset, filepath: str) -> Any:
+        if not filepath.endswith(place):
+            return original(self, filepath)
+
+        class Full:
+            def save(self, data: object) -> None:
+                Path(filepath).write_bytes(b"half")
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            def load(self) -> object:
+                raise AssertionError
+
+        return Full()
+
+    monkeypatch.setattr(AtomicDataset, "_format", full)
+    stages = ["ingestion"] if place == "recordings.parquet" else ["ingestion", "windowing"]
+    for stage in stages[:-1]:
+        project.run(stage)
+    with pytest.raises(Exception, match="No space left on device"):
+        project.run(stages[-1])
+    assert not versions_of(project, place)
+    assert not list(project.path.rglob(".writing-*"))
+    assert tracked(project)[0].info.status == "FAILED"
+    monkeypatch.setattr(AtomicDataset, "_format", original)
+    project.run("ingestion")
+    project.run("windowing")
+    assert versions_of(project, place)
+
+
+def test_the_run_of_a_dead_process_is_marked_at_the_next_start(project: Project) -> None:
+    project.run("ingestion")
+    (run,) = tracked(project)
+    client = mlflow.MlflowClient()
+    ended = subprocess.run(
+        [sys.executable, "-c", "from contrastive_har.runs.processes import *; print(this_process())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    assert is_dead(ended)
+    assert not is_dead(this_process())
+    assert not is_dead("elsewhere 1 1")
+    client.update_run(run.info.run_id, status="RUNNING")
+    client.set_tag(run.info.run_id, PROCESS, ended)
+    child = client.create_run(run.info.experiment_id, tags={"mlflow.parentRunId": run.info.run_id})
+    project.run("ingestion")
+    states = {found.info.run_id: found.info.status for found in tracked(project)}
+    assert states[run.info.run_id] == states[child.info.run_id] == "KILLED"
+    assert sorted(states.values()) == ["FINISHED", "KILLED", "KILLED"]
+
+
+def test_thirty_kills(tmp_path: Path) -> None:
+    """Kill the main job at random moments; see tests/pipelines/chaos.py for what must hold after each."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.pipelines.chaos", "--kills=30", f"--folder={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
+    assert "30 kills" in ran.stdout
+    shutil.rmtree(tmp_path)
