@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 
 from contrastive_har.signals.schema import read_table
-from tests.pipelines.conftest import Project, make_project
+from tests.pipelines.conftest import FEW, Project, make_project
 
-LONGEST = 8.0  # seconds before a kill
+LONGEST = 6.0  # seconds before a kill
 TROUBLES = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 
 
@@ -105,8 +105,8 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=arguments.folder))
     for name in ("undisturbed", "disturbed"):
         (folder / name).mkdir()
-    undisturbed = finish(make_project(folder / "undisturbed"))
-    project = make_project(folder / "disturbed")
+    undisturbed = finish(make_project(folder / "undisturbed", FEW))
+    project = make_project(folder / "disturbed", FEW)
     ended = 0
     for kill in range(arguments.kills):
         number = start(project)

@@ -66,7 +66,12 @@ class Project:
     def run(self, pipeline: str = "__default__", namespaces: tuple[str, ...] = (), **params: Any) -> None:
         """Run a pipeline as ``kedro run --pipeline=... --namespaces=... --params=...`` does."""
         # kedro-viz notes events in the folder it is started in: not in the real project.
-        with contextlib.chdir(self.path), RunSession.create(self.path, runtime_params={**TINY, **params}) as session:
+        with contextlib.chdir(self.path):
+            bootstrap_project(self.path)  # another project of the same process may have been looked at since
+            self._run(pipeline, namespaces, params)
+
+    def _run(self, pipeline: str, namespaces: tuple[str, ...], params: dict[str, Any]) -> None:
+        with RunSession.create(self.path, runtime_params={**TINY, **params}) as session:
             session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
 
     def newest(self, name: str) -> Path:
@@ -74,11 +79,18 @@ class Project:
         return max(self.path.glob(f"data/**/{name}/*/{name}"))
 
 
-def make_project(path: Path) -> Project:
+def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
+    """Make a project with tiny recordings; with ``methods``, of the main job only these."""
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, path)
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
     (path / "conf/local").mkdir()
+    if methods:
+        parameters = path / "conf/base/parameters_semi_supervised.yml"
+        settings = yaml.safe_load(parameters.read_text())
+        of_all = settings["semi_supervised"]["methods"]
+        settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
+        parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
     (path / "src").mkdir()
     folder = path / "data/01_raw/my_data"
     folder.mkdir(parents=True)
@@ -99,6 +111,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("project"))
     project.run()
     return project
+
+
+FEW = ("supervised", "simclr", "clusterclhar")
+
+
+@pytest.fixture(scope="session")
+def finished_few(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with few methods whose main job has run."""
+    project = make_project(tmp_path_factory.mktemp("few"), FEW)
+    project.run()
+    return project
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Project:
+    """A project with few methods in which nothing has run yet."""
+    return make_project(tmp_path, FEW)
 
 
 @pytest.fixture

@@ -70,28 +70,28 @@ def test_a_run_keeps_its_parameters(project: Project) -> None:
         project.run("ingestion", run_id="tuesday")
 
 
-def test_a_manifest_says_where_everything_comes_from(finished: Project) -> None:
-    newest = next(iter(manifests(finished).newest_first()))
-    first = list(manifests(finished).newest_first())[-1]
+def test_a_manifest_says_where_everything_comes_from(finished_few: Project) -> None:
+    newest = next(iter(manifests(finished_few).newest_first()))
+    first = list(manifests(finished_few).newest_first())[-1]
     assert newest.packages["torch"]
     assert first.parameters["semi_supervised"]["pretraining"]["epochs"] == 2
     assert first.versions["semi_supervised.scores"] == first.run_id
     assert first.versions["recordings"] == first.run_id
     assert "semi_supervised.paper.simclr.pretrain_encoders" in first.nodes
-    assert first.tracked_run in {run.info.run_id for run in tracked(finished)}
+    assert first.tracked_run in {run.info.run_id for run in tracked(finished_few)}
 
 
-def test_a_report_is_written_again_and_nothing_else(finished: Project) -> None:
-    first = list(manifests(finished).newest_first())[-1]
-    report = finished.path / f"data/08_reporting/my_data/semi_supervised/report.html/{first.run_id}/report.html"
-    scores = {path: path.stat().st_mtime_ns for path in finished.path.glob("data/07*/**/*.parquet/*/*")}
-    before, children = report.read_text(), len(tracked(finished))
+def test_a_report_is_written_again_and_nothing_else(finished_few: Project) -> None:
+    first = list(manifests(finished_few).newest_first())[-1]
+    report = finished_few.path / f"data/08_reporting/my_data/semi_supervised/report.html/{first.run_id}/report.html"
+    scores = {path: path.stat().st_mtime_ns for path in finished_few.path.glob("data/07*/**/*.parquet/*/*")}
+    before, children = report.read_text(), len(tracked(finished_few))
     report.unlink()
-    finished.run("report", run_id=first.run_id)
+    finished_few.run("report", run_id=first.run_id)
     strip = lambda text: text.split("Written</td>")[0]  # noqa: E731 - the time of writing differs
     assert strip(report.read_text()) == strip(before)
-    assert {path: path.stat().st_mtime_ns for path in finished.path.glob("data/07*/**/*.parquet/*/*")} == scores
-    assert len(tracked(finished)) == children
+    assert {path: path.stat().st_mtime_ns for path in finished_few.path.glob("data/07*/**/*.parquet/*/*")} == scores
+    assert len(tracked(finished_few)) == children
 
 
 def scores_of(project: Project) -> pd.DataFrame:
@@ -99,38 +99,38 @@ def scores_of(project: Project) -> pd.DataFrame:
 
 
 def test_resuming_skips_what_is_finished_and_ends_the_same(
-    project: Project, finished: Project, monkeypatch: pytest.MonkeyPatch
+    few: Project, finished_few: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
     run = pretraining.Trainer.run
 
     def noted(self: pretraining.Trainer, *arguments: Any) -> Any:
-        if len(trained) == 5:
+        if len(trained) == 3:
             raise MemoryError("no memory left")
         trained.append(self.title)
         return run(self, *arguments)
 
     monkeypatch.setattr(pretraining.Trainer, "run", noted)
     with pytest.raises(MemoryError):
-        project.run()
+        few.run()
     before, trained[:] = list(trained), []
     with pytest.raises(MemoryError):
-        project.run(resume=True)
+        few.run(resume=True)
     monkeypatch.setattr(pretraining.Trainer, "run", run)
-    project.run(resume=True)
-    assert not set(before[:4]) & set(trained), "two methods with two repeats each were finished"
-    pd.testing.assert_frame_equal(scores_of(project), list_scores(finished))
-    windows = versions_of(project, "windows.parquet")
+    few.run(resume=True)
+    assert not set(before[:2]) & set(trained), "a method with two repeats was finished"
+    pd.testing.assert_frame_equal(scores_of(few), list_scores(finished_few))
+    windows = versions_of(few, "windows.parquet")
     assert len(windows) == 1, "cut once"
-    assert not list(project.path.glob("data/06*/**/checkpoints"))
+    assert not list(few.path.glob("data/06*/**/checkpoints"))
 
-    project.run(resume=True, seed=7)
-    assert len(versions_of(project, "windows.parquet")) == 1, "windows do not depend on the seed"
-    assert len({path.parent.name for path in project.path.glob("data/05*/**/splits.parquet/*/*")}) == 2
+    few.run(resume=True, seed=7)
+    assert len(versions_of(few, "windows.parquet")) == 1, "windows do not depend on the seed"
+    assert len({path.parent.name for path in few.path.glob("data/05*/**/splits.parquet/*/*")}) == 2
 
 
-def list_scores(finished: Project) -> pd.DataFrame:
-    return read_table(min(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+def list_scores(finished_few: Project) -> pd.DataFrame:
+    return read_table(min(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
 
 
 @pytest.mark.parametrize("place", ["recordings.parquet", "windows.parquet", "splits.parquet", "leakage.json"])
