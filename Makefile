@@ -12,7 +12,7 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test check data docs lock
+.PHONY: help run test chaos check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -29,6 +29,9 @@ run: $(VENV)/.installed ## install what is missing, run the main job, print the 
 
 test: $(VENV)/.installed-dev ## install what is missing, run the tests
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+chaos: $(VENV)/.installed-dev ## kill the main job 300 times at random moments, on tiny data
+	$(BIN)/python -m tests.pipelines.chaos --kills=300
 
 check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation site
 	$(BIN)/ruff check .

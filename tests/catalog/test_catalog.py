@@ -41,6 +41,18 @@ def test_without_versions_the_file_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
 
 
+def test_a_version_that_is_made_again_is_replaced(tmp_path: Path) -> None:
+    """A part of a run that is done again writes to the run's version; other versions stay."""
+    early, late = (f"2026-01-0{number}T00.00.00.000Z" for number in (1, 2))
+    for version, times in ((early, 1), (late, 2), (early, 3)):
+        dataset(tmp_path, Version(None, version)).save(TABLE * times)
+    pinned = dataset(tmp_path, Version(None, late))
+    pinned.pin(early)
+    assert (pinned.version, pinned.is_pinned, pinned.has(late), pinned.has("x")) == (early, True, True, False)
+    pd.testing.assert_frame_equal(pinned.load(), TABLE * 3)
+    assert sorted(path.name for path in (tmp_path / "scores.parquet").iterdir()) == [early, late]
+
+
 class HalfWay(TableDataset):
     """Writes a part and then fails, like a full disk."""
 

@@ -20,6 +20,7 @@ from contrastive_har.learning.methods.untrained import Untrained
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
 from contrastive_har.learning.protocols import ProtocolSettings
 from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.models.transformer import TransformerSettings
 from contrastive_har.reports.metrics import confusion_matrix, macro_f1
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.schema import SchemaError
@@ -226,6 +227,30 @@ def test_a_linear_classifier_learns_separable_activities(windows: Windows) -> No
     assert curves.loc[curves["role"] == "test", "macro_f1"].iloc[-1] == pytest.approx(score)
 
 
+def test_a_fraction_may_be_for_some_evaluations_only(windows: Windows) -> None:
+    members = [np.arange(len(windows.signals))]
+    encoders, _ = pretrain(
+        windows.signals, windows.classes(), members, Untrained(), TPNSettings(), BUDGET, CPU, 3, "test"
+    )
+    one = EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=1)
+    fractions = [LabelFraction(share=0.1, batch_size=8), LabelFraction(share=0.2, batch_size=8, evaluations=("a",))]
+    roles = assign_roles(windows, PAPER, fractions, 1, 0)
+    found, _ = evaluate(
+        windows.signals, windows.classes(), roles, "paper", encoders, {"a": one, "b": one}, fractions, CPU, 0, "test"
+    )
+    cells = set(found[["evaluation", "label_fraction"]].itertuples(index=False, name=None))
+    assert cells == {("a", 0.1), ("a", 0.2), ("b", 0.1)}
+
+
+def test_attention_drops_nothing_in_pretraining_either(windows: Windows) -> None:
+    """Attention has a dropout of its own, which no Dropout module shows."""
+    encoder = TransformerSettings(channels=(8,), kernels=(3,), layers=1, heads=2, feedforward=8, dropout=0.5)
+    learner = Contrastive().build(encoder.build(3, 64), (64, 3), 3)
+    pretraining.Trainer(learner, BUDGET, ALONE, 0)
+    batch = torch.from_numpy(windows.signals[:8].copy())
+    assert torch.equal(learner.encoder(batch), learner.encoder(batch))
+
+
 def test_classifiers_trained_together_do_not_know_of_each_other(windows: Windows) -> None:
     """Batches of 16 and 46 windows, three an epoch each: the smaller ones are padded."""
     members = [np.arange(len(windows.signals))] * 2
@@ -367,6 +392,26 @@ PROTOCOL = {
         ({"colour": 1}, "colour"),
         ({"repeats": 0}, "greater than 0"),
         ({"label_fractions": [{"share": 0.1, "batch_size": 8}] * 2}, "a share twice"),
+        (
+            {"label_fractions": [{"share": 0.1, "batch_size": 8, "evaluations": ["linear"]}]},
+            "must be for all evaluations",
+        ),
+        (
+            {"label_fractions": [*PROTOCOL["label_fractions"], {"share": 0.2, "batch_size": 8, "evaluations": ["x"]}]},  # type: ignore[misc]
+            r"label fraction 0.2 asks for unknown evaluations \['x'\]",
+        ),
+        (
+            {
+                "methods": {
+                    "m": {
+                        **PROTOCOL["methods"]["m"],  # type: ignore[index]
+                        "encoder": {"name": "transformer", "stride": 4},
+                        "pretraining": {"objective": "masked_reconstruction"},
+                    }
+                }
+            },
+            "'m' restores every sample, but its encoder sees every 4th; set its stride to 1",
+        ),
         (
             {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "trained_stages": 4}}},  # type: ignore[index]
             "'linear' trains 4 stages, but the encoder of method 'm' has 3",

@@ -114,6 +114,16 @@ def test_all_labels_leave_nothing_to_test_on(windows: Windows) -> None:
         assign_roles(windows, {"p": PAPER}, [LabelFraction(share=1, batch_size=4)], 1, 0)
 
 
+def test_all_labels_are_for_held_out_people_only(windows: Windows) -> None:
+    """Among other fractions, that of all labels is left out where nothing would be left to test on."""
+    fractions = [LabelFraction(share=0.5, batch_size=4), LabelFraction(share=1, batch_size=4)]
+    roles = assign_roles(windows, {"p": PAPER, "s": SUBJECTS}, fractions, 1, 0)
+    assert set(roles[roles["split"] == "p"]["label_fraction"].dropna()) == {0.5}
+    everything = windows_with_role(roles, "s", 0, "train", 1.0)
+    np.testing.assert_array_equal(everything, windows_with_role(roles, "s", 0, "pretrain"))
+    assert len(windows_with_role(roles, "s", 0, "test", 1.0))
+
+
 def test_a_class_without_windows_is_named(windows: Windows) -> None:
     no_run = windows.table[windows.table["activity"] != 2].reset_index(drop=True)
     with pytest.raises(SplitError, match="no window of 'run'"):
