@@ -12,11 +12,11 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test chaos check data docs lock
+.PHONY: clean-runs help run test chaos check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.installed ## install what is missing, run the main job, print the result table
 	@if $(MAKE) --question $(FINISHED); then \
@@ -39,6 +39,9 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --quiet --strict
+
+clean-runs: $(VENV)/.installed ## remove all but the newest runs: make clean-runs KEEP=5
+	$(BIN)/python -m contrastive_har.runs.cleaning --keep=$(KEEP)
 
 data: $(VENV)/.installed ## download a public data set: make data DATASET=motion_sense
 	$(BIN)/python -m contrastive_har.sources.download $(DATASET)

@@ -87,7 +87,7 @@ class TrackingHooks(_ContextHooks):
         if location and "://" not in location:
             location = (Path(self._context.project_path) / location).as_uri()
         try:
-            mlflow.set_tracking_uri(_absolute(settings.tracking_uri, Path(self._context.project_path)))
+            mlflow.set_tracking_uri(absolute_uri(settings.tracking_uri, Path(self._context.project_path)))
             if mlflow.get_experiment_by_name(settings.experiment) is None:
                 mlflow.create_experiment(settings.experiment, artifact_location=location)
             mlflow.set_experiment(settings.experiment)
@@ -220,7 +220,7 @@ def _run_name(run_params: dict[str, Any]) -> str:
     return ", ".join(name for name in names if name and name != "__default__") or "semi_supervised"
 
 
-def _absolute(uri: str, project: Path) -> str:
+def absolute_uri(uri: str, project: Path) -> str:
     """Anchor a relative SQLite file at the project, wherever the command was started."""
     prefix = "sqlite:///"
     if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):

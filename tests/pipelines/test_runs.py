@@ -15,6 +15,7 @@ import pytest
 
 from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.learning import pretraining
+from contrastive_har.runs import cleaning
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.processes import PROCESS, is_dead, this_process
 from contrastive_har.signals.schema import read_table
@@ -92,6 +93,28 @@ def test_a_report_is_written_again_and_nothing_else(finished_few: Project) -> No
     assert strip(report.read_text()) == strip(before)
     assert {path: path.stat().st_mtime_ns for path in finished_few.path.glob("data/07*/**/*.parquet/*/*")} == scores
     assert len(tracked(finished_few)) == children
+
+
+def test_old_runs_are_removed_but_what_kept_ones_have_read(project: Project) -> None:
+    first, second, third = (f"2026-01-3{day}T12.00.00.000Z" for day in (0, 1, 1))
+    third = third.replace("T12", "T13")
+    project.run("ingestion", run_id=EARLY.replace("-31T", "-29T"))
+    project.run("ingestion", run_id=first)
+    project.run("windowing", run_id=second)
+    project.run("windowing", run_id=third)
+    with pytest.raises(ValueError, match="at least the newest run stays"):
+        cleaning.plan(project.path, 0)
+    planned = cleaning.plan(project.path, 1)
+    assert set(planned.versions) == {EARLY.replace("-31T", "-29T"), second}, (
+        "the newest has read the first's recordings"
+    )
+    assert planned.size > 0
+    cleaning.remove(project.path, planned)
+    assert versions_of(project, "recordings.parquet") == {first}
+    assert versions_of(project, "windows.parquet") == {third}
+    assert {run.data.tags["kedro.run_id"] for run in tracked(project)} == {first, third}
+    assert not cleaning.plan(project.path, 1).versions
+    project.run("windowing", run_id=third)
 
 
 def scores_of(project: Project) -> pd.DataFrame:

@@ -1,0 +1,115 @@
+"""Removes old runs: ``python -m contrastive_har.runs.cleaning --keep=5``, or ``make clean-runs KEEP=5``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
+
+from contrastive_har.runs.hooks import MANIFEST
+from contrastive_har.runs.manifest import RUN_ID, Manifest, Manifests
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to remove.
+
+    Attributes:
+        runs: Manifests of the runs, newest first.
+        versions: Folders of versions that no kept run has read or written, by version.
+    """
+
+    runs: list[Manifest]
+    versions: dict[str, list[Path]]
+
+    @property
+    def size(self) -> int:
+        """Bytes it frees."""
+        folders = (folder for of_version in self.versions.values() for folder in of_version)
+        return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
+def plan(project: Path, keep: int) -> Plan:
+    """Find what the newest ``keep`` runs don't need.
+
+    Versions of runs older than manifests are removed too, unless a kept run has read them.
+
+    Raises:
+        ValueError: if nothing was to be kept.
+    """
+    if keep < 1:
+        raise ValueError(f"KEEP is {keep}; at least the newest run stays.")
+    manifests = list(Manifests(project / f"data/08_reporting/{MANIFEST}.json").newest_first())
+    kept, old = manifests[:keep], manifests[keep:]
+    # Whole versions stay: part of a run's results without the rest would be no run.
+    needed = {version for manifest in kept for version in (manifest.run_id, *manifest.versions.values())}
+    oldest_kept = min((manifest.run_id for manifest in kept), default="")
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in sorted(project.glob("data/0*/**/*")):
+        version = folder.name
+        if folder.is_dir() and RUN_ID.fullmatch(version) and version < oldest_kept and version not in needed:
+            found[version].append(folder)
+    return Plan([manifest for manifest in old if manifest.run_id not in needed], dict(found))
+
+
+def remove(project: Path, planned: Plan) -> None:
+    """Delete versions, and the tracked runs with their children."""
+    for folders in planned.versions.values():
+        for folder in folders:
+            shutil.rmtree(folder)
+    tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
+    if tracked:
+        _delete_tracked(project, tracked)
+
+
+def _delete_tracked(project: Path, runs: list[str]) -> None:
+    import mlflow
+
+    from contrastive_har.hooks import TrackingSettings, absolute_uri
+
+    loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
+    tracking = TrackingSettings.model_validate(dict(loader["mlflow"]))
+    mlflow.set_tracking_uri(absolute_uri(tracking.tracking_uri, project))
+    client = mlflow.MlflowClient()
+    for run in runs:
+        children = mlflow.search_runs(
+            experiment_names=[tracking.experiment],
+            filter_string=f"tags.`mlflow.parentRunId` = '{run}'",
+            output_format="list",
+        )
+        for number in (run, *(child.info.run_id for child in children)):
+            client.delete_run(number)
+
+
+def main() -> None:
+    """List what goes, then remove it."""
+    parser = argparse.ArgumentParser(prog="make clean-runs", description=__doc__)
+    parser.add_argument("--keep", type=int, required=True, help="how many of the newest runs stay")
+    parser.add_argument("--dry-run", action="store_true", help="only list")
+    arguments = parser.parse_args()
+    project = Path.cwd()
+    bootstrap_project(project)
+    try:
+        planned = plan(project, arguments.keep)
+    except ValueError as error:
+        sys.exit(str(error))
+    for version, folders in sorted(planned.versions.items()):
+        sys.stdout.write(f"{version}: {len(folders)} data sets\n")
+    count = sum(len(folders) for folders in planned.versions.values())
+    sys.stdout.write(
+        f"{count} versions, {planned.size / 2**20:.1f} MiB; {len(planned.runs)} tracked runs"
+        f"{' would go' if arguments.dry_run else ' go'}. What a kept run has read or written stays.\n"
+    )
+    if not arguments.dry_run:
+        remove(project, planned)
+
+
+if __name__ == "__main__":
+    main()
