@@ -12,7 +12,7 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
 
-.PHONY: clean-runs help run test chaos check data docs lock
+.PHONY: clean-runs dags help run test chaos check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -42,6 +42,9 @@ check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation
 
 clean-runs: $(VENV)/.installed ## remove all but the newest runs: make clean-runs KEEP=5
 	$(BIN)/python -m contrastive_har.runs.cleaning --keep=$(KEEP)
+
+dags: $(VENV)/.installed ## write DAGs for Airflow into dags/
+	$(BIN)/python -m contrastive_har.runs.dags
 
 data: $(VENV)/.installed ## download a public data set: make data DATASET=motion_sense
 	$(BIN)/python -m contrastive_har.sources.download $(DATASET)

@@ -16,7 +16,7 @@ CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
-    "config_patterns": {"mlflow": ["mlflow*"]},
+    "config_patterns": {"mlflow": ["mlflow*"], "airflow": ["airflow*"]},
     # An environment states only what it changes: conf/paper its budgets, conf/local your own.
     "merge_strategy": {"parameters": "soft"},
 }

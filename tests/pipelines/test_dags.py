@@ -1,0 +1,107 @@
+"""DAG files for Airflow: what they would run, without Airflow."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
+
+from contrastive_har.runs.dags import divide, write_dags
+from tests.pipelines.conftest import FEW, Project
+
+
+@pytest.mark.parametrize("name", ["semi_supervised", "self_supervised", "ablation"])
+def test_tasks_run_every_node_once_and_follow_the_data(few: Project, name: str) -> None:
+    with contextlib.chdir(few.path):
+        bootstrap_project(few.path)
+        pipeline = pipelines[name]
+        tasks, edges = divide(pipeline)
+    assert sorted(node for task in tasks for node in task.nodes) == sorted(node.name for node in pipeline.nodes)
+    place = {node: task.name for task in tasks for node in task.nodes}
+    made = {output: place[node.name] for node in pipeline.nodes for output in node.outputs}
+    wanted = {
+        (made[needed], place[node.name])
+        for node in pipeline.nodes
+        for needed in node.inputs
+        if needed in made and made[needed] != place[node.name]
+    }
+    assert set(edges) == wanted
+    left = {task.name for task in tasks}
+    while left:  # no task waits for itself, however indirectly
+        ready = {name for name in left if not any(after == name and before in left for before, after in edges)}
+        assert ready
+        left -= ready
+
+
+def test_methods_are_tasks_of_their_own(few: Project) -> None:
+    with contextlib.chdir(few.path):
+        bootstrap_project(few.path)
+        tasks, _ = divide(pipelines["semi_supervised"])
+    groups = {task.name: task.group for task in tasks}
+    for method in FEW:
+        assert groups[f"semi_supervised.paper.{method}.pretraining"] == "semi_supervised-paper"
+    assert groups["ingestion"] == ""
+    assert sum(name.endswith("reporting") for name in groups) == 1, "its nodes hand each other what is not stored"
+
+
+def execute(path: Path) -> dict[str, dict[str, object]]:
+    """Run a DAG file against stand-ins for Airflow's classes; return what each operator was made with."""
+    made: dict[str, dict[str, object]] = {}
+
+    class Anything:
+        def __init__(self, *arguments: object, **options: object) -> None:
+            if "task_id" in options:
+                made[str(options["task_id"])] = options
+
+        def __enter__(self) -> Anything:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+        def __rshift__(self, other: Anything) -> Anything:
+            return other
+
+    modules = {
+        name: ModuleType(name) for name in ("airflow", "airflow.sdk", "airflow.providers.standard.operators.bash")
+    }
+    for module in modules.values():
+        vars(module).update(DAG=Anything, Param=Anything, TaskGroup=Anything, BashOperator=Anything)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in modules.items():
+            patch.setitem(sys.modules, name, module)
+        for name in ("airflow.providers", "airflow.providers.standard", "airflow.providers.standard.operators"):
+            patch.setitem(sys.modules, name, ModuleType(name))
+        runpy.run_path(str(path))
+    return made
+
+
+def test_dag_files_are_python_that_needs_airflow_only(few: Project) -> None:
+    with contextlib.chdir(few.path):
+        bootstrap_project(few.path)
+        written = write_dags(few.path)
+    assert [path.name for path in written] == [
+        f"contrastive_har_{name}.py" for name in ("semi_supervised", "self_supervised", "ablation")
+    ]
+    tree = ast.parse(written[0].read_text())
+    imported = {
+        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert imported == {"airflow", "datetime"}
+    operators = execute(written[0])
+    assert len(operators) == len(divide(pipelines["semi_supervised"])[0])
+    command = operators["semi_supervised.paper.simclr.pretraining"]["bash_command"]
+    assert "--nodes=semi_supervised.paper.simclr.pretrain_encoders" in command
+    assert "--params=run_id={{ dag_run.run_after.strftime('%Y-%m-%dT%H.%M.%S') }}.{{ '%03d' %" in command
+    text = written[0].read_text()
+    assert "max_active_runs=1" in text
+    assert "catchup=False" in text
+    assert "schedule='@weekly'" in text
+    assert not list(Path(few.path / "dags").glob(".writing-*"))
