@@ -14,7 +14,8 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.hooks import MANIFEST
-from contrastive_har.runs.manifest import RUN_ID, Manifest, Manifests
+from contrastive_har.runs.manifest import Manifest, Manifests
+from contrastive_har.runs.session import RUN_ID
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -15,8 +14,6 @@ from pydantic import BaseModel, ConfigDict
 from contrastive_har.signals.schema import read_facts, write_atomically, write_facts
 
 KIND = "run_manifest"
-RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
-"""A run's id is the version of everything it stores, and versions are sorted by name: it must be a time."""
 
 
 class NodeRecord(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from kedro.framework.session import KedroSession
@@ -11,7 +12,8 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from pluggy import PluginManager
 
-from contrastive_har.runs.manifest import RUN_ID
+RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
+"""A run's id is the version of everything it stores, and versions are sorted by name: it must be a time."""
 
 
 class RunSession(KedroSession):
