@@ -27,8 +27,9 @@ run: $(VENV)/.installed ## install what is missing, run the main job, print the 
 		$(MAKE) --no-print-directory $(FINISHED); \
 	fi
 
+# A test process per core, each with one thread: tests are too small to share.
 test: $(VENV)/.installed-dev ## install what is missing, run the tests
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --dist=worksteal --cov --cov-report=term
 
 chaos: $(VENV)/.installed-dev ## kill the main job 300 times at random moments, on tiny data
 	$(BIN)/python -m tests.pipelines.chaos --kills=300

@@ -140,7 +140,11 @@ def test_a_copied_recording_is_rejected(packaged: list[Recording], tmp_path: Pat
     assert "acc_exp01_user01.txt" in items[1].reason
 
 
-@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"not a pickle"), gzip.compress(pickle.dumps([1]))])
+@pytest.mark.parametrize(
+    "content",
+    [b"not gzip", gzip.compress(b"not a pickle"), gzip.compress(pickle.dumps([1]))],
+    ids=["not gzip", "no pickle", "other pickle"],
+)
 def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     path = tmp_path / "HAPT.pkl.gz"
     path.write_bytes(content)
