@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
 
 
+_PLACES = {"timeline": "Timeline: ", "timeline_picture": "Picture:  ", "onnx_model": "Model:    "}
+"""What a run prints the place of, beside reports."""
+
+
 class TrackingSettings(BaseModel):
     """Where runs are tracked (``mlflow.yml``).
 
@@ -200,16 +204,21 @@ class RunSummaryHooks(_ContextHooks):
         seconds, self._seconds = dict(self._seconds), defaultdict(float)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
         _log_metrics({**{f"seconds/{stage}": value for stage, value in seconds.items()}, "peak_memory_gib": memory})
+        from contrastive_har.catalog import AtomicDataset
+        from contrastive_har.reports.tables import console_table
+        from contrastive_har.reports.timelines import summarise_timeline
+
         for name in sorted(pipeline.outputs()):
             if name.endswith(".report"):
-                from contrastive_har.catalog import AtomicDataset
-                from contrastive_har.reports.tables import console_table
-
                 protocol = name.removesuffix(".report")
                 report = cast(AtomicDataset, catalog[name]).path
                 print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
                 print(f"Report:  {report}")
                 _log_report(report, catalog.load(f"{protocol}.metrics"))
+        for name in [name for name in _PLACES if name in pipeline.all_outputs()]:
+            print(f"{_PLACES[name]}{cast(AtomicDataset, catalog[name]).path}")
+            if name == "timeline":
+                print(f"{summarise_timeline(catalog.load(name))}\n")
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")

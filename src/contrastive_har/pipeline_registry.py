@@ -16,7 +16,7 @@ from kedro.utils import find_kedro_project
 MAIN = "semi_supervised"
 """The protocol of the main job, and of the stages that are run by their own name."""
 
-STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting")
+STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
 
 
 class PipelineOnDemand(Pipeline):
@@ -42,7 +42,7 @@ class PipelineOnDemand(Pipeline):
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
 
-    These are protocols, alone or those that belong together, and the stages of the main one.
+    These are protocols, alone or those that belong together, the stages of the main one, and what uses its result.
     Protocols, their splits and their methods are configuration, read from conf/base and conf/local.
     """
     protocols = {name: value for name, value in _parameters().items() if isinstance(value, dict) and "methods" in value}
@@ -54,7 +54,14 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     stages = {stage: PipelineOnDemand(partial(_create_stage, stage, MAIN, protocols[MAIN])) for stage in STAGES}
     report = PipelineOnDemand(partial(_create_report, MAIN, protocols[MAIN]))
-    return {"__default__": pipelines[MAIN], **pipelines, **stages, "report": report}
+    return {
+        "__default__": pipelines[MAIN],
+        **pipelines,
+        **stages,
+        "report": report,
+        "inference": PipelineOnDemand(_create_inference),
+        "export": PipelineOnDemand(_create_export),
+    }
 
 
 def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
@@ -68,20 +75,45 @@ def _create_report(protocol: str, settings: dict[str, Any]) -> Pipeline:
     return stage.to_outputs(*(f"{protocol}.{name}" for name in ("report", "report_summary", "metrics")))
 
 
+def _create_inference() -> Pipeline:
+    from contrastive_har.pipelines import inference
+
+    return inference.create_pipeline(MAIN)
+
+
+def _create_export() -> Pipeline:
+    from contrastive_har.pipelines import inference
+
+    return inference.create_export(MAIN)
+
+
 def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeline:
     """Put a protocol's stage together; each split and method gets a namespace.
 
     kedro-viz folds a namespace, and ``--namespaces`` runs it alone.
     """
-    from contrastive_har.pipelines import augmentation, evaluation, ingestion, pretraining, reporting, windowing
+    from contrastive_har.pipelines import (
+        augmentation,
+        evaluation,
+        ingestion,
+        pretraining,
+        registration,
+        reporting,
+        windowing,
+    )
+    from contrastive_har.signals.splits import SplitSettings
 
     splits, methods = list(settings["splits"]), list(settings["methods"])
+    validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
+    if stage == "registration" and (settings.get("part_of") or not validated):
+        return Pipeline([])  # parts of an ablation are not for use
     build: dict[str, Callable[[], Pipeline]] = {
         "ingestion": ingestion.create_pipeline,
         "windowing": partial(windowing.create_pipeline, protocol),
         "augmentation": partial(augmentation.create_pipeline, protocol),
         "pretraining": partial(pretraining.create_pipeline, protocol, splits, methods),
         "evaluation": partial(evaluation.create_pipeline, protocol, splits, methods),
+        "registration": partial(registration.create_pipeline, protocol, validated, methods),
         "reporting": partial(reporting.create_pipeline, protocol, splits, methods),
     }
     return build[stage]()

@@ -11,10 +11,12 @@ import torch
 from pydantic import TypeAdapter
 
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
+from contrastive_har.learning.classifiers import read_classifiers, write_classifiers
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, embed, read_encoders, write_encoders
 from contrastive_har.learning.methods import PretrainingMethod
 from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, pretrain
+from contrastive_har.learning.recognisers import build_recogniser, combine_weights, recognise
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
 from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows
@@ -141,7 +143,7 @@ def test_contract(source_windows: Windows, method: PretrainingMethod, encoder: E
     np.testing.assert_array_equal(windows.signals, before)
 
     # Every evaluation predicts every test window of every repeat, with probabilities.
-    predictions, curves = evaluate(
+    predictions, curves, classifiers = evaluate(
         windows.signals, windows.classes(), roles, "unseen", encoders, EVALUATIONS, FRACTIONS, CPU, 5, "test"
     )
     for (repeat, _), mine in predictions.groupby(["repeat", "evaluation"]):
@@ -153,3 +155,14 @@ def test_contract(source_windows: Windows, method: PretrainingMethod, encoder: E
     assert set(curves["role"]) == {"test", "validation"}
     linear = curves[(curves["evaluation"] == "linear") & (curves["role"] == "test") & (curves["repeat"] == 0)]
     assert linear["epoch"].tolist() == [2, 3], "every second epoch and the last"
+
+    # A classifier on its encoder, both as stored, predicts again what was scored.
+    write_classifiers(classifiers, tmp_path / "classifiers.safetensors")
+    classes = len(windows.description.recognised)
+    for one in read_classifiers(tmp_path / "classifiers.safetensors"):
+        scored = predictions[(predictions["repeat"] == one.repeat) & (predictions["evaluation"] == one.evaluation)]
+        weights = combine_weights(stored.encoders[one.repeat], one)
+        network = build_recogniser(stored.settings, stored.shape, classes, weights)
+        found = recognise(network, windows.signals[scored["window"]])
+        np.testing.assert_allclose(found.max(axis=1), scored["probability"], rtol=1e-3, atol=1e-5)
+        assert one.validation_macro_f1 is not None

@@ -218,7 +218,7 @@ def test_a_linear_classifier_learns_separable_activities(windows: Windows) -> No
     fractions = [LabelFraction(share=0.5, batch_size=64)]
     roles = assign_roles(windows, PAPER, fractions, 1, 0)
     settings = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=60, test_every=60)}
-    predictions, curves = evaluate(
+    predictions, curves, _ = evaluate(
         windows.signals, windows.classes(), roles, "paper", encoders, settings, fractions, CPU, 0, "test"
     )
     true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
@@ -235,7 +235,7 @@ def test_a_fraction_may_be_for_some_evaluations_only(windows: Windows) -> None:
     one = EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=1)
     fractions = [LabelFraction(share=0.1, batch_size=8), LabelFraction(share=0.2, batch_size=8, evaluations=("a",))]
     roles = assign_roles(windows, PAPER, fractions, 1, 0)
-    found, _ = evaluate(
+    found, _, _ = evaluate(
         windows.signals, windows.classes(), roles, "paper", encoders, {"a": one, "b": one}, fractions, CPU, 0, "test"
     )
     cells = set(found[["evaluation", "label_fraction"]].itertuples(index=False, name=None))
@@ -264,9 +264,9 @@ def test_classifiers_trained_together_do_not_know_of_each_other(windows: Windows
         assert -(-count // fraction.batch_size) == 3
     linear = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=30)}
     arguments = (windows.signals, windows.classes(), roles, "paper", encoders, linear)
-    together, curves = evaluate(*arguments, fractions, CPU, 0, "test")
+    together, curves, _ = evaluate(*arguments, fractions, CPU, 0, "test")
     for fraction in fractions:
-        alone, own_curves = evaluate(*arguments, [fraction], CPU, 0, "test")
+        alone, own_curves, _ = evaluate(*arguments, [fraction], CPU, 0, "test")
         mine = together[together["label_fraction"] == fraction.share]
         np.testing.assert_array_equal(mine["window"], alone["window"])
         np.testing.assert_allclose(mine["probability"], alone["probability"], atol=1e-4)
@@ -287,7 +287,7 @@ def test_the_learning_rate_is_chosen_on_validation_people(windows: Windows, stag
 
     def judge(*rates: float) -> tuple[pd.DataFrame, pd.DataFrame]:
         settings = {"e": EvaluationSettings(title="E", trained_stages=stages, learning_rate=rates, epochs=5)}
-        return evaluate(*arguments, settings, fractions, CPU, 0, "test")
+        return evaluate(*arguments, settings, fractions, CPU, 0, "test")[:2]
 
     def validation(curves: pd.DataFrame) -> pd.Series:
         last = curves[(curves["role"] == "validation") & (curves["epoch"] == 5)]
@@ -318,8 +318,8 @@ def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
     linear = EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=3)
     fine = EvaluationSettings(title="F", trained_stages=2, learning_rate=0.01, epochs=1)
     arguments = (windows.signals, windows.classes(), roles, "paper", encoders)
-    both, _ = evaluate(*arguments, {"fine": fine, "linear": linear}, fractions, CPU, 0, "test")
-    alone, _ = evaluate(*arguments, {"linear": linear}, fractions[1:], CPU, 0, "test")
+    both, _, _ = evaluate(*arguments, {"fine": fine, "linear": linear}, fractions, CPU, 0, "test")
+    alone, _, _ = evaluate(*arguments, {"linear": linear}, fractions[1:], CPU, 0, "test")
     mine = both[(both["evaluation"] == "linear") & (both["label_fraction"] == 0.3)].reset_index(drop=True)
     np.testing.assert_array_equal(mine["probability"], alone["probability"])
 

@@ -2,24 +2,34 @@
 
 from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.catalog.formats import (
+    BytesDataset,
+    ClassifiersDataset,
     EncodersDataset,
     FactsDataset,
     FigureDataset,
     FolderDataset,
+    RecogniserDataset,
     RecordingsDataset,
     TableDataset,
+    TimelineDataset,
     WindowsDataset,
 )
+from contrastive_har.catalog.registry import RegisteredModelDataset
 from contrastive_har.catalog.tracking import MlflowRunsDataset
 
 __all__ = [
     "AtomicDataset",
+    "BytesDataset",
+    "ClassifiersDataset",
     "EncodersDataset",
     "FactsDataset",
     "FigureDataset",
     "FolderDataset",
     "MlflowRunsDataset",
+    "RecogniserDataset",
     "RecordingsDataset",
+    "RegisteredModelDataset",
     "TableDataset",
+    "TimelineDataset",
     "WindowsDataset",
 ]

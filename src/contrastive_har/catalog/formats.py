@@ -15,7 +15,15 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 from matplotlib.figure import Figure
 
+from contrastive_har.learning.classifiers import TrainedClassifier, read_classifiers, write_classifiers
 from contrastive_har.learning.encoders import EncoderSet, read_encoders, write_encoders
+from contrastive_har.learning.inference import Timeline, read_timeline, write_timeline
+from contrastive_har.learning.recognisers import (
+    TrainedRecogniser,
+    describe_recogniser,
+    read_recogniser,
+    write_recogniser,
+)
 from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
 from contrastive_har.signals.schema import read_facts, read_table, write_facts, write_table
 from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
@@ -123,6 +131,62 @@ class EncodersDataset(_FileDataset[EncoderSet, EncoderSet]):
             "weights": shape,
         }
         return JSONPreview(json.dumps(about))
+
+
+class ClassifiersDataset(_FileDataset[list[TrainedClassifier], list[TrainedClassifier]]):
+    """Classifiers as safetensors with a JSON header."""
+
+    def load(self) -> list[TrainedClassifier]:
+        """Read the classifiers; nothing in the file is executed."""
+        return read_classifiers(self._path)
+
+    def save(self, data: list[TrainedClassifier]) -> None:
+        """Write the classifiers."""
+        write_classifiers(data, self._path)
+
+
+class RecogniserDataset(_FileDataset[TrainedRecogniser, TrainedRecogniser]):
+    """A recogniser as safetensors with a JSON header."""
+
+    def load(self) -> TrainedRecogniser:
+        """Read the recogniser; nothing in the file is executed."""
+        return read_recogniser(self._path)
+
+    def save(self, data: TrainedRecogniser) -> None:
+        """Write the recogniser."""
+        write_recogniser(data, self._path)
+
+    def preview(self) -> JSONPreview:
+        """Return what the file says of itself."""
+        return JSONPreview(json.dumps(describe_recogniser(read_recogniser(self._path))))
+
+
+class TimelineDataset(_FileDataset[Timeline, pd.DataFrame]):
+    """A timeline of activities as Parquet: saved while it is made, loaded as a table."""
+
+    def load(self) -> pd.DataFrame:
+        """Read the timeline."""
+        return read_timeline(self._path)
+
+    def save(self, data: Timeline) -> None:
+        """Consume the recordings."""
+        write_timeline(data, self._path)
+
+    def preview(self, nrows: int = 40) -> TablePreview:
+        """Return the first rows."""
+        return _table_preview(self.load().head(nrows))
+
+
+class BytesDataset(_FileDataset[bytes, bytes]):
+    """A file whose format is its maker's business."""
+
+    def load(self) -> bytes:
+        """Read the file."""
+        return self._path.read_bytes()
+
+    def save(self, data: bytes) -> None:
+        """Write the file."""
+        self._path.write_bytes(data)
 
 
 class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):

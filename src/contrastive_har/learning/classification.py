@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
+from contrastive_har.learning.classifiers import TrainedClassifier
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet
 from contrastive_har.models.encoder import Encoder
@@ -117,7 +118,7 @@ def evaluate(
     compute: ComputeSettings,
     seed: int,
     title: str,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedClassifier]]:
     """Judge the encoders of every repeat by every evaluation at every label fraction.
 
     Args:
@@ -133,8 +134,9 @@ def evaluate(
         title: Name for the progress bar.
 
     Returns:
-        Predictions (repeat, evaluation, label_fraction, window, true, predicted, probability) of the last epoch, and
-        learning curves (repeat, evaluation, label_fraction, learning_rate, epoch, loss, role, macro_f1, accuracy).
+        Predictions (repeat, evaluation, label_fraction, window, true, predicted, probability) of the last epoch,
+        learning curves (repeat, evaluation, label_fraction, learning_rate, epoch, loss, role, macro_f1, accuracy), and
+        the classifiers.
 
     Raises:
         ValueError: if a learning rate is to be chosen where nobody validates.
@@ -172,7 +174,7 @@ def evaluate(
             for rate in settings.learning_rates:
                 for outcome in _train_heads(features, tasks, settings, rate, machine):
                     keep(outcome)
-    outcomes = [max(of_task, key=_Outcome.validation_score) for of_task in tries.values()]
+    outcomes = [max(of_task, key=lambda one: one.validation_score() or 0.0) for of_task in tries.values()]
     outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
     order = ["repeat", "evaluation", "label_fraction"]
     predictions = pd.concat([outcome.predictions for outcome in outcomes], ignore_index=True)
@@ -180,6 +182,7 @@ def evaluate(
     return (
         predictions[[*order, "window", "true", "predicted", "probability"]],
         curves[[*order, "learning_rate", "epoch", "loss", "role", "macro_f1", "accuracy"]].reset_index(drop=True),
+        [outcome.classifier() for outcome in outcomes],
     )
 
 
@@ -215,13 +218,14 @@ def _run_frozen(
 
 @dataclass
 class _Outcome:
-    """What becomes of a task: learning curves, and the predictions of the last epoch."""
+    """What becomes of a task: learning curves, and predictions and weights after the last epoch."""
 
     task: Task
     settings: EvaluationSettings
     learning_rate: float
     curves: list[dict[str, object]] = field(default_factory=list)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def look(self, epoch: int, loss: Tensor, probabilities: Callable[[NDArray[np.int64]], Tensor]) -> None:
         """Score the classifier if it is time to.
@@ -254,9 +258,21 @@ class _Outcome:
                 }
             ).assign(**self.task.key)
 
-    def validation_score(self) -> float:
-        """Return the last macro-F1 on the validation windows, zero where there are none."""
-        return next((float(str(row["macro_f1"])) for row in self.curves[::-1] if row["role"] == "validation"), 0.0)
+    def validation_score(self) -> float | None:
+        """Return the last macro-F1 on the validation windows, if there are any."""
+        return next((float(str(row["macro_f1"])) for row in self.curves[::-1] if row["role"] == "validation"), None)
+
+    def keep(self, classifier: Mapping[str, Tensor], encoder: Mapping[str, Tensor] | None = None) -> None:
+        """Note the weights of the classifier, and those of the encoder that were trained along."""
+        named = {f"classifier.{name}": value for name, value in classifier.items()}
+        named |= {f"encoder.{name}": value for name, value in (encoder or {}).items()}
+        self.weights = {name: value.detach().cpu().clone() for name, value in named.items()}
+
+    def classifier(self) -> TrainedClassifier:
+        """Return what was trained."""
+        task = self.task
+        share = task.fraction.share
+        return TrainedClassifier(task.repeat, task.evaluation, share, self.validation_score(), self.weights)
 
 
 def _train_heads(
@@ -310,6 +326,8 @@ class _Heads:
             losses = torch.stack([self._step(batch) for batch in self._batches()]).sum(0) / sizes
             for head, outcome in enumerate(outcomes):
                 outcome.look(epoch, losses[head], partial(self._probabilities, head))
+        for head, outcome in enumerate(outcomes):
+            outcome.keep({"weight": self.weights[head].T, "bias": self.biases[head, 0]})
         return outcomes
 
     def _batches(self) -> Tensor:
@@ -367,6 +385,7 @@ class _StageTraining:
         """Train on what the frozen stages made of all windows."""
         device = self.compute.device
         outcome = _Outcome(self.task, self.settings, self.rate)
+        before = {name: value.detach().cpu().clone() for name, value in self.encoder.state_dict().items()}
         # Dropout draws from global random state: fork it, so that nobody else's numbers change.
         with torch.random.fork_rng(devices=self.compute.random_devices):
             torch.manual_seed(self.task.seed)
@@ -380,6 +399,9 @@ class _StageTraining:
             for epoch in range(1, self.settings.epochs + 1):
                 loss = self._epoch(activations, targets, train, optimiser)
                 outcome.look(epoch, loss, partial(self._probabilities, activations))
+        after = self.encoder.state_dict()
+        changed = {name: value for name, value in after.items() if not torch.equal(value.cpu(), before[name])}
+        outcome.keep(self.classifier.state_dict(), changed)
         return outcome
 
     def _epoch(self, activations: Tensor, targets: Tensor, train: Tensor, optimiser: torch.optim.Adam) -> Tensor:

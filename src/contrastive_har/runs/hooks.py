@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -15,6 +16,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from contrastive_har.runs.logs import RunLog
+
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest, Manifests
 
@@ -22,11 +25,12 @@ MANIFEST = "run_manifest"
 
 
 class RunHooks:
-    """Pins versions and keeps the manifest."""
+    """Pins versions, keeps the manifest and the log."""
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
         self._unsaved: dict[str, set[str]] = {}
+        self._log: RunLog | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -51,6 +55,8 @@ class RunHooks:
         self._catalog = catalog
         self._run_id = run_params["run_id"]
         self._manifests = manifests_of(catalog)
+        self._log = RunLog(self._manifests.folder.parent, self._run_id)
+        logging.getLogger().addHandler(self._log)
         parameters = self._context.config_loader["parameters"]
         manifest = self._manifests.update(self._run_id, lambda known: _begun(known, run_params, parameters))
         versions = _pin_versions(pipeline, catalog, manifest)
@@ -58,6 +64,24 @@ class RunHooks:
         self._fingerprints = {
             node.name: (own, outputs) for node, own, outputs in fingerprint_nodes(pipeline, catalog, self._manifests)
         }
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Close the log."""
+        self._close_log()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Note what went wrong, and close the log."""
+        if self._log:
+            self._log.note(error)
+        self._close_log()
+
+    def _close_log(self) -> None:
+        if self._log:
+            logging.getLogger().removeHandler(self._log)
+            self._log.close()
+            self._log = None
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:

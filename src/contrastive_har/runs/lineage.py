@@ -75,6 +75,7 @@ def _fingerprint_of(name: str, catalog: DataCatalog, manifests: Manifests) -> st
 
 def _fingerprint_of_folder(folder: Path) -> str:
     """Return a fingerprint of names, sizes and times; the content of gigabytes is not read."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    inside = folder.rglob("*") if folder.is_dir() else [folder]
+    files = sorted(path for path in inside if path.is_file())
     states = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
     return fingerprint(*(f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states))

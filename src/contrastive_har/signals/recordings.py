@@ -118,6 +118,27 @@ class Recording:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Consecutive samples of a recording without activities that may be too long for the memory.
+
+    Attributes:
+        recording: Its name.
+        file: Where it is.
+        row: Row number in the file of the first sample (a CSV's header is row 1).
+        seconds: Time of each sample, float64 (time,).
+        samples: Finite measurements, float64 (time, channels).
+        sampling_rate_hz: As somebody has written down, if anybody has.
+    """
+
+    recording: str
+    file: Path
+    row: int
+    seconds: NDArray[np.float64]
+    samples: NDArray[np.float64]
+    sampling_rate_hz: float | None
+
+
+@dataclass(frozen=True)
 class Rejection:
     """A recording that was not taken in, and why; the reason names the file, the row and the cure."""
 

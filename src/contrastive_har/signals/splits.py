@@ -47,6 +47,11 @@ class SplitSettings(BaseModel):
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     test_subjects: dict[str, tuple[tuple[str, ...], ...]] = {}
 
+    @property
+    def validates(self) -> bool:
+        """Whether anybody is held out for selection."""
+        return self.held_out == "subjects" and self.validation_share > 0
+
 
 class LabelFraction(BaseModel):
     """How many of the available windows are labelled, and how one learns from so many.

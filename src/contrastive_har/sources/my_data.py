@@ -32,7 +32,7 @@ def describe(folder: Path) -> DatasetDescription:
     Raises:
         BadRecordingError: it is missing or says something impossible.
     """
-    content = _read_description_file(folder)
+    content = read_description_file(folder)
     content.pop("gaps", None)
     if "name" in content:
         raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: 'name' is not a key here; use 'title'.")
@@ -45,7 +45,7 @@ def describe(folder: Path) -> DatasetDescription:
 
 def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
     """Find every CSV and Parquet file in the folder, in the order of their names."""
-    gaps = _read_description_file(folder).get("gaps", "reject")
+    gaps = read_description_file(folder).get("gaps", "reject")
     if gaps not in ("reject", "split"):
         raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: gaps is '{gaps}'; use 'reject' or 'split'.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".csv", ".parquet"))
@@ -66,7 +66,12 @@ def _in_file(path: Path, folder: Path, description: DatasetDescription, gaps: st
         yield Candidate(str(name), str(path), load, rows=rows.index)
 
 
-def _read_description_file(folder: Path) -> dict[str, Any]:
+def read_description_file(folder: Path) -> dict[str, Any]:
+    """Return what ``dataset.yml`` says, unchecked.
+
+    Raises:
+        BadRecordingError: it is missing or no YAML.
+    """
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         raise BadRecordingError(
@@ -111,7 +116,7 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
     if "recording" not in frame.columns:
         frame = frame.assign(recording=_default_name(path, folder))
     for column in ("subject", "recording"):
-        names = _as_text(frame[column])
+        names = as_text(frame[column])
         if (empty := names == "").any():
             row = frame.index[empty][0]
             raise BadRecordingError(f"{path}, row {row}: '{column}' is empty. Fill it in, or remove the row.")
@@ -129,7 +134,7 @@ def _read_csv(path: Path, description: DatasetDescription) -> pd.DataFrame:
     )
 
 
-def _as_text(column: pd.Series) -> pd.Series:
+def as_text(column: pd.Series) -> pd.Series:
     """Return names as stripped text, '' where there is none; 1.0, to which an empty cell turns 1, is 1 again."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
@@ -144,7 +149,7 @@ def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: 
             f"{path}, row {row}: recording '{name}' belongs to '{subjects[0]}' and to '{subjects[1]}'. "
             "Give each subject recordings of their own."
         )
-    samples = np.column_stack([_numbers(rows[channel], channel, path) for channel in description.channel_names])
+    samples = np.column_stack([numbers(rows[channel], channel, path) for channel in description.channel_names])
     return Recording(
         subject=str(subjects[0]),
         name=name,
@@ -154,13 +159,18 @@ def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: 
     )
 
 
-def _numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
-    numbers = pd.to_numeric(column, errors="coerce")
-    bad = numbers.isna() & column.notna() & (column.astype(str).str.lower() != "nan")
+def numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
+    """Return a column, indexed by the file's row numbers, as numbers (rows,); what is missing is NaN.
+
+    Raises:
+        BadRecordingError: something else stands there.
+    """
+    found = pd.to_numeric(column, errors="coerce")
+    bad = found.isna() & column.notna() & (column.astype(str).str.lower() != "nan")
     if bad.any():
         row = column.index[bad][0]
         raise BadRecordingError(f"{path}, row {row}: '{column[row]}' in column '{name}' is not a number. Correct it.")
-    return np.asarray(numbers, np.float64)
+    return np.asarray(found, np.float64)
 
 
 def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path) -> NDArray[np.int16]:
@@ -170,7 +180,7 @@ def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path)
     # Programs write whole numbers as 1.0 where other cells of the column are empty.
     for code in (UNLABELLED, *description.activities):
         codes |= {f"{code}": code, f"{code}.0": code}
-    values = _as_text(rows["activity"])
+    values = as_text(rows["activity"])
     found = values.map(codes).where(values != "", UNLABELLED)
     if (unknown := found.isna()).any():
         row = rows.index[unknown][0]
@@ -190,7 +200,7 @@ def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", 
     """
     if "timestamp" not in rows.columns:
         return np.arange(len(rows))
-    steps = np.diff(_seconds(rows["timestamp"], path)) * rate
+    steps = np.diff(seconds(rows["timestamp"], path)) * rate
     if (backward := steps <= 0).any():
         row = rows.index[1:][backward][0]
         kind = "repeats" if steps[backward][0] == 0 else "is earlier than"
@@ -214,16 +224,21 @@ def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", 
     return np.concatenate([[0], np.cumsum(jumps)])
 
 
-def _seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
+def seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
+    """Return time stamps, indexed by the file's row numbers, as seconds (rows,); dates count from 1970.
+
+    Raises:
+        BadRecordingError: something else stands there.
+    """
     is_date = pd.api.types.is_datetime64_any_dtype(stamps)
-    numbers = pd.to_numeric(stamps, errors="coerce") if not is_date else None
-    if numbers is None or numbers.isna().all():
-        times = pd.to_datetime(stamps, errors="coerce", format="ISO8601")
-        numbers = (times - times.dropna().min()).dt.total_seconds()
-    if (bad := numbers.isna() | np.isinf(numbers)).any():
+    found = pd.to_numeric(stamps, errors="coerce") if not is_date else None
+    if found is None or found.isna().all():
+        times = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
+        found = (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    if (bad := found.isna() | np.isinf(found)).any():
         row = stamps.index[bad][0]
         raise BadRecordingError(
             f"{path}, row {row}: '{stamps[row]}' is not a time. Use seconds, or dates and times such as "
             "2026-01-31T12:00:00.020."
         )
-    return np.asarray(numbers, np.float64)
+    return np.asarray(found, np.float64)

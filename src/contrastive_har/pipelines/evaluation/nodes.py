@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from contrastive_har.learning.classification import evaluate
+from contrastive_har.learning.classifiers import TrainedClassifier
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, embed
 from contrastive_har.learning.protocols import ProtocolSettings
@@ -24,8 +25,12 @@ def evaluate_encoders(
     *,
     split: str,
     method: str,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train classifiers on the encoders by every evaluation the method asks for; return predictions and curves."""
+) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedClassifier]]:
+    """Train classifiers on the encoders by every evaluation the method asks for.
+
+    Returns:
+        Predictions, learning curves, and the classifiers.
+    """
     return evaluate(
         signals=windows.signals,
         classes=windows.classes(),

@@ -1,4 +1,4 @@
-"""encoders -> predictions, learning_curves, embeddings -> scores: once a split and method, then all together."""
+"""encoders -> predictions, curves, classifiers, embeddings -> scores: once a split and method, then all together."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
             Node(
                 func=bind(evaluate_encoders, split=split, method=method),
                 inputs=["windows", "splits", "encoders", "params:protocol", "params:compute", "params:seed"],
-                outputs=["predictions", "learning_curves"],
+                outputs=["predictions", "learning_curves", "classifiers"],
                 name="evaluate_encoders",
             ),
             Node(

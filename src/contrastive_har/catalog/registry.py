@@ -1,0 +1,86 @@
+"""The bridge to MLflow's registry of models."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from kedro.io import AbstractDataset, DatasetError
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+from contrastive_har.learning.recognisers import TrainedRecogniser, describe_recogniser, write_recogniser
+
+_PACKAGE = Path(__file__).parents[1]
+_CODE = Path(__file__).with_name("served_recogniser.py")
+_REQUIRED = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "mlflow")  # by the code of the model
+
+
+class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
+    """Registers a recogniser as a new version of a model; it can only be saved.
+
+    Args:
+        name: Of the registered model.
+        metadata: For kedro-viz and other plugins.
+    """
+
+    def __init__(self, *, name: str, metadata: dict[str, Any] | None = None) -> None:
+        self._name = name
+        self.metadata = metadata
+
+    def load(self) -> None:
+        """Refuse: models are loaded with MLflow.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(f"Load it with mlflow.pyfunc.load_model('models:/{self._name}/latest').")
+
+    def save(self, data: TrainedRecogniser) -> None:
+        """Store the recogniser with its signature, an example and the code that runs it, and register it."""
+        facts = describe_recogniser(data)
+        run = mlflow.active_run()
+        if run:
+            self._forget(run.info.run_id)
+        example = np.zeros((1, data.length, len(data.description.channels)), np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / "recogniser.safetensors"
+            write_recogniser(data, weights)
+            mlflow.pyfunc.log_model(
+                name="recogniser",
+                python_model=str(_CODE),
+                artifacts={"recogniser": str(weights)},
+                code_paths=[str(_PACKAGE)],
+                pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
+                signature=_signature(data),
+                input_example=example,
+                metadata={name: json.dumps(value) for name, value in facts.items()},
+                registered_model_name=self._name,
+            )
+
+    def _forget(self, run: str) -> None:
+        """Delete what a part of this run that is done again has registered before."""
+        client = MlflowClient()
+        for earlier in client.search_model_versions(f"name = '{self._name}'"):
+            if earlier.run_id == run:
+                client.delete_model_version(self._name, earlier.version)
+
+    def _exists(self) -> bool:
+        return False
+
+    def _describe(self) -> dict[str, Any]:
+        return {"name": self._name}
+
+
+def _signature(recogniser: TrainedRecogniser) -> ModelSignature:
+    shape = (-1, recogniser.length, len(recogniser.description.channels))
+    names = recogniser.description.class_names
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "activity")]
+    outputs += [ColSpec(DataType.double, name) for name in names]
+    return ModelSignature(Schema([TensorSpec(np.dtype(np.float32), shape)]), Schema(outputs))

@@ -1,0 +1,324 @@
+"""Inference: recordings of any length and rate to a timeline of activities, in the memory of a few of their samples."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from contrastive_har.learning.recognisers import TrainedRecogniser, describe_recogniser, recognise
+from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.resampling import Resampler
+from contrastive_har.signals.schema import check_schema, schema_metadata
+
+KIND = "timeline"
+_GAP = 1.5  # sampling intervals between neighbours above which a sample is missing
+_MEASURED = 1000  # intervals whose median is a recording's rate
+_SLOW = 0.9  # share of the model's Hz below which recordings lack what it has learned from
+
+
+class InferenceSettings(BaseModel):
+    """How new recordings are looked at.
+
+    Attributes:
+        stride: Seconds from one row of the timeline to the next; null takes the model's.
+        smoothing: Neighbouring windows whose probabilities are averaged; 1 averages nothing.
+        longest_gap: Seconds without samples that are interpolated; a longer gap divides the recording.
+        rows: Samples in memory at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stride: float | None = Field(default=None, gt=0)
+    smoothing: int = Field(default=1, gt=0)
+    longest_gap: float = Field(default=0.25, gt=0)
+    rows: int = Field(default=100_000, gt=0)
+
+    @field_validator("smoothing")
+    @classmethod
+    def _has_a_middle(cls, windows: int) -> int:
+        if windows % 2 == 0:
+            raise ValueError(f"smoothing is {windows}; an odd number has a window in its middle")
+        return windows
+
+
+@dataclass(frozen=True)
+class TimelineRows:
+    """Consecutive rows of one recording's timeline: seconds since its beginning, and probabilities (rows, classes)."""
+
+    recording: str
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A timeline on its way to storage.
+
+    Attributes:
+        recogniser: Who tells the activities.
+        rows: Starts reading the recordings.
+    """
+
+    recogniser: TrainedRecogniser
+    rows: Callable[[], Iterator[TimelineRows]]
+
+
+def recognise_recordings(
+    pieces: Callable[[], Iterable[Piece]], recogniser: TrainedRecogniser, settings: InferenceSettings
+) -> Timeline:
+    """Plan the timeline of recordings; nothing is read until its rows are.
+
+    Raises:
+        ValueError: if the stride is longer than a window: something between two windows would be overlooked.
+    """
+    rate = recogniser.description.sampling_rate_hz
+    stride = recogniser.stride if settings.stride is None else round(settings.stride * rate)
+    if not 1 <= stride <= recogniser.length:
+        raise ValueError(
+            f"inference.stride is {settings.stride} s; choose one of {1 / rate:g} to {recogniser.length / rate:g} s, "
+            "a sample to a window."
+        )
+    return Timeline(recogniser, lambda: _rows(pieces(), recogniser, stride, settings))
+
+
+def _rows(
+    pieces: Iterable[Piece], recogniser: TrainedRecogniser, stride: int, settings: InferenceSettings
+) -> Iterator[TimelineRows]:
+    network = recogniser.build()
+
+    def classify(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return recognise(network, windows).astype(np.float64)
+
+    classes = len(recogniser.description.recognised)
+    current: _Recording | None = None
+    for piece in pieces:
+        if current is None or (piece.recording, piece.file) != (current.name, current.file):
+            if current is not None:
+                yield from current.finish()
+            current = _Recording(piece, recogniser, stride, settings, classify, classes)
+        yield from current.push(piece)
+    if current is not None:
+        yield from current.finish()
+
+
+class _Recording:
+    """One recording, divided where samples are missing."""
+
+    def __init__(
+        self,
+        first: Piece,
+        recogniser: TrainedRecogniser,
+        stride: int,
+        settings: InferenceSettings,
+        classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+        classes: int,
+    ) -> None:
+        self.name, self.file = first.recording, first.file
+        self._recogniser, self._stride, self._settings = recogniser, stride, settings
+        self._classify, self._classes = classify, classes
+        self._model_hz = recogniser.description.sampling_rate_hz
+        self._hz = first.sampling_rate_hz or 0.0  # 0: not known yet
+        self._waiting: list[Piece] = []  # until it is
+        self._begin = self._start = float(first.seconds[0])
+        self._last = -np.inf
+        self._stretch: _Stretch | None = None
+
+    def push(self, piece: Piece) -> Iterator[TimelineRows]:
+        """Take the next samples; yield the rows known by now."""
+        self._waiting.append(piece)
+        if self._hz or sum(len(one.seconds) for one in self._waiting) > _MEASURED:
+            yield from self._take_waiting()
+
+    def finish(self) -> Iterator[TimelineRows]:
+        """Yield the rest of the rows."""
+        yield from self._take_waiting()
+        yield from self._end_stretch()
+
+    def _take_waiting(self) -> Iterator[TimelineRows]:
+        waiting, self._waiting = self._waiting, []
+        self._hz = self._hz or self._measure_rate(waiting)
+        for piece in waiting:
+            yield from self._take(piece)
+
+    def _measure_rate(self, pieces: list[Piece]) -> float:
+        """Return the rate of the first samples, or the model's where there are too few to tell."""
+        steps = np.diff(np.concatenate([piece.seconds for piece in pieces])[: _MEASURED + 1])
+        rate = 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else self._model_hz
+        if rate < _SLOW * self._model_hz:
+            logging.getLogger(__name__).warning(
+                "%s: recording '%s' has %.3g Hz, the model learned from %g Hz: expect worse answers.",
+                self.file,
+                self.name,
+                rate,
+                self._model_hz,
+            )
+        return rate
+
+    def _take(self, piece: Piece) -> Iterator[TimelineRows]:
+        steps = np.diff(piece.seconds, prepend=self._last)
+        if (backward := steps <= 0).any():
+            place = int(np.flatnonzero(backward)[0])
+            raise BadRecordingError(
+                f"{piece.file}, row {piece.row + place}: the time stamp is not later than the one before. Sort the "
+                "rows by time and remove duplicates."
+            )
+        self._last = float(piece.seconds[-1])
+        longest = max(self._settings.longest_gap, _GAP / self._hz)
+        edges = np.unique([0, *np.flatnonzero(steps > longest), len(steps)])
+        for start, end in pairwise(edges):
+            if self._stretch is None or steps[start] > longest:
+                yield from self._end_stretch()
+                self._start = float(piece.seconds[start])
+                resampler = Resampler(self._hz, self._model_hz)
+                shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
+                self._stretch = _Stretch(resampler, *shape, self._classify, self._classes)
+            yield from self._place(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
+
+    def _end_stretch(self) -> Iterator[TimelineRows]:
+        if self._stretch is not None:
+            yield from self._place(self._stretch.finish())
+
+    def _place(self, rows: _Rows) -> Iterator[TimelineRows]:
+        if len(rows.end):
+            offset = self._start - self._begin
+            start, end = (offset + clock / self._model_hz for clock in (rows.start, rows.end))
+            yield TimelineRows(self.name, start, end, rows.probabilities)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of an uninterrupted stretch, placed on its clock (in samples of the model's rate)."""
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+class _Stretch:
+    """Samples without a gap: resampled, cut into windows, classified, smoothed.
+
+    The rows cover the stretch without overlap: a window speaks for the time around its middle. One last window ends
+    with the stretch.
+    """
+
+    def __init__(
+        self,
+        resampler: Resampler,
+        length: int,
+        stride: int,
+        half: int,
+        classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+        classes: int,
+    ) -> None:
+        self._resampler = resampler
+        self._length, self._stride, self._half = length, stride, half
+        self._classify = classify
+        self._samples: NDArray[np.float32] | None = None
+        self._first = 0  # place on the clock of the first of them
+        self._next = 0  # of the next window
+        self._told = 0.0  # up to where there are rows
+        self._rows = _Rows(np.empty(0), np.empty(0), np.empty((0, classes)))
+        self._out = 0  # how many of these rows have been given out and only smooth the next ones
+
+    def push(self, seconds: NDArray[np.float64], samples: NDArray[np.float64]) -> _Rows:
+        """Take samples; return the rows known by now."""
+        self._add(self._resampler.push(seconds, samples))
+        return self._smooth(ready=len(self._rows.end) - self._half)
+
+    def finish(self) -> _Rows:
+        """Return the rest of the rows."""
+        if self._samples is None:
+            return self._rows
+        self._add(self._resampler.finish())
+        end = self._first + len(self._samples)
+        if end < self._length:
+            unknown = np.full((1, self._rows.probabilities.shape[1]), np.nan)
+            return _Rows(np.zeros(1), np.full(1, float(end)), unknown)
+        if self._told < end:
+            self._append(np.array([float(end)]), self._samples[None, -self._length :])
+        return self._smooth(ready=len(self._rows.end))
+
+    def _add(self, samples: NDArray[np.float32]) -> None:
+        self._samples = samples if self._samples is None else np.concatenate([self._samples, samples])
+        end = self._first + len(self._samples)
+        starts = np.arange(self._next, end - self._length + 1, self._stride)
+        if len(starts):
+            views = np.lib.stride_tricks.sliding_window_view(self._samples, self._length, axis=0)
+            windows = views[starts - self._first].transpose(0, 2, 1)
+            self._append((starts + (self._length + self._stride) / 2).astype(np.float64), windows)
+            self._next = int(starts[-1]) + self._stride
+        drop = max(0, min(self._next, end - self._length) - self._first)
+        self._samples = self._samples[drop:]
+        self._first += drop
+
+    def _append(self, end: NDArray[np.float64], windows: NDArray[np.float32]) -> None:
+        start = np.concatenate([[self._told], end[:-1]])
+        self._told = float(end[-1])
+        rows = self._rows
+        self._rows = _Rows(
+            np.concatenate([rows.start, start]),
+            np.concatenate([rows.end, end]),
+            np.concatenate([rows.probabilities, self._classify(windows)]),
+        )
+
+    def _smooth(self, ready: int) -> _Rows:
+        """Return rows up to ``ready``, each averaged with its neighbours, and forget what no later one needs."""
+        rows, first = self._rows, self._out
+        places = np.arange(first, max(ready, first))
+        low, high = np.maximum(places - self._half, 0), np.minimum(places + self._half + 1, len(rows.end))
+        totals = np.concatenate([np.zeros((1, rows.probabilities.shape[1])), rows.probabilities.cumsum(0)])
+        means = (totals[high] - totals[low]) / (high - low)[:, None]
+        done = _Rows(rows.start[places], rows.end[places], means)
+        keep = max(0, first + len(places) - self._half)
+        self._out = first + len(places) - keep
+        self._rows = _Rows(rows.start[keep:], rows.end[keep:], rows.probabilities[keep:])
+        return done
+
+
+def write_timeline(timeline: Timeline, path: Path) -> None:
+    """Write a timeline as Parquet while it is made.
+
+    Columns: recording, start and end (seconds since its beginning), activity (null where a stretch is shorter than a
+    window), probability (of that activity), and ``p(<activity>)`` for each.
+
+    Raises:
+        BadRecordingError: if a recording cannot be used.
+    """
+    names = timeline.recogniser.description.class_names
+    types = [("recording", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
+    types += [("activity", pa.string()), ("probability", pa.float32())]
+    types += [(f"p({name})", pa.float32()) for name in names]
+    facts = json.dumps(describe_recogniser(timeline.recogniser))
+    schema = pa.schema(types, metadata=schema_metadata(KIND, recogniser=facts))
+    with pq.ParquetWriter(path, schema) as writer:
+        for rows in timeline.rows():
+            known = np.isfinite(rows.probabilities).all(axis=1)
+            best = np.where(known, np.nan_to_num(rows.probabilities).argmax(axis=1), -1)
+            frame = pd.DataFrame({"recording": rows.recording, "start": rows.start, "end": rows.end})
+            frame["activity"] = [names[place] if place >= 0 else None for place in best]
+            frame["probability"] = rows.probabilities.max(axis=1).astype(np.float32)
+            for name, column in zip(names, rows.probabilities.T.astype(np.float32), strict=True):
+                frame[f"p({name})"] = column
+            writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+
+
+def read_timeline(path: Path) -> pd.DataFrame:
+    """Read a timeline back.
+
+    Raises:
+        SchemaError: if the file is not a timeline of this schema version.
+    """
+    check_schema(path, KIND)
+    return pq.read_table(path).to_pandas()

@@ -1,0 +1,5 @@
+"""Use: new recordings to a timeline of activities, and a model for other machines."""
+
+from contrastive_har.pipelines.inference.pipeline import create_export, create_pipeline
+
+__all__ = ["create_export", "create_pipeline"]

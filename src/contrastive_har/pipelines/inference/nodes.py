@@ -1,0 +1,32 @@
+"""New recordings and a trained recogniser to a timeline of activities."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from contrastive_har.learning.export import export_onnx
+from contrastive_har.learning.inference import InferenceSettings, Timeline
+from contrastive_har.learning.inference import recognise_recordings as plan
+from contrastive_har.learning.recognisers import TrainedRecogniser
+from contrastive_har.reports import timelines
+from contrastive_har.sources.new_recordings import open_new_recordings
+
+
+def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, inference: InferenceSettings) -> Timeline:
+    """Recognise activities in a file or folder of recordings, while the result is stored."""
+    pieces = partial(open_new_recordings, new_recordings, recogniser.description.channels, inference.rows)
+    return plan(pieces, recogniser, inference)
+
+
+def draw_timeline(timeline: pd.DataFrame) -> Figure:
+    """Draw the timeline."""
+    return timelines.draw_timeline(timeline)
+
+
+def export_recogniser(recogniser: TrainedRecogniser) -> bytes:
+    """Return the recogniser as an ONNX model."""
+    return export_onnx(recogniser)

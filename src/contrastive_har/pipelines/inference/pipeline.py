@@ -1,0 +1,27 @@
+"""recogniser, new recordings -> timeline, its picture; and recogniser -> a model for other machines."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline, pipeline
+
+from contrastive_har.pipelines.inference.nodes import draw_timeline, export_recogniser, recognise_recordings
+
+
+def create_pipeline(protocol: str) -> Pipeline:
+    """Return the pipeline that uses the recogniser of a protocol on new recordings."""
+    nodes = [
+        Node(
+            func=recognise_recordings,
+            inputs=["new_recordings", "recogniser", "params:inference"],
+            outputs="timeline",
+            name="recognise_recordings",
+        ),
+        Node(func=draw_timeline, inputs="timeline", outputs="timeline_picture", name="draw_timeline"),
+    ]
+    return pipeline(nodes, inputs={"recogniser": f"{protocol}.recogniser"}, tags="inference")
+
+
+def create_export(protocol: str) -> Pipeline:
+    """Return the pipeline that exports the recogniser of a protocol."""
+    node = Node(func=export_recogniser, inputs="recogniser", outputs="onnx_model", name="export_recogniser")
+    return pipeline([node], inputs={"recogniser": f"{protocol}.recogniser"}, tags="export")

@@ -1,0 +1,5 @@
+"""Stage: registration."""
+
+from contrastive_har.pipelines.registration.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,58 @@
+"""Timelines of activities as pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+_SHOWN = 20  # recordings, more of which no picture holds
+_COLOURS = colormaps["tab20"].colors  # type: ignore[attr-defined]
+_UNKNOWN = "#dddddd"
+
+
+def draw_timeline(timeline: pd.DataFrame) -> Figure:
+    """Draw a band a recording, coloured by activity, the paler the less probable.
+
+    Args:
+        timeline: Columns recording, start, end (seconds), activity, probability, and ``p(<activity>)`` for each.
+    """
+    names = [column[2:-1] for column in timeline.columns if column.startswith("p(")]
+    colours = dict(zip(names, _COLOURS * (len(names) // len(_COLOURS) + 1), strict=False))
+    recordings = list(timeline.groupby("recording", sort=False))
+    shown = recordings[:_SHOWN]
+    figure = Figure(figsize=(10, 1.4 + 0.45 * len(shown)), layout="constrained", dpi=150)
+    axis = figure.subplots()
+    for place, (_, rows) in enumerate(shown):
+        strength = rows["probability"].fillna(1.0).to_numpy().clip(0.3, 1.0)
+        colour = [colours.get(name, _UNKNOWN) for name in rows["activity"]]
+        axis.barh(
+            np.full(len(rows), place),
+            rows["end"] - rows["start"],
+            left=rows["start"],
+            height=0.8,
+            color=[(one, alpha) for one, alpha in zip(colour, strength, strict=True)],
+        )
+    axis.set_yticks(range(len(shown)), [str(name) for name, _ in shown], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlabel("seconds since the recording began")
+    if len(recordings) > _SHOWN:
+        axis.set_title(f"The first {_SHOWN} of {len(recordings)} recordings", fontsize=9)
+    seen = [name for name in names if (timeline["activity"] == name).any()]
+    handles = [Patch(color=colours[name], label=name) for name in seen]
+    if timeline["activity"].isna().any():
+        handles.append(Patch(color=_UNKNOWN, label="shorter than a window"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
+    return figure
+
+
+def summarise_timeline(timeline: pd.DataFrame) -> str:
+    """Return a table for the console: minutes of each activity, a line a recording."""
+    minutes = (timeline["end"] - timeline["start"]) / 60
+    names = timeline["activity"].fillna("too short").rename("minutes of")
+    table = minutes.groupby([timeline["recording"], names], sort=False).sum().unstack(fill_value=0.0)
+    rest = len(table) - _SHOWN
+    text: str = table.head(_SHOWN).round(1).to_string()
+    return f"{text}\nand {rest} more" if rest > 0 else text

@@ -1,0 +1,137 @@
+"""What a finished run is good for: a registered model, new recordings, other machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+
+from contrastive_har.learning.inference import read_timeline
+from contrastive_har.learning.recognisers import read_recogniser, recognise
+from contrastive_har.signals.windows import read_windows
+from tests.conftest import ACTIVITIES
+from tests.pipelines.conftest import Project
+
+MODEL = "contrastive-har.my_data.semi_supervised"
+
+
+@pytest.fixture
+def tracked(finished_few: Project) -> Project:
+    mlflow.set_tracking_uri(f"sqlite:///{finished_few.path / 'mlflow.db'}")
+    return finished_few
+
+
+def expect(project: Project, signals: np.ndarray) -> np.ndarray:
+    return recognise(read_recogniser(project.newest("recogniser.safetensors")).build(), signals)
+
+
+def test_the_registered_model_says_what_the_stored_one_says(tracked: Project) -> None:
+    signals = read_windows(tracked.newest("windows.parquet")).signals[:20]
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL}/latest")
+    found = model.predict(signals)
+    expected = expect(tracked, signals)
+    np.testing.assert_allclose(found[list(ACTIVITIES.values())], expected, atol=1e-6)
+    assert found["activity"].tolist() == [list(ACTIVITIES.values())[best] for best in expected.argmax(1)]
+    facts = {name: json.loads(value) for name, value in model.metadata.metadata.items()}
+    assert facts["window_samples"] == 64
+    assert facts["sampling_rate_hz"] == 50
+    assert [channel["name"] for channel in facts["channels"]] == ["x", "y", "z"]
+    assert facts["split"] == "subject_wise", "chosen on people that took no part in training"
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 64, 3)
+    with pytest.raises(mlflow.exceptions.MlflowException, match="shape"):
+        model.predict(signals[:, :, :2])
+    versions = mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+    parents = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert versions[0].run_id in {run.info.run_id for run in parents if "mlflow.parentRunId" not in run.data.tags}
+
+
+def test_nothing_in_the_registered_model_is_a_pickle(tracked: Project) -> None:
+    model = Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}/latest"))
+    files = {path.name for path in model.rglob("*") if path.is_file()}
+    assert "recogniser.safetensors" in files
+    assert not {name for name in files if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".joblib"))}
+
+
+def test_a_registration_that_is_done_again_replaces_its_own(tracked: Project) -> None:
+    client = mlflow.MlflowClient()
+    (first,) = client.search_model_versions(f"name = '{MODEL}'")
+    tracked.run("registration", run_id=tracked.newest("recogniser.safetensors").parent.name)
+    (again,) = client.search_model_versions(f"name = '{MODEL}'")
+    assert again.run_id == first.run_id
+    assert again.version != first.version
+
+
+def test_the_model_is_served(tracked: Project) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{MODEL}/latest"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": ""}
+    signals = read_windows(tracked.newest("windows.parquet")).signals[:3]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations",
+        json.dumps({"inputs": signals.tolist()}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    server = subprocess.Popen(command, env=environment, cwd=tracked.path, start_new_session=True)
+    try:
+        answer = ask(request, server)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+    expected = expect(tracked, signals)
+    found = pd.DataFrame(answer["predictions"])
+    np.testing.assert_allclose(found[list(ACTIVITIES.values())], expected, atol=1e-5)
+
+
+def ask(request: urllib.request.Request, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, object]]]:
+    deadline = time.monotonic() + 180
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                found: dict[str, list[dict[str, object]]] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as error:
+            raise AssertionError(error.read().decode()) from error
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.5)
+    raise AssertionError("the server did not come up")
+
+
+def test_new_recordings_become_a_timeline(tracked: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    source = pd.read_csv(tracked.path / "data/01_raw/my_data/s1.csv")
+    folder = tracked.path / "new"
+    folder.mkdir()
+    seconds = np.arange(len(source)) / 50
+    columns = {name: np.interp(np.arange(0, seconds[-1], 0.01), seconds, source[name]) for name in ("z", "x", "y")}
+    pd.DataFrame({"timestamp": np.arange(0, seconds[-1], 0.01), **columns}).to_csv(folder / "day.csv", index=False)
+    tracked.run("inference", recordings=str(folder))
+    timeline = read_timeline(tracked.newest("timeline.parquet"))
+    assert set(timeline["recording"]) == {"day"}
+    assert timeline["end"].max() == pytest.approx(seconds[-1], abs=0.05)
+    said = capsys.readouterr().out
+    assert str(tracked.newest("timeline.parquet")) in said
+    assert str(tracked.newest("timeline.png")) in said
+    assert "minutes of" in said
+
+
+def test_the_exported_model_says_the_same(tracked: Project) -> None:
+    tracked.run("export")
+    signals = read_windows(tracked.newest("windows.parquet")).signals[:20]
+    session = onnxruntime.InferenceSession(tracked.newest("recogniser.onnx"), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"windows": signals})
+    np.testing.assert_allclose(found, expect(tracked, signals), atol=1e-5)
