@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pytest
 import yaml
@@ -79,6 +82,15 @@ class Project:
         return max(self.path.glob(f"data/**/{name}/*/{name}"))
 
 
+@functools.cache
+def empty_tracking_database() -> bytes:
+    """MLflow's database without runs: making one takes MLflow seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        mlflow.MlflowClient(uri).search_experiments()
+        return Path(folder, "mlflow.db").read_bytes()
+
+
 def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
     """Make a project with tiny recordings; with ``methods``, of the main job only these."""
     for name in ("pyproject.toml", ".telemetry"):
@@ -92,6 +104,7 @@ def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
         settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
         parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
     (path / "src").mkdir()
+    (path / "mlflow.db").write_bytes(empty_tracking_database())
     folder = path / "data/01_raw/my_data"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)

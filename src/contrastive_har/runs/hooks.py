@@ -36,6 +36,8 @@ class RunHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the context: it holds the configuration."""
         self._context = context
+        loader = context.config_loader
+        loader["parameters"] = loader["parameters"]  # else it reads the files again whenever somebody asks
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -106,4 +106,5 @@ class Manifests:
 
 def installed_packages() -> dict[str, str]:
     """Return the versions of all installed packages by name."""
-    return dict(sorted((package.name, package.version) for package in distributions()))
+    read = (package.metadata for package in distributions())  # once: each look parses the file again
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in read))
