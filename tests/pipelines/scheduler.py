@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -82,12 +81,12 @@ def scheduler(airflow: Path, project: Project, home: Path) -> Iterator[Airflow]:
     try:
         yield Airflow(process, f"http://127.0.0.1:{port}")
     finally:
-        children = process.children(recursive=True)
-        process.send_signal(signal.SIGINT)  # as Ctrl-C: it ends its parts
-        _, left = psutil.wait_procs([process, *children], timeout=60)
-        for child in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+        parts = [process, *process.children(recursive=True)]
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for part in parts:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    end(part)
+            _, parts = psutil.wait_procs(parts, timeout=60)
 
 
 class Airflow:
