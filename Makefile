@@ -6,6 +6,7 @@ QUIETLY := -m pip install --quiet --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(QUIETLY)
 AIRFLOW := .venv-airflow
 AIRFLOW_PORT := 8080
+AIRFLOW_TASKS := 2
 AIRFLOW_ADDRESS = http://127.0.0.1:$(AIRFLOW_PORT)
 FINISHED := data/08_reporting/.finished
 SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
@@ -51,7 +52,8 @@ clean-runs: $(VENV)/.installed ## remove all but the newest runs: make clean-run
 dags: $(VENV)/.installed ## write DAGs for Airflow into dags/
 	$(BIN)/python -m contrastive_har.runs.dags
 
-# Reachable from this machine only. Airflow makes a password for the user admin when it starts first.
+# Pages and API are for this machine only. At its first start Airflow makes a password for the user admin. All DAGs
+# together run AIRFLOW_TASKS tasks at a time, for which Airflow keeps a process each: its default is 32.
 airflow: $(AIRFLOW)/.installed dags ## start Airflow with these DAGs: make airflow AIRFLOW_PORT=8080
 	@echo "Airflow will be at $(AIRFLOW_ADDRESS): user admin, and the password in"
 	@echo "$(CURDIR)/.airflow/simple_auth_manager_passwords.json.generated. Ctrl-C ends it."
@@ -59,6 +61,7 @@ airflow: $(AIRFLOW)/.installed dags ## start Airflow with these DAGs: make airfl
 		AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags AIRFLOW__CORE__LOAD_EXAMPLES=False \
 		AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(AIRFLOW_PORT) AIRFLOW__API__BASE_URL=$(AIRFLOW_ADDRESS) \
 		AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$(AIRFLOW_ADDRESS)/execution/ \
+		AIRFLOW__CORE__PARALLELISM=$(AIRFLOW_TASKS) \
 		airflow standalone
 
 airflow-check: $(AIRFLOW)/.installed $(VENV)/.installed-dev ## run a DAG under a real Airflow, and kill a task of it
