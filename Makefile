@@ -54,15 +54,19 @@ dags: $(VENV)/.installed ## write DAGs for Airflow into dags/
 
 # Pages and API are for this machine only. At its first start Airflow makes a password for the user admin. All DAGs
 # together run AIRFLOW_TASKS tasks at a time, for which Airflow keeps a process each: its default is 32.
+# A terminal sends Ctrl-C to a whole group, standalone then tells its parts again, and a part told twice hangs: it gets a
+# group of its own (set -m), and Ctrl-C goes to standalone alone.
+airflow: SHELL := bash
 airflow: $(AIRFLOW)/.installed dags ## start Airflow with these DAGs: make airflow AIRFLOW_PORT=8080
 	@echo "Airflow will be at $(AIRFLOW_ADDRESS): user admin, and the password in"
 	@echo "$(CURDIR)/.airflow/simple_auth_manager_passwords.json.generated. Ctrl-C ends it."
-	@PATH="$(CURDIR)/$(AIRFLOW)/bin:$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow \
+	@set -m; PATH="$(CURDIR)/$(AIRFLOW)/bin:$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow \
 		AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags AIRFLOW__CORE__LOAD_EXAMPLES=False \
 		AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(AIRFLOW_PORT) AIRFLOW__API__BASE_URL=$(AIRFLOW_ADDRESS) \
 		AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$(AIRFLOW_ADDRESS)/execution/ \
 		AIRFLOW__CORE__PARALLELISM=$(AIRFLOW_TASKS) \
-		airflow standalone
+		airflow standalone & \
+		trap "trap '' INT TERM; kill -INT $$!" INT TERM; wait; wait
 
 airflow-check: $(AIRFLOW)/.installed $(VENV)/.installed-dev ## run a DAG under a real Airflow, and kill a task of it
 	$(BIN)/python -m tests.pipelines.scheduler --airflow=$(AIRFLOW)/bin/airflow
