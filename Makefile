@@ -2,7 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+QUIETLY := -m pip install --quiet --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python $(QUIETLY)
+AIRFLOW := .venv-airflow
+AIRFLOW_PORT := 8080
+AIRFLOW_TASKS := 2
+AIRFLOW_ADDRESS = http://127.0.0.1:$(AIRFLOW_PORT)
 FINISHED := data/08_reporting/.finished
 SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
 # The newest version, by its name, of a file of the main job's report on the default data set.
@@ -12,11 +17,11 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # Neither kedro-viz nor mlflow reports usage to anyone.
 export DO_NOT_TRACK := true
 
-.PHONY: clean-runs dags help run test chaos check data docs lock
+.PHONY: airflow airflow-check clean-runs dags help run test chaos check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/.installed ## install what is missing, run the main job, print the result table
 	@if $(MAKE) --question $(FINISHED); then \
@@ -47,6 +52,25 @@ clean-runs: $(VENV)/.installed ## remove all but the newest runs: make clean-run
 dags: $(VENV)/.installed ## write DAGs for Airflow into dags/
 	$(BIN)/python -m contrastive_har.runs.dags
 
+# Pages and API are for this machine only. At its first start Airflow makes a password for the user admin. All DAGs
+# together run AIRFLOW_TASKS tasks at a time, for which Airflow keeps a process each: its default is 32.
+# A terminal sends Ctrl-C to a whole group, standalone then tells its parts again, and a part told twice hangs: it gets a
+# group of its own (set -m), and Ctrl-C goes to standalone alone.
+airflow: SHELL := bash
+airflow: $(AIRFLOW)/.installed dags ## start Airflow with these DAGs: make airflow AIRFLOW_PORT=8080
+	@echo "Airflow will be at $(AIRFLOW_ADDRESS): user admin, and the password in"
+	@echo "$(CURDIR)/.airflow/simple_auth_manager_passwords.json.generated. Ctrl-C ends it."
+	@set -m; PATH="$(CURDIR)/$(AIRFLOW)/bin:$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow \
+		AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags AIRFLOW__CORE__LOAD_EXAMPLES=False \
+		AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(AIRFLOW_PORT) AIRFLOW__API__BASE_URL=$(AIRFLOW_ADDRESS) \
+		AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$(AIRFLOW_ADDRESS)/execution/ \
+		AIRFLOW__CORE__PARALLELISM=$(AIRFLOW_TASKS) \
+		airflow standalone & \
+		trap "trap '' INT TERM; kill -INT $$!" INT TERM; wait; wait
+
+airflow-check: $(AIRFLOW)/.installed $(VENV)/.installed-dev ## run a DAG under a real Airflow, and kill a task of it
+	$(BIN)/python -m tests.pipelines.scheduler --airflow=$(AIRFLOW)/bin/airflow
+
 data: $(VENV)/.installed ## download a public data set: make data DATASET=motion_sense
 	$(BIN)/python -m contrastive_har.sources.download $(DATASET)
 
@@ -67,6 +91,13 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --constraint requirements.lock --editable ".[dev]"
+	@touch $@
+
+# An environment without Kedro and torch: a task calls the project's own.
+$(AIRFLOW)/.installed: Makefile
+	@echo "Installing Airflow into $(AIRFLOW): 1 to 2 minutes the first time."
+	test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/python $(QUIETLY) apache-airflow==3.3.2 apache-airflow-providers-standard==1.21.0
 	@touch $@
 
 lock: ## write the versions of a fresh environment to requirements.lock

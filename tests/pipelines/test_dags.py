@@ -6,14 +6,17 @@ import ast
 import contextlib
 import runpy
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import jinja2
 import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.dags import divide, write_dags
+from contrastive_har.runs.session import RUN_ID
 from tests.pipelines.conftest import FEW, Project
 
 
@@ -83,6 +86,19 @@ def execute(path: Path) -> dict[str, dict[str, object]]:
     return made
 
 
+def rendered(command: object) -> str:
+    """Return a command of a DAG run that was due on a Sunday at midnight, as Airflow fills it in."""
+    return (
+        jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined)
+        .from_string(str(command))
+        .render(
+            dag_run=SimpleNamespace(run_after=datetime(2026, 1, 4, tzinfo=UTC)),
+            macros=SimpleNamespace(timedelta=timedelta),
+            params={"dataset": "my_data", "env": "local"},
+        )
+    )
+
+
 def test_dag_files_are_python_that_needs_airflow_only(few: Project) -> None:
     with contextlib.chdir(few.path):
         bootstrap_project(few.path)
@@ -99,9 +115,22 @@ def test_dag_files_are_python_that_needs_airflow_only(few: Project) -> None:
     assert len(operators) == len(divide(pipelines["semi_supervised"])[0])
     command = operators["semi_supervised.paper.simclr.pretraining"]["bash_command"]
     assert "--nodes=semi_supervised.paper.simclr.pretrain_encoders" in command
-    assert "--params=run_id={{ dag_run.run_after.strftime('%Y-%m-%dT%H.%M.%S') }}.{{ '%03d' %" in command
+    assert "--env=local --params=run_id=2026-01-04T00.00.00.000Z,dataset=my_data --nodes=" in rendered(command)
     text = written[0].read_text()
     assert "max_active_runs=1" in text
     assert "catchup=False" in text
     assert "schedule='@weekly'" in text
     assert not list(Path(few.path / "dags").glob(".writing-*"))
+
+
+def test_dags_that_are_due_together_are_runs_of_their_own(few: Project) -> None:
+    with contextlib.chdir(few.path):
+        bootstrap_project(few.path)
+        written = write_dags(few.path)
+    ids = []
+    for path in written:
+        commands = [rendered(operator["bash_command"]) for operator in execute(path).values()]
+        (run_id,) = {command.partition("--params=run_id=")[2].partition(",")[0] for command in commands}
+        assert RUN_ID.fullmatch(run_id)
+        ids.append(run_id)
+    assert len(set(ids)) == len(written)
