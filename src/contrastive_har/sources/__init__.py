@@ -25,6 +25,7 @@ from contrastive_har.signals.recordings import (
     Rejection,
     check_recording,
 )
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.repeats import SeenRecordings
 
@@ -145,6 +146,9 @@ def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
             check_recording(outcome, description, candidate.where, candidate.rows)
         except BadRecordingError as error:
             outcome = error
+        # Files are damaged, or made to harm, in more ways than their readers foresee; the others are read all the same.
+        except Exception as error:  # noqa: BLE001
+            outcome = BadRecordingError(f"{candidate.where}: cannot be read ({explain(error)}). Correct or replace it.")
         yield _Read(candidate.name, candidate.where, outcome)
 
 
