@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -152,6 +152,7 @@ def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
         yield _Read(candidate.name, candidate.where, outcome)
 
 
+@cache
 def _descriptions() -> dict[str, dict[str, object]]:
     text = resources.files(__name__).joinpath("descriptions.yml").read_text(encoding="utf-8")
     return cast(dict[str, dict[str, object]], yaml.safe_load(text))
