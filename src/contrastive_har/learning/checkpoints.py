@@ -11,8 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from contrastive_har.signals.fingerprints import fingerprint
-from contrastive_har.signals.schema import SchemaError, read_tensors, write_atomically, write_tensors
+from contrastive_har.signals.schema import SchemaError, read_tensors, refuse_broken, write_atomically, write_tensors
 
 KIND = "checkpoint"
 _KEPT = 2  # should the newest turn out broken, there is one before it
@@ -50,16 +49,14 @@ class Checkpoints:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a state atomically and delete all but the newest two."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = json.dumps(dict(checkpoint.facts))
-        with write_atomically(self._path(checkpoint.epoch)) as staged:
+        with write_atomically(self.path(checkpoint.epoch)) as staged:
             write_tensors(
                 checkpoint.tensors,
                 staged,
                 KIND,
                 training=self.training,
                 epoch=str(checkpoint.epoch),
-                facts=facts,
-                checksum=_checksum(checkpoint.tensors, facts),
+                facts=json.dumps(dict(checkpoint.facts)),
             )
         for path in self._paths()[:-_KEPT]:
             path.unlink()
@@ -74,24 +71,21 @@ class Checkpoints:
         return None
 
     def _read(self, path: Path) -> Checkpoint:
-        header, tensors = read_tensors(path, KIND)
-        if header.get("training") != self.training:
-            raise SchemaError(f"{path}: belongs to another training.")
-        if header.get("checksum") != _checksum(tensors, header["facts"]):
-            raise SchemaError(f"{path}: its content does not have the checksum it was written with.")
-        return Checkpoint(int(header["epoch"]), tensors, json.loads(header["facts"]))
+        with refuse_broken(path, KIND):
+            header, tensors = read_tensors(path, KIND)
+            if header["training"] != self.training:
+                raise SchemaError(f"{path}: belongs to another training.")
+            if path != self.path(int(header["epoch"])):
+                raise SchemaError(f"{path}: holds epoch {header['epoch']}.")
+            return Checkpoint(int(header["epoch"]), tensors, dict(json.loads(header["facts"])))
+
+    def path(self, epoch: int) -> Path:
+        """Return where the state after an epoch is or will be."""
+        return self.folder / f"{self._name}-{epoch:06d}.safetensors"
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob(f"{self._name}-*.safetensors"))
 
-    def _path(self, epoch: int) -> Path:
-        return self.folder / f"{self._name}-{epoch:06d}.safetensors"
-
     @property
     def _name(self) -> str:
         return self.training[:16]
-
-
-def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
-    parts = [part for name in sorted(tensors) for part in (name, tensors[name].cpu().numpy())]
-    return fingerprint(facts, *parts)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import BaseModel, Json, PositiveInt
 from torch import Tensor
 
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.normalisation import Normalisation
-from contrastive_har.signals.schema import read_tensors, write_tensors
+from contrastive_har.signals.schema import read_tensors, refuse_broken, write_tensors
 
 KIND = "encoders"
 
@@ -87,23 +89,51 @@ def read_encoders(path: Path) -> EncoderSet:
     """Read encoders back.
 
     Raises:
-        SchemaError: the file is broken, holds something else, or another version of it.
+        SchemaError: the file is broken, holds something else, another version of it, or weights of another encoder
+            than its header names.
     """
-    header, tensors = read_tensors(path, KIND)
-    trained = []
-    for repeat in range(int(header["repeats"])):
-        mine = {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{repeat}.")}
-        trained.append(
-            TrainedEncoder(
-                weights={n.removeprefix("weights."): v for n, v in mine.items() if n.startswith("weights.")},
-                normalisation=Normalisation(
-                    mine["normalisation.mean"].numpy(), mine["normalisation.deviation"].numpy()
-                ),
+    with refuse_broken(path, KIND):
+        stamp, tensors = read_tensors(path, KIND)
+        header = _Header.model_validate(stamp)
+        _refuse_foreign(tensors, header)
+        trained = []
+        for repeat in range(header.repeats):
+            mine = {name.partition(".")[2]: value for name, value in tensors.items() if name.startswith(f"{repeat}.")}
+            trained.append(
+                TrainedEncoder(
+                    weights={n.removeprefix("weights."): v for n, v in mine.items() if n.startswith("weights.")},
+                    normalisation=Normalisation(
+                        mine["normalisation.mean"].numpy(), mine["normalisation.deviation"].numpy()
+                    ),
+                )
             )
-        )
-    return EncoderSet(
-        settings=TypeAdapter(EncoderSettings).validate_json(header["settings"]),
-        shape=tuple(json.loads(header["shape"])),
-        fingerprint=header["fingerprint"],
-        encoders=tuple(trained),
-    )
+        return EncoderSet(header.settings, header.shape, header.fingerprint, tuple(trained))
+
+
+class _Header(BaseModel):
+    """What a file of encoders says of itself."""
+
+    settings: Json[EncoderSettings]
+    shape: Json[tuple[PositiveInt, PositiveInt]]
+    fingerprint: str
+    repeats: PositiveInt
+
+
+def _refuse_foreign(tensors: Mapping[str, Tensor], header: _Header) -> None:
+    """Check that the tensors are those of the encoders the header names, and numbers."""
+    with torch.device("meta"):  # shapes without memory
+        channels = torch.empty(header.shape[1])
+        weights = build_encoder(header.settings, header.shape).state_dict()
+    one = {"normalisation.mean": channels, "normalisation.deviation": channels}
+    one |= {f"weights.{name}": value for name, value in weights.items()}
+    if len(tensors) != header.repeats * len(one):
+        raise ValueError(f"{len(tensors)} tensors; {header.repeats} encoders of these settings have {len(one)} each")
+    for repeat, (name, like) in product(range(header.repeats), one.items()):
+        value = tensors[f"{repeat}.{name}"]
+        if (value.shape, value.dtype) != (like.shape, like.dtype):
+            raise ValueError(
+                f"tensor {repeat}.{name} is {value.dtype} {tuple(value.shape)}, the encoder of these settings needs "
+                f"{like.dtype} {tuple(like.shape)}"
+            )
+        if not value.isfinite().all():
+            raise ValueError(f"tensor {repeat}.{name} is not finite")

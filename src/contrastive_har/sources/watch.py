@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import DatasetDescription, Recording
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
 
@@ -29,8 +29,8 @@ def _in_package(description: DatasetDescription) -> Iterator[Candidate]:
     try:
         content = _read_object_array(path)
         recordings = list(zip(content["X"], content["y"], content["subject"], content["side"], strict=True))
-    except (OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise PackagedFileError(f"{path}: cannot be read ({error}). Reinstall {PACKAGE}.") from error
+    except Exception as error:
+        raise PackagedFileError(f"{path}: cannot be read ({explain(error)}). Reinstall {PACKAGE}.") from error
     for number, (samples, exercise, subject, side) in enumerate(recordings):
         hand = "right" if side else "left"
         name = f"{description.activities[int(exercise)]}, subject {int(subject)}, {hand}, {number:03d}"
