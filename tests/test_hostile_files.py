@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 
 from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
+from contrastive_har.learning.classifiers import TrainedClassifier, read_classifiers, write_classifiers
 from contrastive_har.learning.encoders import (
     EncoderSet,
     TrainedEncoder,
@@ -32,6 +33,14 @@ from contrastive_har.learning.encoders import (
     read_encoders,
     write_encoders,
 )
+from contrastive_har.learning.recognisers import (
+    Origin,
+    TrainedRecogniser,
+    read_recogniser,
+    recognise,
+    write_recogniser,
+)
+from contrastive_har.models.recogniser import Recogniser
 from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.signals import schema
@@ -39,6 +48,7 @@ from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import (
     BadRecordingError,
     DatasetDescription,
+    Piece,
     Recording,
     Recordings,
     Rejection,
@@ -56,6 +66,7 @@ from contrastive_har.signals.schema import (
 )
 from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, archive, open_source
+from contrastive_har.sources.new_recordings import open_new_recordings
 from tests.conftest import OWN_DESCRIPTION, own_frame
 from tests.sources.test_official_files import COLUMNS
 
@@ -83,6 +94,23 @@ def put_encoders(path: Path) -> None:
         build_encoder(SETTINGS, (64, 3)).state_dict(), Normalisation(np.zeros(3, np.float32), np.ones(3, np.float32))
     )
     write_encoders(EncoderSet(SETTINGS, (64, 3), "f", (trained, trained)), path)
+
+
+def put_classifiers(path: Path) -> None:
+    weights = {"classifier.weight": torch.ones(3, 4), "classifier.bias": torch.zeros(3)}
+    write_classifiers([TrainedClassifier(0, "linear", 0.1, 0.5, weights)] * 2, path)
+
+
+def put_recogniser(path: Path) -> None:
+    weights = Recogniser(build_encoder(SETTINGS, (64, 3)), 3, 3).state_dict()
+    values = dict.fromkeys(("validation_macro_f1", "mean_validation_macro_f1", "mean_test_macro_f1"), 0.5)
+    names = dict.fromkeys(("protocol", "split", "method", "evaluation"), "x")
+    origin = Origin.model_validate({**names, **values, "label_fraction": 0.1, "repeat": 0})
+    write_recogniser(TrainedRecogniser(DESCRIPTION, 64, 32, SETTINGS, weights, origin), path)
+
+
+def check_recogniser(read: TrainedRecogniser) -> None:
+    assert np.isfinite(recognise(read.build(), np.zeros((2, 64, 3), np.float32))).all()
 
 
 def put_checkpoint(path: Path) -> None:
@@ -141,8 +169,11 @@ def opened(dataset: str, folder: Callable[[Path], Path] = lambda path: path.pare
     return read
 
 
-def check_recordings(read: list[Recording | Rejection]) -> None:
+def check_recordings(read: list[Recording | Rejection | Piece]) -> None:
     for item in read:
+        if isinstance(item, Piece):
+            assert len(item.samples) == len(item.seconds)
+            assert np.isfinite(item.samples).all()
         if isinstance(item, Recording):
             assert len(item.samples) == len(item.sample) == len(item.activity)
             assert np.isfinite(item.samples).all()
@@ -211,6 +242,8 @@ STORED = [
         check=lambda read: [tensor.isfinite().all() for tensor in read[1].values()],
     ),
     Format("encoders", "a/encoders.safetensors", put_encoders, read_encoders, check_encoders),
+    Format("classifiers", "a/classifiers.safetensors", put_classifiers, read_classifiers),
+    Format("recogniser", "a/recogniser.safetensors", put_recogniser, read_recogniser, check_recogniser),
     Format(
         "checkpoint",
         f"a/{TRAINING[:16]}-000001.safetensors",
@@ -271,6 +304,16 @@ GIVEN = [
         opened("uci_har", lambda path: path.parents[1]),
         parts_are_files=True,
     ),
+]
+GIVEN += [
+    Format(
+        f"new {kind}",
+        f"a/anna.{kind}",
+        put,
+        lambda path: list(open_new_recordings(path, DESCRIPTION.channels, 7)),
+        parts_are_files=kind == "csv",
+    )
+    for kind, put in (("csv", put_own_csv), ("parquet", put_own_parquet))
 ]
 GIVEN = [Format(**{**vars(f), "error": BadRecordingError, "check": check_recordings}) for f in GIVEN]
 ALL = [*STORED, *GIVEN]

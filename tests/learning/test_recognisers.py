@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_refused(recogniser: TrainedRecogniser, tmp_path: P
     else:
         header["window"] = "{"
     write_tensors(weights, path, "recogniser", **header)
-    with pytest.raises(SchemaError, match=r"recogniser\.safetensors: not a usable recogniser"):
+    with pytest.raises(SchemaError, match=r"recogniser\.safetensors: not a readable recogniser file"):
         read_recogniser(path)
 
 

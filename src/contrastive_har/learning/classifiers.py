@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from contrastive_har.signals.schema import read_tensors, write_tensors
+from contrastive_har.signals.schema import read_tensors, refuse_broken, write_tensors
 
 KIND = "classifiers"
 
@@ -50,12 +50,13 @@ def read_classifiers(path: Path) -> list[TrainedClassifier]:
     Raises:
         SchemaError: the file is broken, holds something else, or another version of it.
     """
-    header, tensors = read_tensors(path, KIND)
-    weights: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        place, _, own = name.partition(".")
-        weights.setdefault(int(place), {})[own] = value
-    return [
-        TrainedClassifier(**facts, weights=weights[place])
-        for place, facts in enumerate(json.loads(header["classifiers"]))
-    ]
+    with refuse_broken(path, KIND):
+        header, tensors = read_tensors(path, KIND)
+        weights: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            place, _, own = name.partition(".")
+            weights.setdefault(int(place), {})[own] = value
+        return [
+            TrainedClassifier(**facts, weights=weights[place])
+            for place, facts in enumerate(json.loads(header["classifiers"]))
+        ]

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from contrastive_har.learning.recognisers import TrainedRecogniser, describe_recogniser, recognise
 from contrastive_har.signals.recordings import BadRecordingError, Piece
 from contrastive_har.signals.resampling import Resampler
-from contrastive_har.signals.schema import check_schema, schema_metadata
+from contrastive_har.signals.schema import read_table, schema_metadata
 
 KIND = "timeline"
 _GAP = 1.5  # sampling intervals between neighbours above which a sample is missing
@@ -320,5 +320,4 @@ def read_timeline(path: Path) -> pd.DataFrame:
     Raises:
         SchemaError: if the file is not a timeline of this schema version.
     """
-    check_schema(path, KIND)
-    return pq.read_table(path).to_pandas()
+    return read_table(path, KIND)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
 from contrastive_har.learning.classifiers import TrainedClassifier
@@ -20,7 +20,7 @@ from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.recogniser import Recogniser
 from contrastive_har.signals.recordings import DatasetDescription
-from contrastive_har.signals.schema import SchemaError, read_tensors, write_tensors
+from contrastive_har.signals.schema import read_tensors, refuse_broken, write_tensors
 from contrastive_har.signals.windows import Windows
 
 KIND = "recogniser"
@@ -211,8 +211,8 @@ def read_recogniser(path: Path) -> TrainedRecogniser:
     Raises:
         SchemaError: the file is broken, holds something else, or another version or architecture of it.
     """
-    header, tensors = read_tensors(path, KIND)
-    try:
+    with refuse_broken(path, KIND):
+        header, tensors = read_tensors(path, KIND)
         read = TrainedRecogniser(
             description=DatasetDescription.model_validate_json(header["description"]),
             **json.loads(header["window"]),
@@ -220,9 +220,5 @@ def read_recogniser(path: Path) -> TrainedRecogniser:
             weights=tensors,
             origin=Origin.model_validate_json(header["origin"]),
         )
-        read.build()
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise SchemaError(
-            f"{path}: not a usable recogniser ({error}). Run the pipeline again to rebuild it."
-        ) from error
-    return read
+        read.build()  # refuses weights of another architecture
+        return read

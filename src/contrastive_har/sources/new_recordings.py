@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastive_har.signals.recordings import BadRecordingError, Channel, Piece
+from contrastive_har.signals.schema import explain
 from contrastive_har.sources.my_data import DESCRIPTION_FILE, as_text, numbers, read_description_file, seconds
 
 
@@ -55,8 +55,7 @@ def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
     try:
         description = _Description.model_validate(read_description_file(folder))
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadRecordingError(f"{path}: {problems}. See docs/use.md.") from error
+        raise BadRecordingError(f"{path}: {explain(error)}. See docs/use.md.") from error
     units = {channel.name: channel.unit for channel in description.channels}
     for channel in channels:
         if units.get(channel.name, channel.unit) != channel.unit:
@@ -108,8 +107,8 @@ def _frames(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFr
         raise BadRecordingError(f"{file}: the file is empty. Copy it again.") from None
     except BadRecordingError:
         raise
-    except (ValueError, OSError, pa.ArrowException) as error:  # parser errors are ValueErrors
-        raise BadRecordingError(f"{file}: cannot be read ({error}). Copy it again.") from error
+    except Exception as error:  # parsers promise none of theirs
+        raise BadRecordingError(f"{file}: cannot be read ({explain(error)}). Copy it again.") from error
 
 
 def _read_csv(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
