@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import resource
 import shutil
@@ -20,7 +21,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
 
 from contrastive_har.runs.hooks import manifests_of
-from contrastive_har.runs.processes import PROCESS, end_stale_runs, this_process
+from contrastive_har.runs.processes import PROCESS, end_stale_runs, is_dead, this_process
 from contrastive_har.runs.settings import plain
 
 if TYPE_CHECKING:
@@ -69,8 +70,17 @@ class _ContextHooks:
         return ComputeSettings.model_validate(plain(self._context.params["compute"])).is_helper
 
 
+_FAILED = "failed"
+_PART = ("pipeline_names", "namespaces", "tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs")
+"""What tells the parts of a run apart, of those things that a run is started with."""
+
+
 class TrackingHooks(_ContextHooks):
-    """One MLflow run per Kedro run; FAILED if the run crashes."""
+    """One MLflow run per Kedro run; FAILED if a part of it has failed, RUNNING while another part goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._part: str | None = None
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
@@ -97,7 +107,9 @@ class TrackingHooks(_ContextHooks):
             mlflow.set_experiment(settings.experiment)
             end_stale_runs(settings.experiment)
             name = f"{_run_name(run_params)} on {self._context.params['dataset']}"
-            manifests_of(catalog).update(run_params["run_id"], lambda known: self._tracked(known, name, run_params))
+            self._manifests, self._run_id = manifests_of(catalog), run_params["run_id"]
+            self._part = json.dumps({key: run_params[key] for key in _PART if run_params.get(key)}, default=list)
+            self._manifests.update(self._run_id, lambda known: self._tracked(known, name, run_params))
         except MlflowException as error:
             raise RuntimeError(
                 f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
@@ -105,7 +117,7 @@ class TrackingHooks(_ContextHooks):
             ) from error
         # An interrupted run reaches neither hook below, and MLflow, whose own handler comes after ours, would call it
         # finished.
-        atexit.register(_end_run, "FAILED")
+        atexit.register(self._end, well=False)
         mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
 
     def _tracked(self, known: Manifest | None, name: str, run_params: dict[str, Any]) -> Manifest:
@@ -117,25 +129,54 @@ class TrackingHooks(_ContextHooks):
         if known is None:
             raise LookupError("the manifest of this run has been deleted while it ran")
         tags = {PROCESS: this_process()}
+        parts = {**known.parts, str(self._part): this_process()}
         if known.tracked_run:
             mlflow.start_run(run_id=known.tracked_run)
             mlflow.set_tags(tags)
-            return known
+            return known.model_copy(update={"parts": parts})
         tags |= {"kedro.run_id": known.run_id, "kedro.env": run_params["env"] or "local"}
         run = mlflow.start_run(run_name=name, tags=tags)
         if self._context is not None:
             mlflow.log_params(flatten(plain(self._context.params)))
-        return known.model_copy(update={"tracked_run": run.info.run_id})
+        return known.model_copy(update={"tracked_run": run.info.run_id, "parts": parts})
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Close the run."""
-        _end_run("FINISHED")
+        """Close the run, or leave it to the parts that go on."""
+        self._end(well=True)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
-        """Close the run as failed."""
-        _end_run("FAILED")
+        """Note the failure, and close the run or leave it to the parts that go on."""
+        self._end(well=False)
+
+    def _end(self, *, well: bool) -> None:
+        from mlflow.exceptions import MlflowException
+
+        part, self._part = self._part, None
+        if part is None:
+            return
+        try:
+            self._manifests.update(self._run_id, lambda known: self._ended(known, part, well))
+        except MlflowException as error:
+            # Whoever looks for the reason of a failure should find that, and not this.
+            logging.getLogger(__name__).warning("MLflow cannot be told that the run has ended: %s", error)
+
+    @staticmethod
+    def _ended(known: Manifest | None, part: str, well: bool) -> Manifest:
+        """Return a manifest without a part that has ended well; the tracked run has the state of what remains."""
+        import mlflow
+
+        if known is None:
+            raise LookupError("the manifest of this run has been deleted while it ran")
+        parts = {name: process for name, process in known.parts.items() if name != part}
+        if not well:
+            parts[part] = _FAILED
+        working = [process for process in parts.values() if process != _FAILED and not is_dead(process)]
+        if working:
+            mlflow.set_tag(PROCESS, working[0])
+        mlflow.end_run("RUNNING" if working else "FAILED" if parts else "FINISHED")
+        return known.model_copy(update={"parts": parts})
 
 
 class HelperHooks(_ContextHooks):
@@ -250,10 +291,3 @@ def _log_report(report: Path, scores: dict[str, float]) -> None:
     if mlflow.active_run():
         mlflow.log_artifact(str(report))
         mlflow.log_metrics({f"macro_f1/{cell}": value for cell, value in scores.items()})
-
-
-def _end_run(status: str) -> None:
-    import mlflow
-
-    if mlflow.active_run():
-        mlflow.end_run(status)

@@ -17,7 +17,7 @@ from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.learning import pretraining
 from contrastive_har.runs import cleaning
 from contrastive_har.runs.manifest import Manifest, Manifests
-from contrastive_har.runs.processes import PROCESS, is_dead, this_process
+from contrastive_har.runs.processes import PROCESS, _started, is_dead, this_process
 from contrastive_har.signals.schema import read_table
 from tests.pipelines.conftest import ROOT, Project
 
@@ -61,6 +61,33 @@ def test_parts_of_a_run_share_versions_and_a_tracked_run(project: Project) -> No
     assert not list(project.path.rglob(".replaced-*"))
     assert len(tracked(project)) == 2
     assert {run.info.status for run in tracked(project)} == {"FINISHED"}
+
+
+def test_a_tracked_run_has_the_state_of_all_its_parts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def state() -> str:
+        (run,) = tracked(project)
+        return str(run.info.status)
+
+    project.run("ingestion", run_id=EARLY)
+    monkeypatch.setattr("contrastive_har.signals.leakage.count_leakage", None)
+    with pytest.raises(TypeError):
+        project.run("windowing", run_id=EARLY)
+    assert state() == "FAILED"
+    project.run("ingestion", run_id=EARLY)
+    assert state() == "FAILED", "another part has ended well"
+    monkeypatch.undo()
+    project.run("windowing", run_id=EARLY)
+    assert state() == "FINISHED", "the part that had failed too"
+
+    with subprocess.Popen(["sleep", "60"]) as other:  # a part at work beside
+        at_work = f"{this_process().split()[0]} {other.pid} {_started(other.pid)}"
+        manifests(project).update(EARLY, lambda known: known.model_copy(update={"parts": {"other": at_work}}))
+        project.run("windowing", run_id=EARLY)
+        assert state() == "RUNNING"
+        assert tracked(project)[0].data.tags[PROCESS] == at_work
+        other.kill()
+    project.run("ingestion", run_id=EARLY)
+    assert state() == "FAILED", "it was killed"
 
 
 def test_a_run_keeps_its_parameters(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -71,14 +72,17 @@ def test_a_vanished_server_ends_the_run_and_the_next_one_succeeds(
     (few.path / "conf/local/mlflow.yml").write_text(
         f"tracking_uri: {address}\nexperiment: contrastive_har\nartifact_location: null\n"
     )
-    for stored in ("encoders.safetensors", "classifiers.safetensors"):
+    for stored in ("encoders.safetensors", "recogniser.safetensors"):
         with server(few.path, port) as process:
             job = chaos.start(few)
             wait_for(few, stored, job)
             os.killpg(process.pid, signal.SIGKILL)
             _, state = os.waitpid(job, 0)
         assert os.waitstatus_to_exitcode(state) == 1
-        assert "127.0.0.1" in (few.path / "log.txt").read_text()[-5000:], "the error names the server"
+        last = json.loads(few.newest("run_log.jsonl").read_text().splitlines()[-1])
+        assert last["level"] == "ERROR"
+        assert f"127.0.0.1:{port}" in last["message"]
+        assert "Traceback" in last["exception"]
         chaos.check_files(few)
         assert not list(few.path.glob("data/**/.writing-*"))
     with server(few.path, port):

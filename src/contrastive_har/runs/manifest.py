@@ -42,6 +42,7 @@ class Manifest(BaseModel):
         parameters: As configured.
         pipelines: What was run; several entries where a scheduler runs a task at a time.
         tracked_run: Id of the run on the tracking server.
+        parts: Parts of the run that have begun and not ended well: the process that is at it, or that it failed.
         versions: Version of every data set that was read or written.
         nodes: Finished nodes, by name.
     """
@@ -54,6 +55,7 @@ class Manifest(BaseModel):
     parameters: dict[str, Any]
     pipelines: list[str] = []
     tracked_run: str | None = None
+    parts: dict[str, str] = {}
     versions: dict[str, str] = {}
     nodes: dict[str, NodeRecord] = {}
 
