@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
+import yaml
 
 from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.learning import pretraining
@@ -19,7 +22,7 @@ from contrastive_har.runs import cleaning
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.processes import PROCESS, _started, is_dead, this_process
 from contrastive_har.signals.schema import read_table
-from tests.pipelines.conftest import ROOT, Project
+from tests.pipelines.conftest import ROOT, TINY, Project
 
 EARLY, LATE = "2026-01-31T12.00.00.000Z", "2026-01-31T12.00.00.001Z"
 
@@ -214,6 +217,29 @@ def test_a_full_disk_leaves_nothing_half_written(project: Project, monkeypatch: 
     project.run("ingestion")
     project.run("windowing")
     assert versions_of(project, place)
+
+
+def test_the_exit_status_tells_how_it_ended(project: Project) -> None:
+    (project.path / "conf/local/parameters.yml").write_text(yaml.safe_dump(TINY))
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "kedro", "run", *arguments]
+        return subprocess.Popen(command, cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    good, bad, ended = start("--pipeline=ingestion"), start("--params=ingestion.dataset=nothing"), start()
+    said, _ = good.communicate(timeout=300)
+    assert good.returncode == 0, said
+    assert "Time:" in said
+    said, _ = bad.communicate(timeout=300)
+    assert bad.returncode == 1
+    assert "unknown data set 'nothing'" in said
+    deadline = time.monotonic() + 300
+    while not versions_of(project, "windows.parquet") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ended.terminate()
+    ended.communicate(timeout=300)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert "RUNNING" not in {run.info.status for run in tracked(project)}
 
 
 def test_the_run_of_a_dead_process_is_marked_at_the_next_start(project: Project) -> None:
