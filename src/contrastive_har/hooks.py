@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
 
 
-_PLACES = {"timeline": "Timeline: ", "timeline_picture": "Picture:  ", "onnx_model": "Model:    "}
+_PLACES = {
+    "recogniser": "Model:  ",
+    "onnx_model": "Model:  ",
+    "timeline": "Result: ",
+    "timeline_picture": "Picture:",
+}
 """What a run prints the place of, beside reports."""
 
 
@@ -256,10 +261,17 @@ class RunSummaryHooks(_ContextHooks):
                 print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
                 print(f"Report:  {report}")
                 _log_report(report, catalog.load(f"{protocol}.metrics"))
-        for name in [name for name in _PLACES if name in pipeline.all_outputs()]:
-            print(f"{_PLACES[name]}{cast(AtomicDataset, catalog[name]).path}")
-            if name == "timeline":
+        for name in sorted(pipeline.all_outputs()):
+            kind = name.rpartition(".")[2]
+            if kind in _PLACES:
+                print(f"{_PLACES[kind]} {cast(AtomicDataset, catalog[name]).path}")
+            if kind == "timeline":
                 print(f"{summarise_timeline(catalog.load(name))}\n")
+            if kind == "recogniser":
+                origin = catalog.load(name).origin
+                expected = f"macro-F1 on unseen people {100 * origin.mean_test_macro_f1:.1f} %"
+                labels = f"{100 * origin.label_fraction:g} % of the labels"
+                print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
         times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
         print(f"Time:    {times}; peak memory {memory:.1f} GiB")
         print("Runs:    mlflow ui        Lineage: kedro viz run")

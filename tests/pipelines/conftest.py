@@ -27,7 +27,10 @@ TINY: dict[str, Any] = {
     "report": {"tsne_windows": 30},
     "semi_supervised": {
         "windows": {"length": 64, "stride": 32},
-        "label_fractions": [{"share": 0.1, "batch_size": 8}, {"share": 0.5, "batch_size": 32}],
+        "label_fractions": [
+            {"share": 0.1, "batch_size": 8},
+            {"share": 0.5, "batch_size": 32, "evaluations": ["linear"]},
+        ],
         "pretraining": {"epochs": 2, "batch_size": 128},
         "evaluations": {
             "linear": {"epochs": 20, "test_every": 10},
@@ -92,7 +95,7 @@ def empty_tracking_database() -> bytes:
 
 
 def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
-    """Make a project with tiny recordings; with ``methods``, of the main job only these."""
+    """Make a project with tiny recordings; with ``methods``, of all protocols only the main one with these."""
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, path)
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
@@ -103,6 +106,8 @@ def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
         of_all = settings["semi_supervised"]["methods"]
         settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
         parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
+        for protocol in ("self_supervised", "ablation"):  # Kedro reads and resolves every file in every run
+            (path / f"conf/base/parameters_{protocol}.yml").unlink()
     (path / "src").mkdir()
     (path / "mlflow.db").write_bytes(empty_tracking_database())
     folder = path / "data/01_raw/my_data"
@@ -138,12 +143,12 @@ def finished_few(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def few(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Project:
     """A project with few methods in which nothing has run yet."""
     return make_project(tmp_path, FEW)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project in which nothing has run yet."""
+def everything(tmp_path: Path) -> Project:
+    """A project with all protocols in which nothing has run yet."""
     return make_project(tmp_path)

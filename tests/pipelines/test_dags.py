@@ -21,9 +21,9 @@ from tests.pipelines.conftest import FEW, Project
 
 
 @pytest.mark.parametrize("name", ["semi_supervised", "self_supervised", "ablation"])
-def test_tasks_run_every_node_once_and_follow_the_data(few: Project, name: str) -> None:
-    with contextlib.chdir(few.path):
-        bootstrap_project(few.path)
+def test_tasks_run_every_node_once_and_follow_the_data(everything: Project, name: str) -> None:
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
         pipeline = pipelines[name]
         tasks, edges = divide(pipeline)
     assert sorted(node for task in tasks for node in task.nodes) == sorted(node.name for node in pipeline.nodes)
@@ -43,9 +43,9 @@ def test_tasks_run_every_node_once_and_follow_the_data(few: Project, name: str) 
         left -= ready
 
 
-def test_methods_are_tasks_of_their_own(few: Project) -> None:
-    with contextlib.chdir(few.path):
-        bootstrap_project(few.path)
+def test_methods_are_tasks_of_their_own(everything: Project) -> None:
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
         tasks, _ = divide(pipelines["semi_supervised"])
     groups = {task.name: task.group for task in tasks}
     for method in FEW:
@@ -99,10 +99,10 @@ def rendered(command: object) -> str:
     )
 
 
-def test_dag_files_are_python_that_needs_airflow_only(few: Project) -> None:
-    with contextlib.chdir(few.path):
-        bootstrap_project(few.path)
-        written = write_dags(few.path)
+def test_dag_files_are_python_that_needs_airflow_only(everything: Project) -> None:
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        written = write_dags(everything.path)
     assert [path.name for path in written] == [
         f"contrastive_har_{name}.py" for name in ("semi_supervised", "self_supervised", "ablation")
     ]
@@ -120,13 +120,13 @@ def test_dag_files_are_python_that_needs_airflow_only(few: Project) -> None:
     assert "max_active_runs=1" in text
     assert "catchup=False" in text
     assert "schedule='@weekly'" in text
-    assert not list(Path(few.path / "dags").glob(".writing-*"))
+    assert not list(Path(everything.path / "dags").glob(".writing-*"))
 
 
-def test_dags_that_are_due_together_are_runs_of_their_own(few: Project) -> None:
-    with contextlib.chdir(few.path):
-        bootstrap_project(few.path)
-        written = write_dags(few.path)
+def test_dags_that_are_due_together_are_runs_of_their_own(everything: Project) -> None:
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        written = write_dags(everything.path)
     ids = []
     for path in written:
         commands = [rendered(operator["bash_command"]) for operator in execute(path).values()]

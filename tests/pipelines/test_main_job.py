@@ -28,12 +28,13 @@ from contrastive_har.signals.schema import read_table
 from contrastive_har.signals.windows import read_windows
 from tests.pipelines.conftest import ROOT, TINY, Project
 
-CELLS = 2 * 2 * (1 + 1 + 7 * 2)  # splits, label fractions, and the evaluations of the nine methods
+CELLS = 2 * (1 + 1 + 7 * 2 + 1 + 7)  # splits; the evaluations of the nine methods, and linear ones of more labels
 
 
 def test_registry(finished: Project) -> None:
-    stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "reporting"]
-    assert set(pipelines) == {"__default__", "semi_supervised", "self_supervised", "ablation", "report", *stages}
+    stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting"]
+    protocols = {"__default__", "semi_supervised", "self_supervised", "ablation"}
+    assert set(pipelines) == {*protocols, *stages, "report", "inference", "export"}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
         == pipelines["semi_supervised"].describe()
@@ -127,52 +128,52 @@ def test_tracked_runs(finished: Project) -> None:
         assert [artifact.path for artifact in client.list_artifacts(child.info.run_id)] == ["confusion_matrix.png"]
 
 
-def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished: Project) -> None:
+def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished_few: Project) -> None:
     def scores() -> tuple[Path, pd.DataFrame]:
-        path = max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*"))
+        path = max(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/*"))
         return path, read_table(path, "scores")
 
     (before, first) = scores()
     torch.manual_seed(12345)
     state = torch.get_rng_state()
-    finished.run(pipeline="pretraining")
-    finished.run(pipeline="evaluation")
+    finished_few.run(pipeline="pretraining")
+    finished_few.run(pipeline="evaluation")
     (after, second) = scores()
     assert after != before
     pd.testing.assert_frame_equal(first, second)
     assert torch.equal(torch.get_rng_state(), state), "the caller's random state is left alone"
 
 
-def test_the_self_supervised_protocol(project: Project) -> None:
-    project.run("self_supervised")
-    scores = read_table(project.newest("scores.parquet"), "scores")
+def test_the_self_supervised_protocol(everything: Project) -> None:
+    everything.run("self_supervised")
+    scores = read_table(everything.newest("scores.parquet"), "scores")
     cells = set(scores[CELL[CELL.index("split") :]].drop_duplicates().itertuples(index=False, name=None))
     methods = {"random_init", "multi_task", "cae", "masked_reconstruction", "cpc", "csshar", "simclr", "clusterclhar"}
     expected = {(m, e) for m in methods for e in ("linear_as_printed", "linear")} | {("supervised", "supervised")}
     assert cells == {(split, *cell, 1.0) for split in ("groups", "random") for cell in expected}
-    report = project.newest("report.html").read_text(encoding="utf-8")
+    report = everything.newest("report.html").read_text(encoding="utf-8")
     assert "Linear, rate chosen" in report
     assert "whole encoder trained" in report
 
 
-def test_one_ablation_by_its_namespace(project: Project) -> None:
-    project.run("ingestion")
-    project.run("ablation", namespaces=("ablation_budget",))
-    scores = read_table(project.newest("scores.parquet"), "scores")
+def test_one_ablation_by_its_namespace(everything: Project) -> None:
+    everything.run("ingestion")
+    everything.run("ablation", namespaces=("ablation_budget",))
+    scores = read_table(everything.newest("scores.parquet"), "scores")
     assert set(scores["protocol"]) == {"ablation_budget"}
     assert scores["method"].nunique() == 9
     history = {
         path.parts[-4]: len(read_table(path, "history"))
-        for path in project.path.glob("data/06*/**/history.parquet/*/*")
+        for path in everything.path.glob("data/06*/**/history.parquet/*/*")
     }
     assert history["small_long"] == 4 * history["small_short"] > 0
-    assert "a line a batch size" in project.newest("report.html").read_text(encoding="utf-8")
+    assert "a line a batch size" in everything.newest("report.html").read_text(encoding="utf-8")
 
 
-def test_a_report_of_other_settings_is_refused(finished: Project) -> None:
+def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:
     other = {**TINY["semi_supervised"], "pretraining": {"epochs": 7, "batch_size": 128}}
     with pytest.raises(ValueError, match="run the whole protocol again"):
-        finished.run(pipeline="reporting", semi_supervised=other)
+        finished_few.run(pipeline="reporting", semi_supervised=other)
 
 
 def test_local_configuration_may_change_a_part(project: Project) -> None:
@@ -300,27 +301,27 @@ def test_notebook(finished: Project) -> None:
     assert "windows of 10 people" in text
 
 
-def test_a_launchers_helper_writes_nothing(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launchers_helper_writes_nothing(finished_few: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """With torchrun every process runs the pipeline; only the first may leave results and a tracked run."""
 
     def left_behind() -> tuple[set[Path], int]:
-        mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
-        return set(finished.path.glob("data/**/*.*")), len(mlflow.search_runs(search_all_experiments=True))
+        mlflow.set_tracking_uri(f"sqlite:///{finished_few.path / 'mlflow.db'}")
+        return set(finished_few.path.glob("data/**/*.*")), len(mlflow.search_runs(search_all_experiments=True))
 
     before = left_behind()
     monkeypatch.setenv("RANK", "1")
     # The helper itself, without the first process: this one trains alone.
     monkeypatch.setattr(ComputeSettings, "run", lambda self, work, *arguments: work(self.resolve(), *arguments))
-    finished.run("pretraining", compute={"processes": 2})
+    finished_few.run("pretraining", compute={"processes": 2})
     assert left_behind() == before
     with pytest.raises(RuntimeError, match="run kedro run --pipelines=ingestion,windowing alone first"):
-        finished.run("windowing", compute={"processes": 2})
+        finished_few.run("windowing", compute={"processes": 2})
 
 
 def test_an_independent_run_under_a_launcher_keeps_its_results(
-    finished: Project, monkeypatch: pytest.MonkeyPatch
+    finished_few: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "1")
-    before = finished.newest("summary.parquet")
-    finished.run("reporting")
-    assert finished.newest("summary.parquet") > before
+    before = finished_few.newest("summary.parquet")
+    finished_few.run("reporting")
+    assert finished_few.newest("summary.parquet") > before

@@ -152,7 +152,7 @@ def scores_of(project: Project) -> pd.DataFrame:
 
 
 def test_resuming_skips_what_is_finished_and_ends_the_same(
-    few: Project, finished_few: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, finished_few: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
     run = pretraining.Trainer.run
@@ -165,21 +165,21 @@ def test_resuming_skips_what_is_finished_and_ends_the_same(
 
     monkeypatch.setattr(pretraining.Trainer, "run", noted)
     with pytest.raises(MemoryError):
-        few.run()
+        project.run()
     before, trained[:] = list(trained), []
     with pytest.raises(MemoryError):
-        few.run(resume=True)
+        project.run(resume=True)
     monkeypatch.setattr(pretraining.Trainer, "run", run)
-    few.run(resume=True)
+    project.run(resume=True)
     assert not set(before[:2]) & set(trained), "a method with two repeats was finished"
-    pd.testing.assert_frame_equal(scores_of(few), list_scores(finished_few))
-    windows = versions_of(few, "windows.parquet")
+    pd.testing.assert_frame_equal(scores_of(project), list_scores(finished_few))
+    windows = versions_of(project, "windows.parquet")
     assert len(windows) == 1, "cut once"
-    assert not list(few.path.glob("data/06*/**/checkpoints"))
+    assert not list(project.path.glob("data/06*/**/checkpoints"))
 
-    few.run(resume=True, seed=7)
-    assert len(versions_of(few, "windows.parquet")) == 1, "windows do not depend on the seed"
-    assert len({path.parent.name for path in few.path.glob("data/05*/**/splits.parquet/*/*")}) == 2
+    project.run(resume=True, seed=7)
+    assert len(versions_of(project, "windows.parquet")) == 1, "windows do not depend on the seed"
+    assert len({path.parent.name for path in project.path.glob("data/05*/**/splits.parquet/*/*")}) == 2
 
 
 def list_scores(finished_few: Project) -> pd.DataFrame:

@@ -61,32 +61,32 @@ def wait_for(project: Project, name: str, job: int) -> None:
 
 
 def test_a_vanished_server_ends_the_run_and_the_next_one_succeeds(
-    few: Project, finished_few: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, finished_few: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (few.path / "server.db").write_bytes(empty_tracking_database())
+    (project.path / "server.db").write_bytes(empty_tracking_database())
     address = f"http://127.0.0.1:{port}"
-    (few.path / "conf/local/mlflow.yml").write_text(
+    (project.path / "conf/local/mlflow.yml").write_text(
         f"tracking_uri: {address}\nexperiment: contrastive_har\nartifact_location: null\n"
     )
     for stored in ("encoders.safetensors", "recogniser.safetensors"):
-        with server(few.path, port) as process:
-            job = chaos.start(few)
-            wait_for(few, stored, job)
+        with server(project.path, port) as process:
+            job = chaos.start(project)
+            wait_for(project, stored, job)
             os.killpg(process.pid, signal.SIGKILL)
             _, state = os.waitpid(job, 0)
         assert os.waitstatus_to_exitcode(state) == 1
-        last = json.loads(few.newest("run_log.jsonl").read_text().splitlines()[-1])
+        last = json.loads(project.newest("run_log.jsonl").read_text().splitlines()[-1])
         assert last["level"] == "ERROR"
         assert f"127.0.0.1:{port}" in last["message"]
         assert "Traceback" in last["exception"]
-        chaos.check_files(few)
-        assert not list(few.path.glob("data/**/.writing-*"))
-    with server(few.path, port):
-        scores = chaos.finish(few)
+        chaos.check_files(project)
+        assert not list(project.path.glob("data/**/.writing-*"))
+    with server(project.path, port):
+        scores = chaos.finish(project)
         mlflow.set_tracking_uri(address)
         runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
         parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]

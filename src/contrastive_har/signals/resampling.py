@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, lfilter
 
 _PASSED = 0.9  # share of the new Nyquist frequency that passes the filter
 _TAPS = 16  # of the filter, for each sample that becomes part of a new one
@@ -26,6 +25,8 @@ class Resampler:
         self._filter = np.ones(1)
         if source_hz > target_hz * (1 + 1e-3):
             taps = 2 * round(_TAPS * source_hz / target_hz / 2) + 1
+            from scipy.signal import firwin  # is slow to import
+
             self._filter = firwin(taps, _PASSED * target_hz / 2, fs=source_hz)
         self._late = len(self._filter) // 2  # samples by which the filter's output lags
         self._state: NDArray[np.float64] | None = None
@@ -60,6 +61,8 @@ class Resampler:
     def _run(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         if len(self._filter) == 1 or len(samples) == 0:
             return samples
+        from scipy.signal import lfilter
+
         filtered, self._state = lfilter(self._filter, 1.0, samples, axis=0, zi=self._state)
         return np.asarray(filtered)
 
