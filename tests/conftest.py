@@ -87,3 +87,8 @@ def own_folder(tmp_path: Path) -> Path:
         own_frame(subject, rng).to_csv(folder / f"{subject}.csv", index=False)
     (folder / "dataset.yml").write_text(yaml.safe_dump(OWN_DESCRIPTION))
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole runs: several processes share the tests, and none should be left with a long one at the end."""
+    items.sort(key=lambda item: (item.name != "test_thirty_kills", "pipelines" not in item.path.parts))

@@ -67,7 +67,7 @@ EVALUATIONS = {
 def watch_windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
     path = tmp_path_factory.mktemp("watch") / "windows.parquet"
     source = open_source(path.parent, IngestionSettings(dataset="watch"))
-    write_windows(cut_windows(source, WindowSettings(length=64, stride=768)), path)
+    write_windows(cut_windows(source, WindowSettings(length=64, stride=1536)), path)
     return read_windows(path)
 
 

@@ -95,7 +95,7 @@ def empty_tracking_database() -> bytes:
 
 
 def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
-    """Make a project with tiny recordings; with ``methods``, of all protocols only the main one with these."""
+    """Make a project with tiny recordings; with ``methods``, of the main job only these, and no ablations."""
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, path)
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
@@ -106,8 +106,7 @@ def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
         of_all = settings["semi_supervised"]["methods"]
         settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
         parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
-        for protocol in ("self_supervised", "ablation"):  # Kedro reads and resolves every file in every run
-            (path / f"conf/base/parameters_{protocol}.yml").unlink()
+        (path / "conf/base/parameters_ablation.yml").unlink()  # Kedro reads and resolves all files in every run
     (path / "src").mkdir()
     (path / "mlflow.db").write_bytes(empty_tracking_database())
     folder = path / "data/01_raw/my_data"
