@@ -101,13 +101,12 @@ def _rows(
     def classify(windows: NDArray[np.float32]) -> NDArray[np.float64]:
         return recognise(network, windows).astype(np.float64)
 
-    classes = len(recogniser.description.recognised)
     current: _Recording | None = None
     for piece in pieces:
         if current is None or (piece.recording, piece.file) != (current.name, current.file):
             if current is not None:
                 yield from current.finish()
-            current = _Recording(piece, recogniser, stride, settings, classify, classes)
+            current = _Recording(piece, recogniser, stride, settings, classify)
         yield from current.push(piece)
     if current is not None:
         yield from current.finish()
@@ -123,11 +122,10 @@ class _Recording:
         stride: int,
         settings: InferenceSettings,
         classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
-        classes: int,
     ) -> None:
         self.name, self.file = first.recording, first.file
         self._recogniser, self._stride, self._settings = recogniser, stride, settings
-        self._classify, self._classes = classify, classes
+        self._classify = classify
         self._model_hz = recogniser.description.sampling_rate_hz
         self._hz = first.sampling_rate_hz or 0.0  # 0: not known yet
         self._waiting: list[Piece] = []  # until it is
@@ -183,7 +181,8 @@ class _Recording:
                 self._start = float(piece.seconds[start])
                 resampler = Resampler(self._hz, self._model_hz)
                 shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
-                self._stretch = _Stretch(resampler, *shape, self._classify, self._classes)
+                classes = len(self._recogniser.description.recognised)
+                self._stretch = _Stretch(resampler, *shape, self._classify, classes)
             yield from self._place(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
 
     def _end_stretch(self) -> Iterator[TimelineRows]:
