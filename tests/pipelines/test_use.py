@@ -80,7 +80,9 @@ def test_the_model_is_served(tracked: Project) -> None:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{MODEL}/latest"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": ""}
+    # The server is a command of its own, looked for on the path: an activated environment, as README asks.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": ""}
     signals = read_windows(tracked.newest("windows.parquet")).signals[:3]
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
@@ -91,7 +93,8 @@ def test_the_model_is_served(tracked: Project) -> None:
     try:
         answer = ask(request, server)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
     expected = expect(tracked, signals)
     found = pd.DataFrame(answer["predictions"])
@@ -109,7 +112,7 @@ def ask(request: urllib.request.Request, server: subprocess.Popen[bytes]) -> dic
             raise AssertionError(error.read().decode()) from error
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.5)
-    raise AssertionError("the server did not come up")
+    raise AssertionError(f"the server did not come up (status {server.poll()})")
 
 
 def test_new_recordings_become_a_timeline(tracked: Project, capsys: pytest.CaptureFixture[str]) -> None:
