@@ -23,7 +23,7 @@ from contrastive_har.models.conv_autoencoder import ConvAutoencoderSettings
 from contrastive_har.models.conv_gru import ConvGRUSettings
 from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.models.transformer import TransformerSettings
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Negation, make_view
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Negation, Rotation, make_view
 
 ALONE = ComputeSettings(device="cpu", precision="float32").resolve()
 WINDOWS = torch.randn(12, 50, 6, generator=torch.Generator().manual_seed(1))
@@ -167,6 +167,7 @@ def test_predictive_coding_is_its_formula() -> None:
     ("method", "batch", "shape", "message"),
     [
         (PredictiveCoding(horizon=28), 10, (28, 6), "foresees 28 samples, but windows have 28"),
+        (Autoencoding(corruption=(Rotation(),)), 10, (50, 4), "rotation needs sensors of three axes"),
         (MultiTask(), 10, (50, 4), "rotation needs sensors of three axes"),
     ],
 )

@@ -45,9 +45,7 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
     def save(self, data: TrainedRecogniser) -> None:
         """Store the recogniser with its signature, an example and the code that runs it, and register it."""
         facts = describe_recogniser(data)
-        run = mlflow.active_run()
-        if run:
-            self._forget(run.info.run_id)
+        earlier = self._registered_by_this_run()
         example = np.zeros((1, data.length, len(data.description.channels)), np.float32)
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "recogniser.safetensors"
@@ -63,13 +61,16 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
                 metadata={name: json.dumps(value) for name, value in facts.items()},
                 registered_model_name=self._name,
             )
+        for replaced in earlier:
+            MlflowClient().delete_model_version(self._name, replaced)
 
-    def _forget(self, run: str) -> None:
-        """Delete what a part of this run that is done again has registered before."""
-        client = MlflowClient()
-        for earlier in client.search_model_versions(f"name = '{self._name}'"):
-            if earlier.run_id == run:
-                client.delete_model_version(self._name, earlier.version)
+    def _registered_by_this_run(self) -> list[str]:
+        """Return the versions that a part of this run that is done again has registered before."""
+        run = mlflow.active_run()
+        if run is None:
+            return []
+        versions = MlflowClient().search_model_versions(f"name = '{self._name}'")
+        return [version.version for version in versions if version.run_id == run.info.run_id]
 
     def _exists(self) -> bool:
         return False

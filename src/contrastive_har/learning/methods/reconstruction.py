@@ -14,7 +14,7 @@ from contrastive_har.models.conv_autoencoder import ConvAutoencoder
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.transformer import ConvolutionalTransformer, TransformerSettings
-from contrastive_har.signals.augmentations import View, make_view
+from contrastive_har.signals.augmentations import View, first_problem, make_view
 
 
 class Autoencoding(Objective):
@@ -28,6 +28,10 @@ class Autoencoding(Objective):
 
     objective: Literal["autoencoding"] = "autoencoding"
     corruption: View = ()
+
+    def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
+        """Return why the windows can't be augmented, if so."""
+        return first_problem(self.corruption, shape[1])
 
     def build(self, encoder: Encoder, shape: tuple[int, int], classes: int) -> Autoencoder:
         """Return a learner that trains ``encoder``."""
