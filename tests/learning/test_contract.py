@@ -43,7 +43,7 @@ METHODS = {
 }
 ENCODERS = {
     "tpn": {"name": "tpn"},
-    "small tpn": {"name": "tpn", "channels": [8, 8], "kernels": [5, 3], "dropout": 0.2},
+    "small tpn": {"name": "tpn", "channels": [8, 8], "kernels": [5, 3], "dropout": 0.2, "companding": 0.05},
     "transformer": {"name": "transformer", **SMALL_TRANSFORMER},
     "mean transformer": {"name": "transformer", **SMALL_TRANSFORMER, "batch_norm": False, "pooling": "mean"},
     "striding transformer": {"name": "transformer", **SMALL_TRANSFORMER, "stride": 4, "pooling": "mean"},

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from contrastive_har.models.companding import compand
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.heads import linear_classifier, projection_head
 from contrastive_har.models.pooling import global_max_pool
@@ -64,6 +67,32 @@ def test_stages_in_two_steps_are_the_whole() -> None:
     for stage in range(4):
         kept = encoder.run(encoder.enter(windows), 0, stage)
         torch.testing.assert_close(encoder.run(kept, stage, encoder.depth), encoder(windows))
+
+
+def test_companding_is_its_formula_and_keeps_means_and_unit_deviations() -> None:
+    scale = 0.02
+    windows = 0.3 * torch.randn(5, 40, 3, dtype=torch.float64) + 2
+    expected = torch.empty_like(windows)
+    for window in range(5):
+        for channel in range(3):
+            mean = float(windows[window, :, channel].mean())
+            for time in range(40):
+                deviation = float(windows[window, time, channel]) - mean
+                expected[window, time, channel] = mean + math.asinh(deviation / scale) / math.asinh(1 / scale)
+    torch.testing.assert_close(compand(windows, scale), expected)
+    square = torch.tensor([1.0, -1.0]).repeat(20)[None, :, None]
+    torch.testing.assert_close(compand(square + 5, scale), square + 5)
+    tremor = 0.001 * square
+    torch.testing.assert_close(compand(tremor, scale), tremor / (scale * math.asinh(1 / scale)), rtol=1e-3, atol=0)
+
+
+def test_a_companded_encoder_sees_companded_windows() -> None:
+    encoder = TPN(6, TPNSettings(companding=0.02)).eval()
+    plain = TPN(6, TPNSettings()).eval()
+    plain.load_state_dict(encoder.state_dict())
+    windows = torch.randn(4, 64, 6)
+    torch.testing.assert_close(encoder(windows), plain(compand(windows, 0.02)))
+    assert not torch.allclose(encoder(windows), plain(windows))
 
 
 def test_windows_too_short_name_the_cure() -> None:

@@ -54,7 +54,7 @@ TINY: dict[str, Any] = {
         },
     },
 }
-for _table in ("clustering", "clusters", "confidence", "budget", "strong_views"):
+for _table in ("clustering", "clusters", "confidence", "budget", "strong"):
     TINY[f"ablation_{_table}"] = {
         "windows": {"length": 64, "stride": 32},
         "label_fractions": [{"share": 0.2, "batch_size": 16}],

@@ -10,13 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from contrastive_har.models.companding import compand
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.encoder import Encoder, as_image, initialise_like_keras
 from contrastive_har.models.pooling import global_max_pool
 
 
 class TPNSettings(BaseModel):
-    """The encoder's shape; the defaults are the published ones."""
+    """The encoder's shape; the defaults are the published ones.
+
+    Attributes:
+        channels: Filters of each convolution.
+        kernels: Samples each convolution spans.
+        dropout: Share of activations dropped in training.
+        companding: Deviation, in standard deviations, from which movements are compressed before the first
+            convolution; null, as published, leaves windows as they are.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -24,6 +33,7 @@ class TPNSettings(BaseModel):
     channels: tuple[int, ...] = (32, 64, 96)
     kernels: tuple[int, ...] = (24, 16, 8)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    companding: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _has_a_kernel_for_each_convolution(self) -> TPNSettings:
@@ -64,6 +74,7 @@ class TPN(Encoder):
             for before, after, kernel in zip(inputs, settings.channels, settings.kernels, strict=True)
         )
         self.dropout = Dropout(settings.dropout)
+        self.companding = settings.companding
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -72,8 +83,8 @@ class TPN(Encoder):
         return list(self.convolutions)
 
     def enter(self, windows: Tensor) -> Tensor:
-        """Return ``windows`` (batch, time, channels) as (batch, channels, 1, time), without copying."""
-        return as_image(windows)
+        """Return ``windows`` (batch, time, channels), companded if so set, as (batch, channels, 1, time)."""
+        return as_image(windows if self.companding is None else compand(windows, self.companding))
 
     def run(self, activations: Tensor, first: int, end: int) -> Tensor:
         """Run stages ``first`` to ``end`` (excluded).
