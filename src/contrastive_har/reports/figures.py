@@ -266,7 +266,7 @@ def draw_embeddings(
         embeddings: By method; columns class, f0, f1, ...
         titles: Of the methods.
         classes: Names of the class indices.
-        settings: Holds the seed.
+        settings: Hold the number of steps and the seed.
     """
     from sklearn.manifold import TSNE
 
@@ -275,7 +275,8 @@ def draw_embeddings(
     for axis, (name, table) in zip(axes, embeddings.items(), strict=True):
         features = table.filter(regex=r"^f\d+$").to_numpy()
         perplexity = min(30.0, (len(features) - 1) / 3)
-        places = TSNE(perplexity=perplexity, init="pca", random_state=settings.seed).fit_transform(features)
+        mapping = TSNE(perplexity=perplexity, init="pca", max_iter=settings.tsne_iterations, random_state=settings.seed)
+        places = mapping.fit_transform(features)
         for index, activity in enumerate(classes):
             mine = table["class"].to_numpy() == index
             axis.scatter(*places[mine].T, s=6, alpha=0.7, color=_COLOURS[index % 10], label=activity)

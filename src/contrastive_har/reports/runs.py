@@ -52,6 +52,8 @@ def describe_cell(
     classes: Sequence[str],
     digest: str,
     source: str,
+    *,
+    pictured: bool = True,
 ) -> TrackedRun:
     """Describe one cell's run.
 
@@ -65,6 +67,7 @@ def describe_cell(
         classes: Names of the class indices.
         digest: Fingerprint of the input data and parameters.
         source: Where the data come from.
+        pictured: Whether its confusion matrix is drawn.
     """
     name = f"{cell['split']} / {cell['method']} / {cell['evaluation']} / {100 * cell['label_fraction']:.3g} %"
     return TrackedRun(
@@ -72,7 +75,7 @@ def describe_cell(
         tags={key: str(cell[key]) for key in CELL},
         parameters={**flatten(parameters), **{key: str(cell[key]) for key in CELL}},
         metrics=[*_score_metrics(scores), *_curve_metrics(curves), *_history_metrics(history)],
-        figures={"confusion_matrix": draw_one_confusion(predictions, classes, name)},
+        figures={"confusion_matrix": draw_one_confusion(predictions, classes, name)} if pictured else {},
         dataset=str(cell["dataset"]),
         digest=digest,
         source=source,

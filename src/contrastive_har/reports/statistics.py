@@ -21,6 +21,7 @@ class ReportSettings(BaseModel):
         resamples: Bootstrap resamples.
         seed: Of the bootstrap and of t-SNE.
         tsne_windows: Windows drawn in the t-SNE figure.
+        tsne_iterations: Steps that place them.
         preview_windows: Windows drawn in the augmentation preview.
     """
 
@@ -30,6 +31,7 @@ class ReportSettings(BaseModel):
     resamples: int = Field(default=10_000, gt=0)
     seed: int = 0
     tsne_windows: int = Field(default=1000, gt=0)
+    tsne_iterations: int = Field(default=1000, ge=250)  # scikit-learn takes no fewer
     preview_windows: int = Field(default=4, gt=0)
 
 

@@ -114,10 +114,11 @@ def describe_runs(
         def of_cell(table: pd.DataFrame, evaluation: str = evaluation, fraction: float = fraction) -> pd.DataFrame:
             return table[(table["evaluation"] == evaluation) & (table["label_fraction"] == fraction)]
 
+        labels = next(one for one in protocol.label_fractions if one.share == fraction)
         parameters = {
             "seed": seed,
             "compute": str(compute.resolve()),
-            "labels": next(f.model_dump() for f in protocol.label_fractions if f.share == fraction),
+            "labels": labels.model_dump(),
             "repeats": protocol.repeats,
             "windows": protocol.windows_for(windows.description.name).model_dump(mode="json"),
             "split": protocol.splits[split].model_dump(mode="json"),
@@ -137,6 +138,8 @@ def describe_runs(
                 classes=windows.description.class_names,
                 digest=encoders.fingerprint,
                 source=windows.description.url,
+                # Fractions for some evaluations only serve the curve of label efficiency: many, and alike.
+                pictured=labels.evaluations is None,
             )
         )
     return runs
