@@ -16,6 +16,7 @@ from contrastive_har.reports.metrics import confusion_matrix
 from contrastive_har.reports.statistics import ReportSettings
 
 _COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+_SPREAD = 1.15  # how far lines that share a logarithmic axis stand beside their place, as a factor
 _GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
 
 
@@ -66,7 +67,7 @@ def draw_label_efficiency(
         for place, ((method, evaluation), line) in enumerate(lines):
             line = line.sort_values("label_fraction")
             # Neighbouring lines stand side by side, so that their intervals can be told apart.
-            x = 100 * line["label_fraction"] * 1.06 ** (place - (len(lines) - 1) / 2)
+            x = 100 * line["label_fraction"] * np.geomspace(1 / _SPREAD, _SPREAD, len(lines))[place]
             y = 100 * line["mean"]
             errors = np.nan_to_num(np.stack([y - 100 * line["low"], 100 * line["high"] - y])).clip(min=0)
             style = "--" if evaluation == "fine_tuning" else "-"
