@@ -67,7 +67,7 @@ def draw_label_efficiency(
         for place, ((method, evaluation), line) in enumerate(lines):
             line = line.sort_values("label_fraction")
             # Neighbouring lines stand side by side, so that their intervals can be told apart.
-            x = 100 * line["label_fraction"] * np.geomspace(1 / _SPREAD, _SPREAD, len(lines))[place]
+            x = 100 * line["label_fraction"] * _SPREAD ** ((2 * place + 1) / len(lines) - 1)
             y = 100 * line["mean"]
             errors = np.nan_to_num(np.stack([y - 100 * line["low"], 100 * line["high"] - y])).clip(min=0)
             style = "--" if evaluation == "fine_tuning" else "-"
