@@ -100,6 +100,7 @@ $(AIRFLOW)/.installed: Makefile
 	$(AIRFLOW)/bin/python $(QUIETLY) apache-airflow==3.3.2 apache-airflow-providers-standard==1.21.0
 	@touch $@
 
+# With the oldest Python the project runs on (make lock PYTHON=...): a newer one may choose packages that refuse older ones.
 lock: ## write the versions of a fresh environment to requirements.lock
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
