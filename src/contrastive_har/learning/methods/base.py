@@ -6,6 +6,7 @@ Everything else (device, precision, seeds, checkpoints, progress, history) belon
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from contrastive_har.learning.compute import Compute
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
-from contrastive_har.signals.augmentations import Draws
+from contrastive_har.signals.augmentations import Augmentation, Draws, first_problem
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,22 @@ class Objective(BaseModel, ABC):
             return f"cannot train the encoder '{encoder.name}'; set its encoder to {' or '.join(self.encoders)}"
         return None
 
+    @property
+    def augmentations(self) -> Iterable[Augmentation]:
+        """Every augmentation that windows go through."""
+        return ()
+
     def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
         """Return why this method can't learn from such windows, and the cure; nothing if it can.
+
+        This one asks the augmentations.
 
         Args:
             smallest_batch: Windows in the smallest batch of an epoch.
             shape: (time, channels) of a window.
             classes: Number of activities.
         """
-        return None
+        return first_problem(self.augmentations, shape[1])
 
 
 def draws_for(windows: Tensor, seed: int, compute: Compute) -> Draws:

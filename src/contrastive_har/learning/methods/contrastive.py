@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from typing import Literal
 
@@ -16,7 +17,7 @@ from contrastive_har.learning.methods.base import Learner, Objective, Step, draw
 from contrastive_har.learning.objectives import SMALLEST_TEMPERATURE, cluster_nt_xent, nt_xent
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import projection_head
-from contrastive_har.signals.augmentations import Resampling, View, first_problem, make_view
+from contrastive_har.signals.augmentations import Augmentation, Resampling, View, make_view
 from contrastive_har.signals.seeds import derive_seed
 
 
@@ -33,9 +34,10 @@ class TwoViews(Objective):
     temperature: float = Field(default=0.1, ge=SMALLEST_TEMPERATURE)
     projection: tuple[int, ...] = Field(default=(96, 96, 96), min_length=1)
 
-    def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
-        """Return why the windows can't be augmented, if so."""
-        return first_problem(chain.from_iterable(self.views), shape[1])
+    @property
+    def augmentations(self) -> Iterable[Augmentation]:
+        """Those of both views."""
+        return chain.from_iterable(self.views)
 
 
 class Contrastive(TwoViews):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.methods.base import Learner, Objective, Step, draws_for, full_precision
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import projection_head
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation, first_problem
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation
 
 
 class MultiTask(Objective):
@@ -36,9 +37,10 @@ class MultiTask(Objective):
         """Return a learner that trains ``encoder``."""
         return TransformationRecognition(encoder, self)
 
-    def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
-        """Return why the windows can't be transformed, if so."""
-        return first_problem(self.transformations, shape[1])
+    @property
+    def augmentations(self) -> Iterable[Augmentation]:
+        """What is to be recognised."""
+        return self.transformations
 
 
 class TransformationRecognition(Learner):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal, cast
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from contrastive_har.models.conv_autoencoder import ConvAutoencoder
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.transformer import ConvolutionalTransformer, TransformerSettings
-from contrastive_har.signals.augmentations import View, first_problem, make_view
+from contrastive_har.signals.augmentations import Augmentation, View, make_view
 
 
 class Autoencoding(Objective):
@@ -29,9 +30,10 @@ class Autoencoding(Objective):
     objective: Literal["autoencoding"] = "autoencoding"
     corruption: View = ()
 
-    def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
-        """Return why the windows can't be augmented, if so."""
-        return first_problem(self.corruption, shape[1])
+    @property
+    def augmentations(self) -> Iterable[Augmentation]:
+        """The corruption's."""
+        return self.corruption
 
     def build(self, encoder: Encoder, shape: tuple[int, int], classes: int) -> Autoencoder:
         """Return a learner that trains ``encoder``."""
