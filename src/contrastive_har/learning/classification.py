@@ -425,6 +425,6 @@ class _StageTraining:
 
     def _logits(self, activations: Tensor, members: Tensor) -> Tensor:
         with self.compute.autocast():
-            embeddings = self.encoder.run(activations.index_select(0, members), self.frozen_stages, self.encoder.depth)
+            embeddings = self.encoder.run(activations[members], self.frozen_stages, self.encoder.depth)
         logits: Tensor = self.classifier(embeddings.float())
         return logits

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 _LEVELS = 2**16
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 class Dropout(nn.Dropout):
@@ -23,6 +24,10 @@ class Dropout(nn.Dropout):
         dropped = round(self.p * _LEVELS)
         seed = int(torch.randint(2**62, ()))
         bits = np.random.SFC64(seed).random_raw(-(-activations.numel() // 4)).view(np.int16)
-        kept = torch.from_numpy(bits)[: activations.numel()] >= dropped - _LEVELS // 2
-        factors = kept.to(activations.dtype).mul_(_LEVELS / (_LEVELS - dropped))
+        kept = bits[: activations.numel()] >= dropped - _LEVELS // 2
+        # Zero or one times a factor's bit pattern is that of zero or of the factor; converting booleans to bfloat16
+        # would take longer than drawing them.
+        factor = torch.tensor(_LEVELS / (_LEVELS - dropped), dtype=activations.dtype)
+        pattern = factor.view(_INTEGERS[factor.itemsize]).numpy()
+        factors = torch.from_numpy(kept.view(np.int8) * pattern).view(activations.dtype)
         return activations * factors.as_strided(activations.shape, activations.stride())
