@@ -154,8 +154,9 @@ def test_the_self_supervised_protocol(everything: Project) -> None:
     scores = read_table(everything.newest("scores.parquet"), "scores")
     cells = set(scores[CELL[CELL.index("split") :]].drop_duplicates().itertuples(index=False, name=None))
     methods = {"random_init", "multi_task", "cae", "masked_reconstruction", "cpc", "csshar", "simclr", "clusterclhar"}
-    expected = {(m, e) for m in methods for e in ("linear_as_printed", "linear")} | {("supervised", "supervised")}
-    assert cells == {(split, *cell, 1.0) for split in ("groups", "random") for cell in expected}
+    expected = {(m, e, 1.0) for m in methods for e in ("linear_as_printed", "linear")}
+    expected |= {("supervised", "supervised", 1.0)} | {(m, "linear", 0.5) for m in methods}
+    assert cells == {(split, *cell) for split in ("groups", "random") for cell in expected}
     report = everything.newest("report.html").read_text(encoding="utf-8")
     assert "Linear, rate chosen" in report
     assert "whole encoder trained" in report
