@@ -41,7 +41,10 @@ TINY: dict[str, Any] = {
     "self_supervised": {
         "repeats": 1,
         "windows": {"length": 64, "stride": 32},
-        "label_fractions": [{"share": 0.5, "batch_size": 64, "evaluations": ["linear"]}, {"share": 1, "batch_size": 64}],
+        "label_fractions": [
+            {"share": 0.5, "batch_size": 64, "evaluations": ["linear"]},
+            {"share": 1, "batch_size": 64},
+        ],
         "pretraining": {"epochs": 1, "batch_size": 128},
         "methods": {
             "masked_reconstruction": {"encoder": {"channels": [8], "feedforward": 8}},
