@@ -425,6 +425,7 @@ class _StageTraining:
 
     def _logits(self, activations: Tensor, members: Tensor) -> Tensor:
         with self.compute.autocast():
+            # Indexed, not index_select: that loses the memory order convolutions are fast in.
             embeddings = self.encoder.run(activations[members], self.frozen_stages, self.encoder.depth)
         logits: Tensor = self.classifier(embeddings.float())
         return logits
