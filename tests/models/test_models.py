@@ -148,6 +148,14 @@ def test_dropout_follows_the_seed_and_rests_in_evaluation() -> None:
     assert layer.eval()(activations) is activations or torch.equal(layer.eval()(activations), activations)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_dropout_writes_its_factor_in_every_precision(dtype: torch.dtype) -> None:
+    dropped = Dropout(0.25)(torch.ones(500, dtype=dtype))
+    factor = torch.tensor(1 / 0.75, dtype=dtype)
+    assert dropped.dtype == dtype
+    assert set(dropped.tolist()) == {0.0, factor.item()}
+
+
 def test_dropout_gradient_is_its_mask() -> None:
     activations = torch.randn(4, 8, requires_grad=True)
     dropped = Dropout(0.4)(activations)
