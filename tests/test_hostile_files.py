@@ -119,7 +119,7 @@ def put_checkpoint(path: Path) -> None:
 
 def put_manifest(path: Path) -> None:
     manifest = Manifest(run_id=RUN, code="c", packages={}, parameters={})
-    Manifests(path.parents[1]).update(RUN, lambda known: manifest)
+    Manifests(path.parents[1]).begin(RUN, lambda known: manifest)
 
 
 def put_zip(path: Path, inside: str, content: bytes) -> None:

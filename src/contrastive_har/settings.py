@@ -2,12 +2,11 @@
 
 from kedro.config import OmegaConfigLoader
 
-from contrastive_har.hooks import CheckpointHooks, HelperHooks, RunSummaryHooks, TrackingHooks
-from contrastive_har.runs.hooks import RunHooks
+from contrastive_har import hooks
 from contrastive_har.runs.session import RunSession
 
 SESSION_CLASS = RunSession
-HOOKS = (RunHooks(), TrackingHooks(), RunSummaryHooks(), HelperHooks(), CheckpointHooks())
+HOOKS = hooks.HOOKS
 
 # The project tracks its runs itself; the plugin would open a second MLflow run beside each.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from pydantic import TypeAdapter
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
 from contrastive_har.learning.classifiers import read_classifiers, write_classifiers
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet, embed, read_encoders, write_encoders
+from contrastive_har.learning.encoders import EncoderSet, build_encoder, embed, read_encoders, write_encoders
 from contrastive_har.learning.methods import PretrainingMethod
-from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, pretrain
+from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, Trainer, pretrain
 from contrastive_har.learning.recognisers import build_recogniser, combine_weights, recognise
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
@@ -105,6 +106,26 @@ def run(
         seed=3,
         title="test",
     )
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_without_dropout_a_step_draws_nothing_unseeded(
+    windows: Windows, method: PretrainingMethod, encoder: EncoderSettings, dropout: bool
+) -> None:
+    """Copies of the encoder, attention and recurrent layers included."""
+    if not method.trains:
+        pytest.skip("takes no step")
+    shape = (windows.length, len(windows.description.channels))
+    torch.manual_seed(0)
+    learner = method.build(build_encoder(encoder, shape), shape, 3)
+    budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
+    losses = set()
+    for seed in (1, 2):
+        trainer = Trainer(deepcopy(learner), budget, CPU.resolve(), seed=3)
+        torch.manual_seed(seed)
+        losses.add(trainer.step(torch.from_numpy(windows.signals[:64])).loss.item())
+    drops = any(getattr(module, "p", 0) for module in learner.modules() if isinstance(module, torch.nn.Dropout))
+    assert len(losses) == (2 if dropout and drops else 1)
 
 
 def test_contract(source_windows: Windows, method: PretrainingMethod, encoder: EncoderSettings, tmp_path: Path) -> None:

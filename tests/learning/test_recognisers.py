@@ -256,8 +256,13 @@ def test_bad_settings_and_times_are_refused(recogniser: TrainedRecogniser, tmp_p
             told(recognise_recordings(pieces(seconds, signal(100), cuts), recogniser, InferenceSettings()), tmp_path)
 
 
-def test_slow_recordings_are_warned_about(recogniser: TrainedRecogniser, caplog: pytest.LogCaptureFixture) -> None:
-    list(recognise_recordings(pieces(np.arange(100) / 10, signal(100)), recogniser, InferenceSettings()).rows())
+@pytest.mark.parametrize("declared", [None, 10.0])
+def test_slow_recordings_are_warned_about(
+    recogniser: TrainedRecogniser, caplog: pytest.LogCaptureFixture, declared: float | None
+) -> None:
+    slow = pieces(np.arange(100) / 10, signal(100), (40,), declared)
+    list(recognise_recordings(slow, recogniser, InferenceSettings()).rows())
+    assert caplog.text.count("Hz, the model learned") == 1
     assert "has 10 Hz, the model learned from 50 Hz" in caplog.text
 
 

@@ -229,7 +229,7 @@ def main() -> None:
 
         disturbed = airflow.trigger(dataset="my_data")
         states = project.path / "data/06_models/my_data/semi_supervised/paper/simclr/checkpoints"
-        airflow.kill_at(KILLED.replace("pretraining", "pretrain_encoders"), lambda: any(states.glob("*.safetensors")))
+        airflow.kill_at(KILLED.replace("pretraining", "pretrain_encoders"), lambda: any(states.glob("*/*.safetensors")))
         say(f"Killed {KILLED}.")
         airflow.wait_for(disturbed)
         assert {task for task, tries in airflow.tries(disturbed).items() if tries != 1} == {KILLED}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +136,16 @@ def test_old_runs_are_removed_but_what_kept_ones_have_read(project: Project) -> 
     project.run("windowing", run_id=third)
     with pytest.raises(ValueError, match="at least the newest run stays"):
         cleaning.plan(project.path, 0)
+    abandoned, wanted = (project.path / f"data/06_models/d/p/s/m/checkpoints/{name}" for name in ("old", "new"))
+    for folder, age in ((abandoned, 2026), (wanted, 2027)):
+        folder.mkdir(parents=True)
+        time = datetime(age, 1, 1, tzinfo=UTC).timestamp()
+        os.utime(folder, (time, time))
     planned = cleaning.plan(project.path, 1)
-    assert set(planned.versions) == {EARLY.replace("-31T", "-29T"), second}, (
+    assert set(planned.versions) == {EARLY.replace("-31T", "-29T"), second, cleaning.UNFINISHED}, (
         "the newest has read the first's recordings"
     )
+    assert planned.versions[cleaning.UNFINISHED] == [abandoned]
     assert planned.size > 0
     cleaning.remove(project.path, planned)
     assert versions_of(project, "recordings.parquet") == {first}
@@ -175,7 +183,11 @@ def test_resuming_skips_what_is_finished_and_ends_the_same(
     pd.testing.assert_frame_equal(scores_of(project), list_scores(finished_few))
     windows = versions_of(project, "windows.parquet")
     assert len(windows) == 1, "cut once"
-    assert not list(project.path.glob("data/06*/**/checkpoints"))
+    resumed = next(iter(manifests(project).newest_first()))
+    assert resumed.versions["semi_supervised.windows"] in windows, "it belongs to the run that went on, too"
+    split, method, _ = before[0].split()
+    assert resumed.versions[f"semi_supervised.{split}.{method}.encoders"] < resumed.run_id
+    assert not list(project.path.glob("data/06*/**/checkpoints/*"))
 
     project.run(resume=True, seed=7)
     assert len(versions_of(project, "windows.parquet")) == 1, "windows do not depend on the seed"

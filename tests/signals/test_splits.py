@@ -70,14 +70,36 @@ def test_every_subject_is_tested_in_turn(windows: Windows) -> None:
     assert set.union(*tested) == set(subjects)
 
 
+def test_the_second_time_round_people_are_tested_together_with_others(windows: Windows) -> None:
+    table = assign_roles(windows, {"s": SUBJECTS}, FRACTIONS[1:], 10, 0)
+    subjects = windows.table["subject"].to_numpy()
+    tested = [frozenset(subjects[windows_with_role(table, "s", repeat, "test", 0.5)]) for repeat in range(10)]
+    assert frozenset.union(*tested[5:]) == set(subjects)
+    assert set(tested[:5]) != set(tested[5:])
+
+
+def test_few_people_leave_somebody_to_validate_on(windows: Windows) -> None:
+    few = windows.table[windows.table["subject"].isin(["1", "2", "3"])].reset_index(drop=True)
+    table = assign_roles(replace(windows, table=few), {"s": SUBJECTS}, FRACTIONS[1:], 3, 0)
+    assert set(table["role"]) == {"pretrain", "train", "validation", "test"}
+    nobody = SUBJECTS.model_copy(update={"validation_share": 0})
+    assert "validation" not in set(assign_roles(windows, {"s": nobody}, FRACTIONS, 1, 0)["role"])
+
+
 def test_fixed_test_subjects(windows: Windows) -> None:
     fixed = SplitSettings.model_validate(
-        {**SUBJECTS.model_dump(), "test_subjects": {"synthetic": [[3, 7], [1]], "another": [[2]]}}
+        {
+            **SUBJECTS.model_dump(),
+            "test_subjects": {"synthetic": [[3, 7], [1]], "another": [[2]]},
+            "validation_subjects": {"synthetic": [[4]]},
+        }
     )
     table = assign_roles(windows, {"s": fixed}, FRACTIONS, 2, 0)
     for repeat in range(2):
         members = windows_with_role(table, "s", repeat, "test", 0.05)
         assert set(windows.table["subject"].to_numpy()[members]) == ({"3", "7"}, {"1"})[repeat]
+        kept = windows_with_role(table, "s", repeat, "validation", 0.05)
+        assert set(windows.table["subject"].to_numpy()[kept]) == {"4"}
 
 
 def test_one_split_does_not_depend_on_another(windows: Windows) -> None:

@@ -104,6 +104,20 @@ def test_motion_sense(tmp_path: Path, as_archive: bool, nested: bool) -> None:
     assert names[int(recordings["jog_9, subject 1"].activity[0])] == "jogging"
 
 
+def test_pointing_at_the_files_themselves(tmp_path: Path) -> None:
+    """At the innermost folder, or at the archive; what lies beside it looks alike."""
+    tables = motion_sense(tmp_path)
+    other = tmp_path / "B_Accelerometer_data/wlk_7/sub_9.csv"
+    other.parent.mkdir(parents=True)
+    other.write_text(",x,y,z\n0,1,1,1\n")
+    for place in (tmp_path, tmp_path / "A_DeviceMotion_data"):
+        assert {recording.name for recording in opened(place, "motion_sense")} == set(tables)
+    shutil.rmtree(other.parents[1])
+    zipped(tmp_path, "A_DeviceMotion_data.zip")
+    archive = tmp_path / "A_DeviceMotion_data.zip"
+    assert {recording.name for recording in opened(archive, "motion_sense")} == set(tables)
+
+
 def test_motion_sense_without_gravity(tmp_path: Path) -> None:
     tables = motion_sense(tmp_path, subjects=1)
     first = next(iter(opened(tmp_path, "motion_sense_user_acceleration")))
@@ -186,6 +200,12 @@ def test_a_mat_file_without_samples(tmp_path: Path) -> None:
     savemat(tmp_path / "USC-HAD/Subject1/a2t3.mat", {"title": "x"})
     with pytest.raises(BadRecordingError, match=r"a2t3\.mat: no 'sensor_readings'"):
         list(opened(tmp_path, "usc_had"))
+
+
+def test_a_broken_off_download_is_passed_over(tmp_path: Path) -> None:
+    tables = usc_had(tmp_path, subjects=1)
+    (tmp_path / ".USC-HAD.zip").write_bytes(b"PK half of it")
+    assert len(list(opened(tmp_path, "usc_had"))) == len(tables)
 
 
 def test_a_broken_archive(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class Checkpoints:
     """The newest states of one training.
 
     Attributes:
-        folder: Where they lie; other trainings may keep theirs there too.
+        folder: Where they lie; the other repeats of the training keep theirs there too.
         training: Fingerprint of everything the training depends on: code, data, settings, seed.
         every: Epochs between two of them.
     """

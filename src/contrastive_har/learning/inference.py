@@ -146,23 +146,26 @@ class _Recording:
 
     def _take_waiting(self) -> Iterator[TimelineRows]:
         waiting, self._waiting = self._waiting, []
-        self._hz = self._hz or self._measure_rate(waiting)
+        if waiting and self._stretch is None:
+            self._hz = self._hz or self._measure_rate(waiting)
+            self._warn_if_slow()
         for piece in waiting:
             yield from self._take(piece)
 
     def _measure_rate(self, pieces: list[Piece]) -> float:
         """Return the rate of the first samples, or the model's where there are too few to tell."""
         steps = np.diff(np.concatenate([piece.seconds for piece in pieces])[: _MEASURED + 1])
-        rate = 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else self._model_hz
-        if rate < _SLOW * self._model_hz:
+        return 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else self._model_hz
+
+    def _warn_if_slow(self) -> None:
+        if self._hz < _SLOW * self._model_hz:
             logging.getLogger(__name__).warning(
                 "%s: recording '%s' has %.3g Hz, the model learned from %g Hz: expect worse answers.",
                 self.file,
                 self.name,
-                rate,
+                self._hz,
                 self._model_hz,
             )
-        return rate
 
     def _take(self, piece: Piece) -> Iterator[TimelineRows]:
         steps = np.diff(piece.seconds, prepend=self._last)

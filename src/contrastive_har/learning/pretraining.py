@@ -15,13 +15,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.auto import tqdm
 
 from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.learning.methods import Learner, PretrainingMethod, Step
+from contrastive_har.models.dropout import switch_off_dropout
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.fingerprints import code_version, fingerprint
@@ -82,14 +84,15 @@ def pretrain(
         compute: Where, how precisely and in how many processes.
         seed: Seed of the whole run.
         title: Name for the progress bar.
-        checkpoints: Folder of unfinished trainings' states. One of the same code, data, settings and seed goes on from
-            there, and ends as if it had never been interrupted. Nothing is saved where there is no folder.
+        checkpoints: Folder of unfinished trainings' states, in which these encoders' have a folder of their own
+            (:func:`checkpoints_of`). One of the same code, data, settings and seed goes on from there, and ends as if
+            it had never been interrupted. Nothing is saved where there is no folder.
 
     Returns:
         The encoders, and the history: one row per repeat and epoch.
 
     Raises:
-        ValueError: if the processes asked for cannot share a batch evenly.
+        ValueError: if the processes asked for cannot share a batch evenly, or the encoder's batch normalisation.
         FloatingPointError: if the loss stops being a number.
     """
     if budget.batch_size % (compute.processes * compute.machines):
@@ -101,10 +104,17 @@ def pretrain(
     shape = (signals.shape[1], signals.shape[2])
     networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
     history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
+    if compute.processes * compute.machines > 1 and any(isinstance(one, _BatchNorm) for one in networks[0].modules()):
+        raise ValueError(
+            f"{title}: batch normalisation would see each process's share of a batch and not all of it. Set the "
+            "encoder's batch_norm: false or compute.processes: 1."
+        )
     trained = fingerprint(code_version(), signals, method, encoder, budget, seed)
+    trained_with = fingerprint(trained, *members)
     if method.trains:
         windows = torch.from_numpy(signals)
-        saving = Checkpoints(checkpoints, trained, compute.checkpoint_every) if checkpoints else None
+        folder = checkpoints and checkpoints_of(checkpoints, trained_with)
+        saving = Checkpoints(folder, trained, compute.checkpoint_every) if folder else None
         compute.run(
             _pretrain_repeats,
             networks,
@@ -122,7 +132,7 @@ def pretrain(
     encoders = EncoderSet(
         settings=encoder,
         shape=shape,
-        fingerprint=fingerprint(trained, *members),
+        fingerprint=trained_with,
         encoders=tuple(
             TrainedEncoder(
                 {name: value.detach().clone() for name, value in network.state_dict().items()}, normalisation
@@ -133,6 +143,11 @@ def pretrain(
     places = pd.MultiIndex.from_product([range(len(members)), range(1, budget.epochs + 1)], names=["repeat", "epoch"])
     table = pd.DataFrame(history.flatten(0, 1).numpy(), places, _MEASURED).reset_index()
     return encoders, table if method.trains else table[:0]
+
+
+def checkpoints_of(checkpoints: Path, encoders: str) -> Path:
+    """Return where, in a folder of unfinished trainings' states, those lie that lead to encoders of a fingerprint."""
+    return checkpoints / encoders[:16]
 
 
 def _initial_encoder(settings: EncoderSettings, shape: tuple[int, int], seed: int, repeat: int) -> Encoder:
@@ -169,7 +184,8 @@ def _pretrain_repeats(
             trainer = Trainer(learner, budget, compute, derive_seed(seed, repeat), name, own)
             normalised = torch.from_numpy(normalisation(windows.numpy()[chosen]))
             rows = trainer.run(normalised, classes[chosen])
-        # All processes have come to the same weights, each to clocks of its own.
+        if compute.rank:
+            continue  # the first process has come to the same weights
         network.load_state_dict(learner.encoder.state_dict())
         history[repeat] = torch.tensor([[row[name] for name in _MEASURED] for row in rows], dtype=history.dtype)
 
@@ -210,9 +226,7 @@ class Trainer:
         self.optimiser = torch.optim.Adam(learner.parameters(), lr=budget.learning_rate, fused=True)
         learner.train()
         if not budget.dropout:
-            for module in learner.encoder.modules():
-                if isinstance(module, (nn.Dropout, nn.MultiheadAttention)):  # attention drops weights by itself
-                    module.eval()
+            switch_off_dropout(learner)
 
     def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
         """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoder.

@@ -1,4 +1,4 @@
-"""Dropout that is cheap on a CPU, where PyTorch's draws one slow random number an activation."""
+"""Dropout: cheap on a CPU, where PyTorch's draws one slow random number an activation; and off where not wanted."""
 
 from __future__ import annotations
 
@@ -31,3 +31,12 @@ class Dropout(nn.Dropout):
         pattern = factor.view(_INTEGERS[factor.itemsize]).numpy()
         factors = torch.from_numpy(kept.view(np.int8) * pattern).view(activations.dtype)
         return activations * factors.as_strided(activations.shape, activations.stride())
+
+
+def switch_off_dropout(network: nn.Module) -> None:
+    """Make a network that is trained drop nothing: no activation, no attention, nothing between recurrent layers."""
+    for module in network.modules():
+        if isinstance(module, (nn.Dropout, nn.MultiheadAttention)):  # attention drops weights by itself
+            module.eval()
+        elif isinstance(module, nn.RNNBase):
+            module.dropout = 0.0  # in evaluation mode cuDNN has no gradient

@@ -7,15 +7,17 @@ import shutil
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.runs.hooks import MANIFEST
-from contrastive_har.runs.manifest import Manifest, Manifests
+from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.session import RUN_ID
+
+UNFINISHED = "unfinished pre-training"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Plan:
 
     Attributes:
         runs: Manifests of the runs, newest first.
-        versions: Folders of versions that no kept run has read or written, by version.
+        versions: Folders of versions that no kept run has read or written, by version; and of checkpoints older than
+            all kept runs.
     """
 
     runs: list[Manifest]
@@ -57,7 +60,14 @@ def plan(project: Path, keep: int) -> Plan:
         version = folder.name
         if folder.is_dir() and RUN_ID.fullmatch(version) and version < oldest_kept and version not in needed:
             found[version].append(folder)
+    for folder in sorted(project.glob("data/06_models/**/checkpoints/*")):
+        if manifests and datetime.fromtimestamp(folder.stat().st_mtime, UTC) < _time_of(oldest_kept):
+            found[UNFINISHED].append(folder)
     return Plan([manifest for manifest in old if manifest.run_id not in needed], dict(found))
+
+
+def _time_of(run_id: str) -> datetime:
+    return datetime.strptime(run_id, "%Y-%m-%dT%H.%M.%S.%fZ").replace(tzinfo=UTC)
 
 
 def remove(project: Path, planned: Plan) -> None:
@@ -73,7 +83,7 @@ def remove(project: Path, planned: Plan) -> None:
 def _delete_tracked(project: Path, runs: list[str]) -> None:
     import mlflow
 
-    from contrastive_har.hooks import TrackingSettings, absolute_uri
+    from contrastive_har.runs.tracking import TrackingSettings, absolute_uri
 
     loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
     tracking = TrackingSettings.model_validate(dict(loader["mlflow"]))

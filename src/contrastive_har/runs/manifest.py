@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from kedro.io import DataCatalog
 from pydantic import BaseModel, ConfigDict
 
 from contrastive_har.signals.schema import SchemaError, read_facts, refuse_broken, write_atomically, write_facts
 
-KIND = "run_manifest"
+MANIFEST = "run_manifest"
+"""The catalog's entry, and the kind of file."""
 
 
 class NodeRecord(BaseModel):
@@ -59,6 +61,10 @@ class Manifest(BaseModel):
     versions: dict[str, str] = {}
     nodes: dict[str, NodeRecord] = {}
 
+    def with_versions(self, versions: Mapping[str, str]) -> Manifest:
+        """Return the manifest with the versions of more data sets."""
+        return self.model_copy(update={"versions": {**self.versions, **versions}})
+
 
 class Manifests:
     """The manifests of all runs of a project, a folder each, laid out like any versioned data set.
@@ -92,15 +98,29 @@ class Manifests:
         for path in sorted(self.folder.glob(f"*/{self.folder.name}"), reverse=True):
             yield _read(path)
 
-    def update(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
-        """Change a run's manifest; tasks of a run that work side by side wait for one another."""
+    def begin(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
+        """Make a run's manifest, or change it; tasks of a run that work side by side wait for one another."""
         with self._locked():
             changed = change(self.find(run_id))
             path = self.path(run_id)
             path.parent.mkdir(parents=True, exist_ok=True)
             with write_atomically(path) as staged:
-                write_facts(changed.model_dump(mode="json"), staged, KIND)
+                write_facts(changed.model_dump(mode="json"), staged, MANIFEST)
             return changed
+
+    def update(self, run_id: str, change: Callable[[Manifest], Manifest]) -> Manifest:
+        """Change the manifest of a run that has begun.
+
+        Raises:
+            LookupError: if it is not there any more.
+        """
+
+        def of_known(known: Manifest | None) -> Manifest:
+            if known is None:
+                raise LookupError(f"the manifest of run {run_id} has been deleted while it ran")
+            return change(known)
+
+        return self.begin(run_id, of_known)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -110,9 +130,19 @@ class Manifests:
             yield
 
 
+def manifests_of(catalog: DataCatalog) -> Manifests:
+    """Return the manifests of the project a catalog belongs to."""
+    from contrastive_har.catalog import AtomicDataset
+
+    entry = catalog.get(MANIFEST)
+    if not isinstance(entry, AtomicDataset):
+        raise TypeError(f"the catalog's entry '{MANIFEST}' must be an AtomicDataset")
+    return Manifests(entry.folder)
+
+
 def _read(path: Path) -> Manifest:
-    with refuse_broken(path, KIND):
-        manifest = Manifest.model_validate(read_facts(path, KIND))
+    with refuse_broken(path, MANIFEST):
+        manifest = Manifest.model_validate(read_facts(path, MANIFEST))
         if manifest.run_id != path.parent.name:  # clean-runs goes by the ids
             raise SchemaError(f"{path}: is the manifest of run {manifest.run_id}. Move it back into that run's folder.")
         return manifest

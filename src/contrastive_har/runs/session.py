@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
@@ -61,25 +61,27 @@ class ResumingRunner(SequentialRunner):
         only_missing_outputs: bool = False,
     ) -> dict[str, Any]:
         """Skip what is finished, then run the rest."""
-        rest = _left_to_do(pipeline, catalog)
+        rest = _left_to_do(pipeline, catalog, str(run_id))
         return super().run(rest, catalog, hook_manager, run_id, only_missing_outputs)
 
 
-def _left_to_do(pipeline: Pipeline, catalog: DataCatalog) -> Pipeline:
+def _left_to_do(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeline:
+    """Return the nodes that no run has finished; the others' outputs are pinned, and belong to this run from now on."""
     from contrastive_har.catalog import AtomicDataset
-    from contrastive_har.runs.hooks import manifests_of
     from contrastive_har.runs.lineage import find_finished, fingerprint_nodes
+    from contrastive_har.runs.manifest import manifests_of
 
     manifests = manifests_of(catalog)
     earlier = list(manifests.newest_first())
-    finished: dict[str, dict[str, str]] = {}
+    finished: set[str] = set()
+    taken: dict[str, str] = {}
     for node, own, _ in fingerprint_nodes(pipeline, catalog, manifests):
         if versions := find_finished(node, own, catalog, earlier):
-            finished[node.name] = dict(versions)
-    for versions in finished.values():
-        for name, version in versions.items():
-            entry = catalog.get(name)
-            if isinstance(entry, AtomicDataset):
-                entry.pin(version)
+            finished.add(node.name)
+            taken |= versions
+    for name, version in taken.items():
+        cast(AtomicDataset, catalog.get(name)).pin(version)
+    if manifests.find(run_id):  # a helper has none
+        manifests.update(run_id, lambda known: known.with_versions(taken))
     logging.getLogger(__name__).info("%d of %d nodes are finished already.", len(finished), len(pipeline.nodes))
     return pipeline.only_nodes(*(node.name for node in pipeline.nodes if node.name not in finished))

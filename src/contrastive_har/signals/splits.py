@@ -30,10 +30,11 @@ class SplitSettings(BaseModel):
         leak_free: Whether this split claims that test data are unseen; the audit fails the run if it is not so.
         held_out: ``subjects``: test on unseen subjects; ``none``: test on every window that was not labelled.
         pretrain_on: ``all`` windows (transductive, as published) or only the ``train`` subjects' windows.
-        test_share: Share of subjects held out for testing.
-        validation_share: Share of subjects held out for any selection.
+        test_share: Share of subjects held out for testing, at least one.
+        validation_share: Share of subjects held out for any selection, at least one unless it is zero.
         test_subjects: By data set, groups of test subjects, one a repeat, from the first again where there are more
-            repeats. Where a data set has none the subjects rotate, so that every one is tested in turn.
+            repeats. Where a data set has none the subjects are tested in turn, and in another order the next time.
+        validation_subjects: The same for validation; where a data set has none they are drawn.
     """
 
     # Subjects may well be numbers.
@@ -46,6 +47,7 @@ class SplitSettings(BaseModel):
     test_share: float = Field(default=0.2, gt=0, lt=1)
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     test_subjects: dict[str, tuple[tuple[str, ...], ...]] = {}
+    validation_subjects: dict[str, tuple[tuple[str, ...], ...]] = {}
 
     @property
     def validates(self) -> bool:
@@ -136,7 +138,8 @@ def _divide(
         test = held_out_test & labelled if settings.held_out == "subjects" else labelled & ~train
         if not test.any():
             raise SplitError(
-                f"Split '{name}' labels {100 * fraction.share:.3g} % of the windows and leaves none to test on."
+                f"Split '{name}' labels {100 * fraction.share:.3g} % of the windows and leaves none to test on. Lower "
+                "the share in label_fractions, or hold subjects out."
             )
         yield fraction.share, "train", np.flatnonzero(train)
         yield fraction.share, "validation", np.flatnonzero(held_out_validation & labelled)
@@ -146,29 +149,45 @@ def _divide(
 def _hold_out(
     windows: Windows, name: str, settings: SplitSettings, repeat: int, seed: int
 ) -> tuple[list[str], list[str]]:
-    """Return the test and validation subjects of a repeat; they move on by one block from repeat to repeat."""
+    """Return the test and validation subjects of a repeat."""
     if settings.held_out == "none":
         return [], []
     subjects = natural_order(list(windows.table["subject"].unique()))
-    groups = settings.test_subjects.get(windows.description.name, ())
-    fixed = groups[repeat % len(groups)] if groups else ()
-    if unknown := set(fixed) - set(subjects):
-        raise SplitError(f"Split '{name}' tests on subjects {sorted(unknown)} that the data do not have.")
-    tests = len(fixed) or max(1, round(settings.test_share * len(subjects)))
-    validations = round(settings.validation_share * len(subjects))
+    test = _named(settings.test_subjects, windows, name, repeat)
+    validation = _named(settings.validation_subjects, windows, name, repeat)
+    tests = len(test) or max(1, round(settings.test_share * len(subjects)))
+    validations = len(validation)
+    if not validation and settings.validation_share:
+        validations = max(1, round(settings.validation_share * len(subjects)))
     if tests + validations >= len(subjects):
         raise SplitError(
             f"Split '{name}' holds out {tests} test and {validations} validation subjects of {len(subjects)}; "
             "nobody is left to learn from. Lower test_share or validation_share, or record more subjects."
         )
-    order = [subjects[i] for i in np.random.default_rng(derive_seed(seed, "subjects", name)).permutation(len(subjects))]
-    if fixed:
-        test = list(fixed)
-        rest = [subject for subject in order if subject not in test]
+    rounds, place = divmod(repeat, -(-len(subjects) // tests))
+    rng = np.random.default_rng(derive_seed(seed, "subjects", name))
+    if test:
+        order = [subjects[i] for i in rng.permutation(len(subjects))]
     else:
-        turned = np.roll(order, -repeat * tests).tolist()
-        test, rest = turned[:tests], turned[tests:]
-    return test, rest[:validations]
+        # Every subject is tested once in so many repeats, then all of them again in another order.
+        for _ in range(rounds + 1):
+            order = [subjects[i] for i in rng.permutation(len(subjects))]
+        order = np.roll(order, -place * tests).tolist()
+        test = [subject for subject in order if subject not in validation][:tests]
+    rest = [subject for subject in order if subject not in test]
+    return test, validation or rest[:validations]
+
+
+def _named(groups: Mapping[str, tuple[tuple[str, ...], ...]], windows: Windows, name: str, repeat: int) -> list[str]:
+    """Return the subjects that a split names for a repeat, if it names any."""
+    of_dataset = groups.get(windows.description.name, ())
+    named = list(of_dataset[repeat % len(of_dataset)]) if of_dataset else []
+    if unknown := sorted(set(named) - set(windows.table["subject"])):
+        raise SplitError(
+            f"Split '{name}' holds out subjects {unknown} that the data do not have. Correct test_subjects or "
+            "validation_subjects, or complete the recordings."
+        )
+    return named
 
 
 def _draw_labels(

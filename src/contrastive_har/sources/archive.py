@@ -53,18 +53,18 @@ class Member:
 
 
 def find_members(folder: Path, pattern: str, description: DatasetDescription) -> list[Member]:
-    """Find official files by the end of their path, in the order of the numbers in their names.
+    """Find official files by their path, in the order of the numbers in their names.
 
     Args:
-        folder: Searched with all its subfolders and zip archives.
-        pattern: Regular expression for the end of a path, with ``/`` between folders.
+        folder: Searched with all its subfolders and zip archives; or one archive.
+        pattern: Regular expression for a path inside it, with ``/`` between folders.
         description: For the message.
 
     Raises:
         BadRecordingError: if there is none, and the message says what to download and where to put it; if an archive
             is broken or holds what no honest archive holds.
     """
-    expression = re.compile(f"(?:.*/)?{pattern}")
+    expression = re.compile(pattern)
     found: dict[tuple[str, ...], Member] = {}
     # What is unpacked comes first: who has both has them twice.
     for path, inside in [*_files(folder), *_archived(folder)]:
@@ -81,12 +81,12 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    if folder.is_dir():
-        yield from ((path, "") for path in sorted(folder.rglob("*")) if path.is_file())
+    yield from ((path, "") for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def _archived(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in sorted(folder.rglob("*.zip")) if folder.is_dir() else []:
+    inside = (path for path in sorted(folder.rglob("*.zip")) if not path.name.startswith("."))  # broken-off downloads
+    for path in [folder] if folder.is_file() else inside:
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
@@ -96,8 +96,8 @@ def _archived(folder: Path) -> Iterator[tuple[Path, str]]:
             ) from error
         for entry in entries:
             # Nothing is unpacked, so these could do no harm here; but whoever made them meant some.
-            inside = PureWindowsPath(entry.filename)  # knows what is a root or a parent on any system
-            if inside.anchor or ".." in inside.parts or stat.S_ISLNK(entry.external_attr >> 16):
+            name = PureWindowsPath(entry.filename)  # knows what is a root or a parent on any system
+            if name.anchor or ".." in name.parts or stat.S_ISLNK(entry.external_attr >> 16):
                 raise BadRecordingError(
                     f"{path}: its entry '{entry.filename}' points out of the archive. Download it again from its "
                     "publisher."

@@ -40,7 +40,8 @@ _SUMMANDS = {
 
 def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
     """Find the official files; each holds one trial of one subject."""
-    pattern = rf"A_DeviceMotion_data/({'|'.join(_ACTIVITIES)})_(\d+)/sub_(\d+)\.csv"
+    # The other folders of the repository have files of the same names.
+    pattern = rf"(?:.*A_DeviceMotion_data/)?({'|'.join(_ACTIVITIES)})_(\d+)/sub_(\d+)\.csv"
     for member in find_members(folder, pattern, description):
         yield partial(_in_file, member, description)
 

@@ -68,6 +68,7 @@ def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
 
 def _read(file: Path, name: str, channels: list[str], rate: float | None, rows: int) -> Iterator[Piece]:
     known: dict[str, int] = {}  # samples so far, by recording
+    last: str | None = None
     for frame in _frames(file, [*channels, "timestamp", "recording"], rows):
         if missing := [channel for channel in channels if channel not in frame.columns]:
             raise BadRecordingError(
@@ -88,6 +89,12 @@ def _read(file: Path, name: str, channels: list[str], rate: float | None, rows: 
                     f"{file}, row {part.index[row]}: channel '{channels[column]}' is {samples[row, column]}. "
                     "Interpolate or cut out the samples that are not finite."
                 )
+            if recording != last and recording in known:
+                raise BadRecordingError(
+                    f"{file}, row {part.index[0]}: recording '{recording}' goes on after others. Sort the rows by "
+                    "recording, then by time."
+                )
+            last = recording
             before = known.get(recording, 0)
             known[recording] = before + len(part)
             if rate is None or "timestamp" in part.columns:

@@ -19,7 +19,7 @@ SAMPLES = "sensor_readings"
 
 def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
     """Find the official files; each holds one trial of one activity of one subject."""
-    for member in find_members(folder, r"Subject(\d+)/a(\d+)t(\d+)\.mat", description):
+    for member in find_members(folder, r"(?:.*/)?Subject(\d+)/a(\d+)t(\d+)\.mat", description):
         yield partial(_in_file, member)
 
 

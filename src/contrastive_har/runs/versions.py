@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,14 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from contrastive_har.runs.helpers import ContextHooks
 from contrastive_har.runs.logs import RunLog
 
 if TYPE_CHECKING:
-    from contrastive_har.runs.manifest import Manifest, Manifests
-
-MANIFEST = "run_manifest"
+    from contrastive_har.runs.manifest import Manifest
 
 
-class RunHooks:
+class VersionHooks(ContextHooks):
     """Pins versions, keeps the manifest and the log."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class RunHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the context: it holds the configuration."""
-        self._context = context
+        super().after_context_created(context)
         loader = context.config_loader
         loader["parameters"] = loader["parameters"]  # else it reads the files again whenever somebody asks
 
@@ -44,25 +44,29 @@ class RunHooks:
         """Decide which versions belong to this run, and note what it is.
 
         Raises:
-            ValueError: if another run of this id had other parameters.
+            ValueError: if another run of this id had other parameters, or recordings of one data set would be stored
+                as another's.
         """
-        from contrastive_har.learning.compute import ComputeSettings
         from contrastive_har.runs.lineage import fingerprint_nodes
-        from contrastive_har.runs.settings import plain
+        from contrastive_har.runs.manifest import manifests_of
 
+        parameters = self.context.config_loader["parameters"]
+        if parameters["ingestion"]["dataset"] != parameters["dataset"]:
+            raise ValueError("ingestion.dataset follows dataset: use --params=dataset=NAME.")
         _end_on_sigterm()
         self._fingerprints: dict[str, tuple[str, dict[str, str]]] = {}
-        if ComputeSettings.model_validate(plain(catalog.load("params:compute"))).is_helper:
-            return
         self._catalog = catalog
         self._run_id = run_params["run_id"]
         self._manifests = manifests_of(catalog)
+        if self.is_helper():
+            known = self._manifests.find(self._run_id)
+            _pin_versions(pipeline, catalog, self._run_id, known.versions if known else {})
+            return
         self._log = RunLog(self._manifests.folder.parent, self._run_id)
         logging.getLogger().addHandler(self._log)
-        parameters = self._context.config_loader["parameters"]
-        manifest = self._manifests.update(self._run_id, lambda known: _begun(known, run_params, parameters))
-        versions = _pin_versions(pipeline, catalog, manifest)
-        self._manifests.update(self._run_id, lambda known: _with_versions(known, versions))
+        manifest = self._manifests.begin(self._run_id, lambda known: _begun(known, run_params, parameters))
+        versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
+        self._manifests.update(self._run_id, lambda known: known.with_versions(versions))
         self._fingerprints = {
             node.name: (own, outputs) for node, own, outputs in fingerprint_nodes(pipeline, catalog, self._manifests)
         }
@@ -111,21 +115,10 @@ class RunHooks:
         )
         self._manifests.update(
             self._run_id,
-            lambda known: _with_versions(known, dict.fromkeys(stored, self._run_id)).model_copy(
-                update={"nodes": {**(known.nodes if known else {}), node.name: record}}
+            lambda known: known.with_versions(dict.fromkeys(stored, self._run_id)).model_copy(
+                update={"nodes": {**known.nodes, node.name: record}}
             ),
         )
-
-
-def manifests_of(catalog: DataCatalog) -> Manifests:
-    """Return the manifests of the project a catalog belongs to."""
-    from contrastive_har.catalog import AtomicDataset
-    from contrastive_har.runs.manifest import Manifests
-
-    entry = catalog.get(MANIFEST)
-    if not isinstance(entry, AtomicDataset):
-        raise TypeError(f"the catalog's entry '{MANIFEST}' must be an AtomicDataset")
-    return Manifests(entry.folder)
 
 
 def _begun(known: Manifest | None, run_params: dict[str, Any], given: dict[str, Any]) -> Manifest:
@@ -165,14 +158,14 @@ def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") 
     return found
 
 
-def _with_versions(known: Manifest | None, versions: dict[str, str]) -> Manifest:
-    if known is None:
-        raise LookupError("the manifest of this run has been deleted while it ran")
-    return known.model_copy(update={"versions": {**known.versions, **versions}})
-
-
-def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, manifest: Manifest) -> dict[str, str]:
+def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, known: Mapping[str, str]) -> dict[str, str]:
     """Pin what the run reads: its own versions first, else what it has read before, else the newest before it.
+
+    Args:
+        pipeline: What is about to run.
+        catalog: Its entries are pinned, but for those that the user has pinned.
+        run_id: The run.
+        known: Versions it has read and written before.
 
     Returns:
         The versions of what is read and already there.
@@ -183,17 +176,20 @@ def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, manifest: Manifest) 
     outputs = pipeline.all_outputs()
     for name in sorted(pipeline.datasets()):
         entry = catalog.get(name) if not name.startswith("params:") else None
-        if not isinstance(entry, AtomicDataset) or not entry.is_versioned or entry.is_pinned:
+        if not isinstance(entry, AtomicDataset) or not entry.is_versioned:
             continue
-        if name in outputs:
-            entry.pin(manifest.run_id)
-            continue
-        wanted = manifest.run_id if entry.has(manifest.run_id) else manifest.versions.get(name)
-        if wanted is None:
-            wanted = max((version for version in entry.versions() if version <= manifest.run_id), default=None)
-        if wanted is not None:
+        if not entry.is_pinned:
+            if name in outputs:
+                entry.pin(run_id)
+                continue
+            wanted = run_id if entry.has(run_id) else known.get(name)
+            if wanted is None:
+                wanted = max((version for version in entry.versions() if version <= run_id), default=None)
+            if wanted is None:
+                continue
             entry.pin(wanted)
-            read[name] = wanted
+        if name not in outputs and entry.version is not None:
+            read[name] = entry.version
     return read
 
 
