@@ -381,6 +381,7 @@ PROTOCOL = {
     "label_fractions": [{"share": 0.1, "batch_size": 8}],
     "splits": {"p": PAPER["paper"].model_dump()},
     "pretraining": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+    "compared_with": "m",
     "methods": {"m": {"title": "M", "pretraining": {"objective": "contrastive"}, "evaluations": ["linear"]}},
     "evaluations": {"linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1}},
 }

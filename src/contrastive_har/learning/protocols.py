@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -57,6 +57,8 @@ class ProtocolSettings(BaseModel):
         encoder: What every method trains that does not name another.
         pretraining: Budget of every method.
         methods: Rows of the result tables, by name.
+        compared_with: The method that paired tests compare all others with. One test a pair would be so many that
+            correcting for their number leaves none a chance.
         evaluations: Ways to judge encoders, by name.
     """
 
@@ -74,6 +76,7 @@ class ProtocolSettings(BaseModel):
     encoder: EncoderSettings = TPNSettings()
     pretraining: PretrainingBudget
     methods: dict[str, MethodSettings] = Field(min_length=1)
+    compared_with: str
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
 
     def encoder_of(self, method: str) -> EncoderSettings:
@@ -88,36 +91,42 @@ class ProtocolSettings(BaseModel):
         """Return how a data set's recordings are cut."""
         return self.windows_of.get(dataset, self.windows)
 
-    def require_length(self, samples: int) -> None:
-        """Refuse windows that are too short for an encoder.
+    def require_length(self, method: str, samples: int, dataset: str) -> None:
+        """Refuse windows of a data set that are too short for a method's encoder.
 
         Raises:
-            IllPosedError: naming the method.
+            IllPosedError: naming the method and the cure.
         """
-        for method in self.methods:
-            shortest = self.encoder_of(method).shortest_window
-            if samples < shortest:
-                raise IllPosedError(
-                    f"Windows of {samples} samples are too short for the encoder of method '{method}', which needs "
-                    f"{shortest}. Lengthen windows.length."
-                )
+        shortest = self.encoder_of(method).shortest_window
+        if samples < shortest:
+            windows = f"windows_of.{dataset}" if dataset in self.windows_of else "windows"
+            raise IllPosedError(
+                f"Windows of {samples} samples are too short for the encoder of method '{method}', which needs "
+                f"{shortest}. Lengthen {windows}.length."
+            )
 
-    def require_trainable(self, fewest_windows: int, shape: tuple[int, int], classes: int) -> None:
-        """Refuse methods that cannot learn from such windows, before anything is trained.
+    def require_trainable(self, method: str, counts: Collection[int], shape: tuple[int, int], classes: int) -> None:
+        """Refuse a method that cannot learn from such windows, before anything is trained.
 
         Args:
-            fewest_windows: Pre-training windows of the repeat that has the fewest.
+            method: Its name.
+            counts: Numbers of pre-training windows, of every split and repeat.
             shape: (time, channels) of a window.
             classes: Number of activities.
 
         Raises:
             IllPosedError: naming the method and the cure.
         """
-        for name, method in self.methods.items():
-            batch = self.budget_of(name).batch_size
-            smallest = min(fewest_windows, fewest_windows % batch or batch)
-            if problem := method.pretraining.problem(smallest, shape, classes):
-                raise IllPosedError(f"Method '{name}' {problem}.")
+        batch = self.budget_of(method).batch_size
+
+        def problem(batch: int) -> str | None:
+            smallest = min(min(count, count % batch or batch) for count in counts)
+            return self.methods[method].pretraining.problem(smallest, shape, classes)
+
+        if found := problem(batch):
+            fitting = next((size for size in range(batch, 1, -1) if not problem(size)), None)
+            hint = f"; pretraining.batch_size: {fitting} would do" if fitting else ""
+            raise IllPosedError(f"Method '{method}' {found}{hint}.")
 
     @property
     def fewest_labels(self) -> float:
@@ -126,6 +135,8 @@ class ProtocolSettings(BaseModel):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> ProtocolSettings:
+        if self.compared_with not in self.methods:
+            raise ValueError(f"compared_with is '{self.compared_with}'; choose one of {', '.join(self.methods)}")
         shares = [fraction.share for fraction in self.label_fractions]
         if len(set(shares)) != len(shares):
             raise ValueError(f"label_fractions lists a share twice: {shares}")
@@ -133,10 +144,16 @@ class ProtocolSettings(BaseModel):
             raise ValueError("at least one of label_fractions must be for all evaluations (evaluations: null)")
         for fraction in self.label_fractions:
             if unknown := set(fraction.evaluations or ()) - set(self.evaluations):
-                raise ValueError(f"label fraction {fraction.share} asks for unknown evaluations {sorted(unknown)}")
+                raise ValueError(
+                    f"label fraction {fraction.share} asks for unknown evaluations {sorted(unknown)}; there are "
+                    f"{', '.join(self.evaluations)}"
+                )
         for name, method in self.methods.items():
             if unknown := set(method.evaluations) - set(self.evaluations):
-                raise ValueError(f"method '{name}' asks for unknown evaluations {sorted(unknown)}")
+                raise ValueError(
+                    f"method '{name}' asks for unknown evaluations {sorted(unknown)}; there are "
+                    f"{', '.join(self.evaluations)}"
+                )
             encoder = self.encoder_of(name)
             if refusal := method.pretraining.refusal(encoder):
                 raise ValueError(f"method '{name}' {refusal}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -86,26 +85,29 @@ def families(scores: pd.DataFrame) -> Iterator[Family]:
             yield Family(str(split), str(evaluation), float(fraction), wide)
 
 
-def compare(scores: pd.DataFrame, settings: ReportSettings) -> pd.DataFrame:
-    """Compare every pair of methods in every family.
+def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> pd.DataFrame:
+    """Compare a method with every other in every family.
 
     Wilcoxon's signed-rank test over repeats, exact for so few; p-values corrected by Holm's method within a family;
     the effect size is the matched-pairs rank-biserial correlation (Kerby 2014), from -1 to 1.
 
     Args:
         scores: Long scores.
+        reference: The method; families without it are left out.
         settings: Confidence and resamples of the intervals.
     """
     rows = []
     for family in families(scores):
+        if reference not in family.scores:
+            continue
         place = {
             "split": family.split,
             "evaluation": family.evaluation,
             "label_fraction": family.label_fraction,
         }
         pairs = [
-            {**place, "method": first, "other": second, **_compare_pair(family.scores, first, second, settings)}
-            for first, second in combinations(family.scores.columns, 2)
+            {**place, "method": reference, "other": other, **_compare_pair(family.scores, reference, other, settings)}
+            for other in family.scores.columns.drop(reference)
         ]
         for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
             rows.append({**pair, "p_holm": p})
@@ -178,6 +180,8 @@ def findings(
             low, high = sorted((sign * row.low, sign * row.high))
             lead = f"{methods[better]} is {in_percent(abs(row.difference))} points above {methods[worse]}"
             interval = f"interval {in_percent(low)} to {in_percent(high)}, {row.repeats} repeats"
+            if row.repeats == 1:
+                interval = "one repeat"
             test = f"Holm-corrected p = {row.p_holm:.2g}, rank-biserial correlation {abs(row.rank_biserial):.2f}"
             significant = row.repeats >= enough and row.p_holm < level
             if row.repeats < enough:

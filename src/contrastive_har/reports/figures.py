@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from contrastive_har.reports.metrics import confusion_matrix
 from contrastive_har.reports.statistics import ReportSettings
 
-_COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+_TWENTY = colormaps["tab20"].colors  # type: ignore[attr-defined]
+COLOURS = (*_TWENTY[::2], *_TWENTY[1::2])
+"""For methods and activities, the strong ones first; there are twenty."""
+_STYLES = ("-", "--", ":", "-.")  # of the evaluations' lines
 _SPREAD = 1.15  # how far lines that share a logarithmic axis stand beside their place, as a factor
 _GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
 
@@ -37,7 +40,7 @@ def draw_views(
         seconds = np.arange(windows.shape[1]) / rate
         for axis, window, title in zip(row, windows, titles, strict=True):
             for index, channel in enumerate(channels):
-                axis.plot(seconds, window[:, index], linewidth=0.9, label=channel, color=_COLOURS[index % 10])
+                axis.plot(seconds, window[:, index], linewidth=0.9, label=channel, color=COLOURS[index % len(COLOURS)])
             axis.set_title(f"{title}: {name}", fontsize=8)
             axis.tick_params(labelsize=7)
     for axis in axes[-1]:
@@ -70,8 +73,8 @@ def draw_label_efficiency(
             x = 100 * line["label_fraction"] * _SPREAD ** ((2 * place + 1) / len(lines) - 1)
             y = 100 * line["mean"]
             errors = np.nan_to_num(np.stack([y - 100 * line["low"], 100 * line["high"] - y])).clip(min=0)
-            style = "--" if evaluation == "fine_tuning" else "-"
-            colour = _COLOURS[list(titles).index(str(method)) % 10]
+            style = _STYLES[list(evaluations).index(str(evaluation)) % len(_STYLES)]
+            colour = COLOURS[list(titles).index(str(method)) % len(COLOURS)]
             label = name_row(titles[str(method)], evaluations[str(evaluation)])
             axis.errorbar(
                 x,
@@ -113,7 +116,7 @@ def draw_budgets(rows: pd.DataFrame, evaluations: Mapping[str, str], splits: Map
     figure = _figure(4.6 * max(1, len(panels)), 3.6)
     axes = figure.subplots(1, max(1, len(panels)), sharey=True, squeeze=False)[0]
     for axis, ((split, evaluation), panel) in zip(axes, panels, strict=False):
-        for (size, line), colour in zip(panel.groupby("batch_size"), _COLOURS, strict=False):
+        for (size, line), colour in zip(panel.groupby("batch_size"), COLOURS, strict=False):
             line = line.sort_values("epochs")
             axis.plot(line["epochs"], 100 * line["mean"], marker="o", color=colour, label=f"batch {size}")
         axis.set(title=f"{splits[str(split)]}, {evaluations[str(evaluation)].lower()}", xlabel="epochs", xscale="log")
@@ -158,7 +161,7 @@ def _draw_histories(
         _say_empty(axes[0], "nothing to show: no method of this run has it")
         return figure
     for axis, method in zip(axes, methods, strict=True):
-        for (split, title), colour in zip(splits.items(), _COLOURS, strict=False):
+        for (split, title), colour in zip(splits.items(), COLOURS, strict=False):
             history = trained.get(f"{split}.{method}")
             if history is None:
                 continue
@@ -247,7 +250,8 @@ def draw_subjects(
     for place, ((method, evaluation), mine) in enumerate(groups):
         values = 100 * mine["value"].to_numpy()
         spread = np.random.default_rng(place).uniform(-0.18, 0.18, len(values))
-        axis.scatter(values, place + spread, s=14, alpha=0.6, color=_COLOURS[list(titles).index(str(method)) % 10])
+        colour = COLOURS[list(titles).index(str(method)) % len(COLOURS)]
+        axis.scatter(values, place + spread, s=14, alpha=0.6, color=colour)
         axis.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color="black", linewidth=1.5)
         labels.append(name_row(titles[str(method)], evaluations[str(evaluation)]))
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
@@ -280,7 +284,7 @@ def draw_embeddings(
         places = mapping.fit_transform(features)
         for index, activity in enumerate(classes):
             mine = table["class"].to_numpy() == index
-            axis.scatter(*places[mine].T, s=6, alpha=0.7, color=_COLOURS[index % 10], label=activity)
+            axis.scatter(*places[mine].T, s=6, alpha=0.7, color=COLOURS[index % len(COLOURS)], label=activity)
         axis.set_title(titles[name], fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])

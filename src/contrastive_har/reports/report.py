@@ -91,6 +91,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
         "own_budgets": any(method["budget"] for method in protocol["methods"].values()),
+        "fewest": fewest,
         "few": percent_of_labels(fewest),
         "comparisons": _by_family(facts.findings),
         "by_class": _by_class(facts, methods, evaluations, fewest),

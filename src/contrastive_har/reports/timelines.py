@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from contrastive_har.reports.figures import COLOURS
+
 _SHOWN = 20  # recordings, more of which no picture holds
-_COLOURS = colormaps["tab20"].colors  # type: ignore[attr-defined]
 _UNKNOWN = "#dddddd"
 
 
@@ -20,10 +22,10 @@ def draw_timeline(timeline: pd.DataFrame) -> Figure:
         timeline: Columns recording, start, end (seconds), activity, probability, and ``p(<activity>)`` for each.
     """
     names = [column[2:-1] for column in timeline.columns if column.startswith("p(")]
-    colours = dict(zip(names, _COLOURS * (len(names) // len(_COLOURS) + 1), strict=False))
+    colours = dict(zip(names, cycle(COLOURS), strict=False))
     recordings = list(timeline.groupby("recording", sort=False))
     shown = recordings[:_SHOWN]
-    figure = Figure(figsize=(10, 1.4 + 0.45 * len(shown)), layout="constrained", dpi=150)
+    figure = Figure(figsize=(10, 1.4 + 0.45 * len(shown)), layout="constrained")
     axis = figure.subplots()
     for place, (_, rows) in enumerate(shown):
         strength = rows["probability"].fillna(1.0).to_numpy().clip(0.3, 1.0)

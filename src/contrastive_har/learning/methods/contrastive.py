@@ -60,7 +60,7 @@ class Contrastive(TwoViews):
         if clusters > smallest_batch:
             return (
                 f"asks for {clusters} clusters, but the smallest batch of an epoch has {smallest_batch} windows; "
-                "lower clustering.clusters or change pretraining.batch_size"
+                "lower clustering.clusters or change the batch size"
             )
         return super().problem(smallest_batch, shape, classes)
 

@@ -28,11 +28,18 @@ def pretrain_encoders(
     """Pre-train the encoders of all repeats of one method on one split, without labels.
 
     What an interrupted run left in the folder of ``checkpoints`` is gone on from.
+
+    Raises:
+        IllPosedError: if the method could not learn from such windows; other settings may have made them.
     """
+    members = [windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)]
+    shape = (windows.length, len(windows.description.channels))
+    protocol.require_length(method, windows.length, windows.description.name)
+    protocol.require_trainable(method, [len(one) for one in members], shape, len(windows.description.recognised))
     return pretrain(
         signals=windows.signals,
         classes=windows.classes(),
-        members=[windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)],
+        members=members,
         method=protocol.methods[method].pretraining,
         encoder=protocol.encoder_of(method),
         budget=protocol.budget_of(method),

@@ -34,9 +34,9 @@ def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
     return figures.draw_budgets(rows, titles(protocol.evaluations), titles(protocol.splits))
 
 
-def compare_methods(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
-    """Test the differences between methods, paired by repeat."""
-    return comparisons.compare(scores, report)
+def compare_methods(scores: pd.DataFrame, protocol: ProtocolSettings, report: ReportSettings) -> pd.DataFrame:
+    """Test the differences between one method and all others, paired by repeat."""
+    return comparisons.compare(scores, protocol.compared_with, report)
 
 
 def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:

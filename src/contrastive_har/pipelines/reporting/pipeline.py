@@ -58,7 +58,7 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
             ),
             Node(
                 func=compare_methods,
-                inputs=["scores", "params:report"],
+                inputs=["scores", "params:protocol", "params:report"],
                 outputs="comparisons",
                 name="compare_methods",
             ),

@@ -21,7 +21,8 @@ def cut(recordings: Recordings, protocol: ProtocolSettings, engine: EngineSettin
     """
     windows = protocol.windows_for(recordings.description.name)
     length, _ = windows.in_samples(recordings.description.sampling_rate_hz)
-    protocol.require_length(length)
+    for method in protocol.methods:
+        protocol.require_length(method, length, recordings.description.name)
     return cut_windows(recordings, windows, engine)
 
 
@@ -34,8 +35,8 @@ def assign_roles(windows: Windows, protocol: ProtocolSettings, seed: int) -> pd.
     roles = splits.assign_roles(windows, protocol.splits, protocol.label_fractions, protocol.repeats, seed)
     pretrain = roles[roles["role"] == "pretrain"].groupby(["split", "repeat"]).size()
     shape = (windows.length, len(windows.description.channels))
-    for count in pretrain.unique():
-        protocol.require_trainable(int(count), shape, len(windows.description.recognised))
+    for method in protocol.methods:
+        protocol.require_trainable(method, pretrain.tolist(), shape, len(windows.description.recognised))
     return roles
 
 

@@ -1,0 +1,87 @@
+"""The configuration as shipped: valid for every data set, at both budgets, and fit for what it promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.reports.comparisons import least_repeats
+from contrastive_har.settings import CONFIG_LOADER_ARGS
+from contrastive_har.signals.splits import LabelFraction, assign_roles
+from contrastive_har.signals.windows import Windows, cut_windows, read_windows, write_windows
+from contrastive_har.sources import IngestionSettings, open_source, source_names
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def protocols(env: str, dataset: str) -> dict[str, ProtocolSettings]:
+    arguments: dict[str, Any] = CONFIG_LOADER_ARGS
+    loader = OmegaConfigLoader(str(CONF), env=env, runtime_params={"dataset": dataset}, **arguments)
+    found = {name: value for name, value in loader["parameters"].items() if isinstance(value, dict)}
+    return {name: ProtocolSettings.model_validate(value) for name, value in found.items() if "methods" in value}
+
+
+@pytest.mark.parametrize("dataset", source_names())
+def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
+    small, published = protocols("base", dataset), protocols("paper", dataset)
+    assert set(small) == set(published)
+    for name, protocol in published.items():
+        assert protocol.repeats == 10
+        assert protocol.repeats >= least_repeats(len(protocol.methods) - 1, 0.05), "a test could tell methods apart"
+        assert protocol.pretraining.epochs == 200
+        assert protocol.pretraining.batch_size == 1024
+        assert small[name].repeats <= 2
+        assert list(protocol.methods) == list(small[name].methods)
+
+
+def clustering(protocol: ProtocolSettings, method: str) -> str:
+    return str(protocol.methods[method].pretraining.clustering.algorithm)  # type: ignore[union-attr]
+
+
+def test_the_published_clustering_is_birch_on_uci_har() -> None:
+    for dataset, algorithm in (("uci_har", "birch"), ("usc_had", "kmeans")):
+        published = protocols("paper", dataset)
+        for name in ("semi_supervised", "self_supervised"):
+            assert clustering(published[name], "clusterclhar") == algorithm
+        for name in ("ablation_clusters", "ablation_confidence"):
+            assert {clustering(published[name], method) for method in published[name].methods} == {algorithm}
+        assert clustering(published["semi_supervised"], "clusterclhar_strong") == "kmeans"
+    assert clustering(protocols("base", "uci_har")["semi_supervised"], "clusterclhar") == "kmeans"
+
+
+def test_the_authors_groups() -> None:
+    """arXiv 2203.12230: ten groups of test people; USC-HAD has fixed ones, with fixed people for validation."""
+    split = protocols("base", "uci_har")["self_supervised"].splits["groups"]
+    for dataset, people in (("uci_har", 30), ("motion_sense", 24)):
+        groups = split.test_subjects[dataset]
+        assert len(groups) == 10
+        everybody = sorted(str(number) for number in range(1, people + 1))
+        for half in (groups[:5], groups[5:]):
+            assert sorted(person for group in half for person in group) == everybody, "each is tested once in five"
+    assert (split.test_subjects["usc_had"], split.validation_subjects["usc_had"]) == ((("13", "14"),), (("11", "12"),))
+
+
+@pytest.fixture(scope="module", params=["uci_har", "watch"])
+def packaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Windows:
+    path = tmp_path_factory.mktemp("packaged") / "windows.parquet"
+    recordings = open_source(path.parent, IngestionSettings(dataset=request.param))
+    protocol = protocols("base", request.param)["semi_supervised"]
+    write_windows(cut_windows(recordings, protocol.windows_for(request.param)), path)
+    return read_windows(path)
+
+
+def test_every_method_can_learn_from_the_bundled_data(packaged: Windows) -> None:
+    """A last batch that is too small to be clustered must not greet whoever tries the other data set."""
+    shape = (packaged.length, len(packaged.description.channels))
+    for protocol in protocols("base", packaged.description.name).values():
+        roles = assign_roles(
+            packaged, protocol.splits, [LabelFraction(share=0.5, batch_size=1)], protocol.repeats, seed=2026
+        )
+        counts = roles[roles["role"] == "pretrain"].groupby(["split", "repeat"]).size().tolist()
+        for method in protocol.methods:
+            protocol.require_length(method, packaged.length, packaged.description.name)
+            protocol.require_trainable(method, counts, shape, len(packaged.description.recognised))
