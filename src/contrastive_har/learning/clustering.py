@@ -7,7 +7,7 @@ scikit-learn's and need a round trip to the CPU.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,9 @@ class _Clustering(BaseModel):
 
     clusters: int | None = Field(default=None, gt=0)
     confidence: float = Field(default=100.0, ge=0, le=100)
+
+    finds_their_number: ClassVar[bool] = False
+    """Whether the number of clusters follows from the data, whatever is asked for."""
 
     def __call__(self, embeddings: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
         """Return cluster labels (views, batch) of ``embeddings`` (views, batch, features), each view by itself."""
@@ -107,6 +110,8 @@ class DBSCAN(_Clustering):
         neighbours: Points that make a neighbourhood dense.
         noise: Whether noise is one cluster (literal label equality, as published) or each point its own.
     """
+
+    finds_their_number: ClassVar[bool] = True
 
     algorithm: Literal["dbscan"] = "dbscan"
     metric: Literal["euclidean", "cosine"] = "euclidean"

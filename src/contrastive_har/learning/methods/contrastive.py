@@ -56,8 +56,9 @@ class Contrastive(TwoViews):
 
     def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
         """Return why the windows can't be augmented, or batches are too small to be clustered, if so."""
+        asks = self.clustering is not None and not self.clustering.finds_their_number
         clusters = (self.clustering.clusters or classes) if self.clustering else 0
-        if clusters > smallest_batch:
+        if asks and clusters > smallest_batch:
             return (
                 f"asks for {clusters} clusters, but the smallest batch of an epoch has {smallest_batch} windows; "
                 "lower clustering.clusters or change the batch size"

@@ -1,0 +1,87 @@
+"""Settings that cannot work are refused before anything is trained, in whichever stage they come to light."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contrastive_har.learning.compute import ComputeSettings
+from contrastive_har.learning.protocols import IllPosedError, ProtocolSettings
+from contrastive_har.pipelines.pretraining.nodes import pretrain_encoders
+from contrastive_har.pipelines.windowing.nodes import assign_roles, cut
+from contrastive_har.signals.engines import LOCAL
+from contrastive_har.signals.recordings import Recordings
+from contrastive_har.signals.windows import Windows
+
+CLUSTERED = {"objective": "contrastive", "clustering": {"algorithm": "kmeans", "clusters": 40}}
+
+
+def protocol(**change: Any) -> ProtocolSettings:
+    settings = {
+        "title": "T",
+        "repeats": 1,
+        "windows": {"length": 64, "stride": 32},
+        "label_fractions": [{"share": 0.1, "batch_size": 8}],
+        "splits": {"p": {"title": "P", "leak_free": False, "held_out": "none", "pretrain_on": "all"}},
+        "pretraining": {"epochs": 1, "batch_size": 64, "learning_rate": 0.1},
+        "compared_with": "m",
+        "methods": {"m": {"title": "M", "pretraining": {"objective": "contrastive"}, "evaluations": ["linear"]}},
+        "evaluations": {"linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1}},
+    }
+    return ProtocolSettings.model_validate({**settings, **change})
+
+
+def clustered(**change: Any) -> ProtocolSettings:
+    method = {"title": "M", "pretraining": CLUSTERED, "evaluations": ["linear"]}
+    return protocol(methods={"m": method}, **change)
+
+
+def test_windows_too_short_for_an_encoder_are_not_cut(windows: Windows) -> None:
+    recordings = Recordings(windows.description, lambda: pytest.fail("nothing is read"))
+    short = {"length": 45, "stride": 32}
+    with pytest.raises(IllPosedError, match=r"45 samples .* method 'm', which needs 46\. Lengthen windows\.length"):
+        cut(recordings, protocol(windows=short), LOCAL)
+    own = protocol(windows_of={"synthetic": short})
+    with pytest.raises(IllPosedError, match=r"Lengthen windows_of\.synthetic\.length"):
+        cut(recordings, own, LOCAL)
+
+
+def test_more_clusters_than_the_smallest_batch_has_windows(windows: Windows) -> None:
+    total = len(windows.table)
+    smallest = total % 64
+    assert 0 < smallest < 40, "the fixture's last batch is small"
+    with pytest.raises(
+        IllPosedError, match=rf"'m' asks for 40 clusters, but .* has {smallest} windows; .*batch_size: (\d+)"
+    ) as raised:
+        assign_roles(windows, clustered(), 0)
+    fitting = int(str(raised.value).split("batch_size: ")[1].split(" ")[0])
+    assert total % fitting == 0 or total % fitting >= 40
+    budget = {"epochs": 1, "batch_size": fitting, "learning_rate": 0.1}
+    assert len(assign_roles(windows, clustered(pretraining=budget), 0))
+
+
+def test_a_clustering_that_finds_their_number_is_asked_for_none(windows: Windows) -> None:
+    found = {"objective": "contrastive", "clustering": {"algorithm": "dbscan", "clusters": 40}}
+    assert len(
+        assign_roles(
+            windows, protocol(methods={"m": {"title": "M", "pretraining": found, "evaluations": ["linear"]}}), 0
+        )
+    )
+
+
+def test_pretraining_alone_refuses_them_too(windows: Windows, tmp_path: Path) -> None:
+    """Other settings may have made the windows and the splits."""
+    splits = assign_roles(windows, protocol(), 0)
+    with pytest.raises(IllPosedError, match="'m' asks for 40 clusters"):
+        pretrain_encoders(
+            windows, splits, tmp_path, clustered(), ComputeSettings(device="cpu"), 0, split="p", method="m"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_augmentation_is_refused_with_the_known_ones() -> None:
+    views = {"objective": "contrastive", "views": [[{"name": "mirror"}], []]}
+    with pytest.raises(ValueError, match=r"'mirror'.*'noise', 'scaling', 'rotation'"):
+        protocol(methods={"m": {"title": "M", "pretraining": views, "evaluations": ["linear"]}})
