@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kedro.config import OmegaConfigLoader
+from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.learning.protocols import ProtocolSettings
 from contrastive_har.reports.comparisons import least_repeats
-from contrastive_har.settings import CONFIG_LOADER_ARGS
+from contrastive_har.runs.settings import load_configuration
 from contrastive_har.signals.splits import LabelFraction, assign_roles
 from contrastive_har.signals.windows import Windows, cut_windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source, source_names
 
-CONF = Path(__file__).parents[1] / "conf"
+ROOT = Path(__file__).parents[1]
 
 
 def protocols(env: str, dataset: str) -> dict[str, ProtocolSettings]:
-    arguments: dict[str, Any] = CONFIG_LOADER_ARGS
-    loader = OmegaConfigLoader(str(CONF), env=env, runtime_params={"dataset": dataset}, **arguments)
+    bootstrap_project(ROOT)
+    loader = load_configuration(ROOT, default_run_env=env, runtime_params={"dataset": dataset})
     found = {name: value for name, value in loader["parameters"].items() if isinstance(value, dict)}
     return {name: ProtocolSettings.model_validate(value) for name, value in found.items() if "methods" in value}
 

@@ -26,19 +26,19 @@ from scipy.io import savemat
 
 from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.classifiers import TrainedClassifier, read_classifiers, write_classifiers
-from contrastive_har.learning.encoders import (
-    EncoderSet,
-    TrainedEncoder,
-    build_encoder,
-    read_encoders,
-    write_encoders,
-)
 from contrastive_har.learning.recognisers import (
     Origin,
     TrainedRecogniser,
     read_recogniser,
     recognise,
     write_recogniser,
+)
+from contrastive_har.learning.trained_encoders import (
+    EncoderSet,
+    TrainedEncoder,
+    build_encoder,
+    read_encoders,
+    write_encoders,
 )
 from contrastive_har.models.recogniser import Recogniser
 from contrastive_har.models.tpn import TPNSettings

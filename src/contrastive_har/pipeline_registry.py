@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
+
+from contrastive_har.runs.settings import load_configuration
 
 MAIN = "semi_supervised"
 """The protocol of the main job, and of the stages that are run by their own name."""
@@ -122,6 +122,5 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
 def _parameters() -> dict[str, Any]:
     # The project somebody stands in; the source checkout for whoever stands elsewhere.
     project = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
-    loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
-    parameters: dict[str, Any] = loader["parameters"]
+    parameters: dict[str, Any] = load_configuration(project)["parameters"]
     return parameters

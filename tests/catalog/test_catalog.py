@@ -10,7 +10,7 @@ from kedro.io import DatasetError, Version
 from matplotlib.figure import Figure
 
 from contrastive_har.catalog import AtomicDataset, FigureDataset, MlflowRunsDataset, TableDataset
-from contrastive_har.reports.runs import TrackedRun
+from contrastive_har.reports.tracked import TrackedRun
 
 TABLE = pd.DataFrame({"a": [1, 2, 3]})
 TABLE_FORMAT = {"type": "contrastive_har.catalog.TableDataset", "kind": "scores"}

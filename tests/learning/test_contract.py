@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
 from contrastive_har.learning.classifiers import read_classifiers, write_classifiers
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet, build_encoder, embed, read_encoders, write_encoders
 from contrastive_har.learning.methods import PretrainingMethod
 from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, Trainer, pretrain
 from contrastive_har.learning.recognisers import build_recogniser, combine_weights, recognise
+from contrastive_har.learning.trained_encoders import EncoderSet, build_encoder, embed, read_encoders, write_encoders
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
 from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows

@@ -13,12 +13,12 @@ from contrastive_har.learning import pretraining
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
 from contrastive_har.learning.methods import Step
 from contrastive_har.learning.methods.contrastive import Contrastive, ContrastiveLearning
 from contrastive_har.learning.methods.untrained import Untrained
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
 from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
 from contrastive_har.models.tpn import TPN, TPNSettings
 from contrastive_har.models.transformer import TransformerSettings
 from contrastive_har.reports.metrics import confusion_matrix, macro_f1

@@ -17,7 +17,6 @@ import torch
 from pydantic import TypeAdapter
 
 from contrastive_har.learning.classifiers import TrainedClassifier
-from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.learning.export import export_onnx
 from contrastive_har.learning.inference import (
     InferenceSettings,
@@ -33,6 +32,7 @@ from contrastive_har.learning.recognisers import (
     recognise,
     write_recogniser,
 )
+from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
 from contrastive_har.signals.normalisation import Normalisation

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
-from contrastive_har.reports import comparisons
+from contrastive_har.reports import comparisons, figures
 from contrastive_har.reports.scores import EVERYTHING, SCORE_COLUMNS
 from contrastive_har.reports.statistics import ReportSettings
 
@@ -110,12 +110,12 @@ def test_sentences_say_what_the_test_says(scores: pd.DataFrame) -> None:
 
 
 def test_ranks_are_drawn_where_there_are_enough_repeats(scores: pd.DataFrame) -> None:
-    figure = comparisons.draw_critical_differences(scores, "s", METHODS, EVALUATIONS, 0.05)
+    figure = figures.draw_critical_differences(scores, "s", METHODS, EVALUATIONS, 0.05)
     assert [axis.get_title().split(":")[0] for axis in figure.axes] == [
         "Linear, 1 % of the labels",
         "Fine-tuning, 1 % of the labels",
     ]
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert (names[0], names[-1]) == ("A", "Baseline")
-    few = comparisons.draw_critical_differences(scores[scores["repeat"] < 4], "s", METHODS, EVALUATIONS, 0.05)
+    few = figures.draw_critical_differences(scores[scores["repeat"] < 4], "s", METHODS, EVALUATIONS, 0.05)
     assert "Five repeats" in few.axes[0].texts[0].get_text()

@@ -16,7 +16,6 @@ from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 from matplotlib.figure import Figure
 
 from contrastive_har.learning.classifiers import TrainedClassifier, read_classifiers, write_classifiers
-from contrastive_har.learning.encoders import EncoderSet, read_encoders, write_encoders
 from contrastive_har.learning.inference import Timeline, read_timeline, write_timeline
 from contrastive_har.learning.recognisers import (
     TrainedRecogniser,
@@ -24,12 +23,15 @@ from contrastive_har.learning.recognisers import (
     read_recogniser,
     write_recogniser,
 )
+from contrastive_har.learning.trained_encoders import EncoderSet, read_encoders, write_encoders
 from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
 from contrastive_har.signals.schema import read_facts, read_table, write_facts, write_table
 from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
+
+_DOTS_PER_INCH = 110  # of stored figures
 
 
 class _FileDataset(AbstractDataset[_In, _Out], Generic[_In, _Out]):
@@ -245,12 +247,7 @@ class FigureDataset(_FileDataset[Figure, bytes]):
 
     Args:
         filepath: The file.
-        dots_per_inch: Resolution.
     """
-
-    def __init__(self, *, filepath: str, dots_per_inch: int = 110) -> None:
-        super().__init__(filepath=filepath)
-        self._dots_per_inch = dots_per_inch
 
     def load(self) -> bytes:
         """Return the PNG."""
@@ -259,7 +256,7 @@ class FigureDataset(_FileDataset[Figure, bytes]):
     def save(self, data: Figure) -> None:
         """Draw the figure."""
         picture = io.BytesIO()
-        data.savefig(picture, format="png", dpi=self._dots_per_inch)
+        data.savefig(picture, format="png", dpi=_DOTS_PER_INCH)
         self._path.write_bytes(picture.getvalue())
 
     def preview(self) -> ImagePreview:

@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
-from contrastive_har.reports.runs import TrackedRun
+from contrastive_har.reports.tracked import TrackedRun
 
 _BATCH = 1000  # metrics MLflow takes in one call
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from contrastive_har.learning.recognisers import TrainedRecogniser, describe_recogniser, recognise
-from contrastive_har.signals.recordings import BadRecordingError, Piece
-from contrastive_har.signals.resampling import Resampler
+from contrastive_har.learning.stretches import Rows, Stretch
+from contrastive_har.signals.rates import Resampler
+from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece
 from contrastive_har.signals.schema import read_table, schema_metadata
 
 KIND = "timeline"
-_GAP = 1.5  # sampling intervals between neighbours above which a sample is missing
 _MEASURED = 1000  # intervals whose median is a recording's rate
 _SLOW = 0.9  # share of the model's Hz below which recordings lack what it has learned from
 
@@ -131,7 +131,7 @@ class _Recording:
         self._waiting: list[Piece] = []  # until it is
         self._begin = self._start = float(first.seconds[0])
         self._last = -np.inf
-        self._stretch: _Stretch | None = None
+        self._stretch: Stretch | None = None
 
     def push(self, piece: Piece) -> Iterator[TimelineRows]:
         """Take the next samples; yield the rows known by now."""
@@ -176,7 +176,7 @@ class _Recording:
                 "rows by time and remove duplicates."
             )
         self._last = float(piece.seconds[-1])
-        longest = max(self._settings.longest_gap, _GAP / self._hz)
+        longest = max(self._settings.longest_gap, LONGEST_STEP / self._hz)
         edges = np.unique([0, *np.flatnonzero(steps > longest), len(steps)])
         for start, end in pairwise(edges):
             if self._stretch is None or steps[start] > longest:
@@ -185,108 +185,18 @@ class _Recording:
                 resampler = Resampler(self._hz, self._model_hz)
                 shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
                 classes = len(self._recogniser.description.recognised)
-                self._stretch = _Stretch(resampler, *shape, self._classify, classes)
+                self._stretch = Stretch(resampler, *shape, self._classify, classes)
             yield from self._place(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
 
     def _end_stretch(self) -> Iterator[TimelineRows]:
         if self._stretch is not None:
             yield from self._place(self._stretch.finish())
 
-    def _place(self, rows: _Rows) -> Iterator[TimelineRows]:
+    def _place(self, rows: Rows) -> Iterator[TimelineRows]:
         if len(rows.end):
             offset = self._start - self._begin
             start, end = (offset + clock / self._model_hz for clock in (rows.start, rows.end))
             yield TimelineRows(self.name, start, end, rows.probabilities)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of an uninterrupted stretch, placed on its clock (in samples of the model's rate)."""
-
-    start: NDArray[np.float64]
-    end: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-
-
-class _Stretch:
-    """Samples without a gap: resampled, cut into windows, classified, smoothed.
-
-    The rows cover the stretch without overlap: a window speaks for the time around its middle. One last window ends
-    with the stretch.
-    """
-
-    def __init__(
-        self,
-        resampler: Resampler,
-        length: int,
-        stride: int,
-        half: int,
-        classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
-        classes: int,
-    ) -> None:
-        self._resampler = resampler
-        self._length, self._stride, self._half = length, stride, half
-        self._classify = classify
-        self._samples: NDArray[np.float32] | None = None
-        self._first = 0  # place on the clock of the first of them
-        self._next = 0  # of the next window
-        self._told = 0.0  # up to where there are rows
-        self._rows = _Rows(np.empty(0), np.empty(0), np.empty((0, classes)))
-        self._out = 0  # how many of these rows have been given out and only smooth the next ones
-
-    def push(self, seconds: NDArray[np.float64], samples: NDArray[np.float64]) -> _Rows:
-        """Take samples; return the rows known by now."""
-        self._add(self._resampler.push(seconds, samples))
-        return self._smooth(ready=len(self._rows.end) - self._half)
-
-    def finish(self) -> _Rows:
-        """Return the rest of the rows."""
-        if self._samples is None:
-            return self._rows
-        self._add(self._resampler.finish())
-        end = self._first + len(self._samples)
-        if end < self._length:
-            unknown = np.full((1, self._rows.probabilities.shape[1]), np.nan)
-            return _Rows(np.zeros(1), np.full(1, float(end)), unknown)
-        if self._told < end:
-            self._append(np.array([float(end)]), self._samples[None, -self._length :])
-        return self._smooth(ready=len(self._rows.end))
-
-    def _add(self, samples: NDArray[np.float32]) -> None:
-        self._samples = samples if self._samples is None else np.concatenate([self._samples, samples])
-        end = self._first + len(self._samples)
-        starts = np.arange(self._next, end - self._length + 1, self._stride)
-        if len(starts):
-            views = np.lib.stride_tricks.sliding_window_view(self._samples, self._length, axis=0)
-            windows = views[starts - self._first].transpose(0, 2, 1)
-            self._append((starts + (self._length + self._stride) / 2).astype(np.float64), windows)
-            self._next = int(starts[-1]) + self._stride
-        drop = max(0, min(self._next, end - self._length) - self._first)
-        self._samples = self._samples[drop:]
-        self._first += drop
-
-    def _append(self, end: NDArray[np.float64], windows: NDArray[np.float32]) -> None:
-        start = np.concatenate([[self._told], end[:-1]])
-        self._told = float(end[-1])
-        rows = self._rows
-        self._rows = _Rows(
-            np.concatenate([rows.start, start]),
-            np.concatenate([rows.end, end]),
-            np.concatenate([rows.probabilities, self._classify(windows)]),
-        )
-
-    def _smooth(self, ready: int) -> _Rows:
-        """Return rows up to ``ready``, each averaged with its neighbours, and forget what no later one needs."""
-        rows, first = self._rows, self._out
-        places = np.arange(first, max(ready, first))
-        low, high = np.maximum(places - self._half, 0), np.minimum(places + self._half + 1, len(rows.end))
-        totals = np.concatenate([np.zeros((1, rows.probabilities.shape[1])), rows.probabilities.cumsum(0)])
-        means = (totals[high] - totals[low]) / (high - low)[:, None]
-        done = _Rows(rows.start[places], rows.end[places], means)
-        keep = max(0, first + len(places) - self._half)
-        self._out = first + len(places) - keep
-        self._rows = _Rows(rows.start[keep:], rows.end[keep:], rows.probabilities[keep:])
-        return done
 
 
 def write_timeline(timeline: Timeline, path: Path) -> None:

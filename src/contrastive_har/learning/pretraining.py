@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.learning.methods import Learner, PretrainingMethod, Step
+from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.models.dropout import switch_off_dropout
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
 from contrastive_har.learning.classifiers import TrainedClassifier
-from contrastive_har.learning.encoders import EncoderSet, TrainedEncoder, build_encoder
+from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder, build_encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.recogniser import Recogniser
+from contrastive_har.reports.scores import EVERYTHING
 from contrastive_har.signals.recordings import DatasetDescription
 from contrastive_har.signals.schema import read_tensors, refuse_broken, write_tensors
 from contrastive_har.signals.windows import Windows
@@ -187,7 +188,7 @@ def choose_recogniser(
             repeat=classifier.repeat,
             validation_macro_f1=best["value"],
             mean_validation_macro_f1=means[cell],
-            mean_test_macro_f1=tested.loc[tested["group"] == "all", "value"].mean(),
+            mean_test_macro_f1=tested.loc[tested["group"] == EVERYTHING, "value"].mean(),
         ),
     )
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -195,43 +194,3 @@ def critical_difference(methods: int, repeats: int, level: float) -> float:
     """Return by how much mean ranks must differ (Nemenyi; Demsar 2006, JMLR 7, section 3.2.2)."""
     quantile = stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
     return float(quantile * np.sqrt(methods * (methods + 1) / (6 * repeats)))
-
-
-def draw_critical_differences(
-    scores: pd.DataFrame, split: str, methods: Mapping[str, str], evaluations: Mapping[str, str], level: float
-) -> Figure:
-    """Draw mean ranks of the methods on a split, a panel a family; bars join what Nemenyi's test cannot tell apart.
-
-    Friedman's test asks first whether the methods differ at all. Families with fewer repeats than five, or fewer
-    methods than three, are left out.
-    """
-    drawn = [
-        family
-        for family in families(scores)
-        if family.split == split and len(family.scores) >= 5 and len(family.scores.columns) >= 3
-    ]
-    height = 0.8 + 0.24 * max((len(family.scores.columns) for family in drawn), default=2)
-    figure = Figure(figsize=(8.5, height * max(1, len(drawn))), layout="constrained")
-    axes = figure.subplots(max(1, len(drawn)), 1, squeeze=False)[:, 0]
-    if not drawn:
-        axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, "Five repeats and three methods are the least for this figure.", ha="center")
-    for axis, family in zip(axes, drawn, strict=False):
-        ranks = family.scores.rank(axis=1, ascending=False).mean().sort_values()
-        p = stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue
-        gap = critical_difference(len(ranks), len(family.scores), level)
-        names = [methods[str(name)] for name in ranks.index]
-        places = np.arange(len(ranks))
-        axis.scatter(ranks, places, color="black", s=18, zorder=3)
-        for start in places:
-            last = int(np.flatnonzero(ranks.to_numpy() - ranks.iloc[start] <= gap)[-1])
-            if last > start:
-                axis.plot([ranks.iloc[start], ranks.iloc[last]], [start, start], color="#c44", linewidth=2, alpha=0.6)
-        axis.set_yticks(places, names, fontsize=8)
-        axis.invert_yaxis()
-        axis.set_xlim(0.7, len(ranks) + 0.3)
-        title = f"{evaluations[family.evaluation]}, {percent_of_labels(family.label_fraction)} of the labels"
-        axis.set_title(f"{title}: Friedman p = {p:.2g}, critical difference {gap:.2f}", fontsize=9)
-        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes[-1].set_xlabel("mean rank over repeats (1 is best)")
-    return figure

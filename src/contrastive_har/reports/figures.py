@@ -11,9 +11,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy import stats
 
+from contrastive_har.reports.comparisons import critical_difference, families
 from contrastive_har.reports.metrics import confusion_matrix
 from contrastive_har.reports.statistics import ReportSettings
+from contrastive_har.reports.tables import name_row, percent_of_labels
 
 _TWENTY = colormaps["tab20"].colors  # type: ignore[attr-defined]
 COLOURS = (*_TWENTY[::2], *_TWENTY[1::2])
@@ -97,11 +100,6 @@ def draw_label_efficiency(
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
-
-
-def name_row(method: str, evaluation: str) -> str:
-    """Return how a method and its evaluation are called together."""
-    return f"{method}, {evaluation.lower()}"
 
 
 def draw_budgets(rows: pd.DataFrame, evaluations: Mapping[str, str], splits: Mapping[str, str]) -> Figure:
@@ -259,6 +257,46 @@ def draw_subjects(
     axis.set_xlim(0, 101)
     axis.set_xlabel("macro-F1 of one subject in one repeat (%); bars are means")
     axis.grid(axis="x", **_GRID)
+    return figure
+
+
+def draw_critical_differences(
+    scores: pd.DataFrame, split: str, methods: Mapping[str, str], evaluations: Mapping[str, str], level: float
+) -> Figure:
+    """Draw mean ranks of the methods on a split, a panel a family; bars join what Nemenyi's test cannot tell apart.
+
+    Friedman's test asks first whether the methods differ at all. Families with fewer repeats than five, or fewer
+    methods than three, are left out.
+    """
+    drawn = [
+        family
+        for family in families(scores)
+        if family.split == split and len(family.scores) >= 5 and len(family.scores.columns) >= 3
+    ]
+    height = 0.8 + 0.24 * max((len(family.scores.columns) for family in drawn), default=2)
+    figure = Figure(figsize=(8.5, height * max(1, len(drawn))), layout="constrained")
+    axes = figure.subplots(max(1, len(drawn)), 1, squeeze=False)[:, 0]
+    if not drawn:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, "Five repeats and three methods are the least for this figure.", ha="center")
+    for axis, family in zip(axes, drawn, strict=False):
+        ranks = family.scores.rank(axis=1, ascending=False).mean().sort_values()
+        p = stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue
+        gap = critical_difference(len(ranks), len(family.scores), level)
+        names = [methods[str(name)] for name in ranks.index]
+        places = np.arange(len(ranks))
+        axis.scatter(ranks, places, color="black", s=18, zorder=3)
+        for start in places:
+            last = int(np.flatnonzero(ranks.to_numpy() - ranks.iloc[start] <= gap)[-1])
+            if last > start:
+                axis.plot([ranks.iloc[start], ranks.iloc[last]], [start, start], color="#c44", linewidth=2, alpha=0.6)
+        axis.set_yticks(places, names, fontsize=8)
+        axis.invert_yaxis()
+        axis.set_xlim(0.7, len(ranks) + 0.3)
+        title = f"{evaluations[family.evaluation]}, {percent_of_labels(family.label_fraction)} of the labels"
+        axis.set_title(f"{title}: Friedman p = {p:.2g}, critical difference {gap:.2f}", fontsize=9)
+        axis.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes[-1].set_xlabel("mean rank over repeats (1 is best)")
     return figure
 
 

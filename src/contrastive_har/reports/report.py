@@ -14,9 +14,8 @@ import jinja2
 import pandas as pd
 
 from contrastive_har.reports.comparisons import Finding
-from contrastive_har.reports.figures import name_row
 from contrastive_har.reports.scores import EVERYTHING
-from contrastive_har.reports.tables import in_percent, percent_of_labels, result_tables, shares_of_all
+from contrastive_har.reports.tables import in_percent, name_row, percent_of_labels, result_tables, shares_of_all
 from contrastive_har.signals.recordings import DatasetDescription
 
 _PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")

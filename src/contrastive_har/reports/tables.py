@@ -75,6 +75,11 @@ def shares_of_all(summary: pd.DataFrame) -> list[float]:
     return sorted(set.intersection(*map(set, rows)))
 
 
+def name_row(method: str, evaluation: str) -> str:
+    """Return how a method and its evaluation are called together."""
+    return f"{method}, {evaluation.lower()}"
+
+
 def percent_of_labels(share: float) -> str:
     """Return a label fraction for people, such as ``1 %``."""
     return f"{100 * share:.3g} %"

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.session import RUN_ID
+from contrastive_har.runs.settings import load_configuration
 
 UNFINISHED = "unfinished pre-training"
 
@@ -85,8 +84,7 @@ def _delete_tracked(project: Path, runs: list[str]) -> None:
 
     from contrastive_har.runs.tracking import TrackingSettings, absolute_uri
 
-    loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
-    tracking = TrackingSettings.model_validate(dict(loader["mlflow"]))
+    tracking = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"]))
     mlflow.set_tracking_uri(absolute_uri(tracking.tracking_uri, project))
     client = mlflow.MlflowClient()
     for run in runs:

@@ -11,13 +11,13 @@ from datetime import date
 from pathlib import Path
 
 import jinja2
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import pipelines, settings
+from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict, Field
 
+from contrastive_har.runs.settings import load_configuration
 from contrastive_har.signals.schema import write_atomically
 from contrastive_har.sources import source_names
 
@@ -97,7 +97,7 @@ def _group(task: str) -> str:
 
 def write_dags(project: Path) -> list[Path]:
     """Write a DAG for every pipeline that is to have one; return the files."""
-    loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), **settings.CONFIG_LOADER_ARGS)
+    loader = load_configuration(project)
     schedule = ScheduleSettings.model_validate(dict(loader["airflow"]))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("contrastive_har.runs"),

@@ -1,11 +1,19 @@
-"""Settings as plain values, for fingerprints, manifests and tracking servers."""
+"""The project's settings: read outside a session, and as plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
 from pydantic import BaseModel
+
+
+def load_configuration(project: Path, **options: Any) -> OmegaConfigLoader:
+    """Return the configuration of a project that has been bootstrapped; options are the loader's."""
+    return OmegaConfigLoader(str(project / settings.CONF_SOURCE), **{**settings.CONFIG_LOADER_ARGS, **options})
 
 
 def plain(value: Any) -> Any:

@@ -60,7 +60,7 @@ class SummaryHooks(ContextHooks):
         of_stages = {f"seconds/{stage}": value for stage, value in seconds.items()}
         _log_metrics({**of_stages, **of_parts, "peak_memory_gib": memory})
         from contrastive_har.catalog import AtomicDataset
-        from contrastive_har.reports.tables import console_table
+        from contrastive_har.reports.tables import console_table, percent_of_labels
         from contrastive_har.reports.timelines import summarise_timeline
 
         for name in sorted(pipeline.outputs()):
@@ -79,7 +79,7 @@ class SummaryHooks(ContextHooks):
             if kind == "recogniser":
                 origin = catalog.load(name).origin
                 expected = f"macro-F1 on unseen people {100 * origin.mean_test_macro_f1:.1f} %"
-                labels = f"{100 * origin.label_fraction:g} % of the labels"
+                labels = f"{percent_of_labels(origin.label_fraction)} of the labels"
                 print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
         print(f"Time:    {_listed(seconds)}; peak memory {memory:.1f} GiB")
         for method, of_method in by_method.items():

@@ -92,7 +92,7 @@ class TrackingHooks(ContextHooks):
         """Return a manifest with its tracked run, which is begun or gone on with."""
         import mlflow
 
-        from contrastive_har.reports.runs import flatten
+        from contrastive_har.reports.tracked import flatten
 
         tags = {PROCESS: this_process()}
         parts = {**known.parts, str(self._part): this_process()}

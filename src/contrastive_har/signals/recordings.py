@@ -23,6 +23,8 @@ from contrastive_har.signals.schema import check_schema, refuse_broken, schema_m
 
 UNLABELLED = -1
 """The activity code of a sample whose activity nobody wrote down."""
+LONGEST_STEP = 1.5
+"""Sampling intervals between neighbours above which samples are missing."""
 
 KIND = "recordings"
 _MEASUREMENT_COLUMNS = ("subject", "recording", "sample", "activity")

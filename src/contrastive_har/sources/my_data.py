@@ -10,21 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
+from contrastive_har.signals.recordings import (
+    LONGEST_STEP,
+    UNLABELLED,
+    BadRecordingError,
+    DatasetDescription,
+    Recording,
+)
 from contrastive_har.signals.schema import explain
 from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.tables import (
+    DESCRIPTION_FILE,
+    NOT_A_NUMBER,
+    as_text,
+    default_name,
+    numbers,
+    read_description_file,
+    seconds,
+)
 
-DESCRIPTION_FILE = "dataset.yml"
 _RATE_TOLERANCE = 0.05  # share by which the median sampling interval may differ from the declared one
-_GAP = 1.5  # sampling intervals between neighbours above which samples are missing
 
 
 def describe(folder: Path) -> DatasetDescription:
@@ -59,39 +71,15 @@ def _in_file(path: Path, folder: Path, description: DatasetDescription, gaps: st
     try:
         frame = _read_file(path, folder, description)
     except Exception as error:  # noqa: BLE001 - raised again where the recording would be read, and named there
-        yield Candidate(_default_name(path, folder), str(path), partial(_raise, error))
+        yield Candidate(default_name(path, folder), str(path), partial(_raise, error))
         return
     for name, rows in frame.groupby("recording", sort=False):
         load = partial(_load, rows, str(name), description, path, gaps)
         yield Candidate(str(name), str(path), load, rows=rows.index)
 
 
-def read_description_file(folder: Path) -> dict[str, Any]:
-    """Return what ``dataset.yml`` says, unchecked.
-
-    Raises:
-        BadRecordingError: it is missing or no YAML.
-    """
-    path = folder / DESCRIPTION_FILE
-    if not path.is_file():
-        raise BadRecordingError(
-            f"{path} is missing. It names channels, units, Hz and activities; see docs/your_data.md."
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except Exception as error:  # besides its own: dates that are none, nesting that is too deep
-        raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
-    if not isinstance(content, dict):
-        raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
-    return content
-
-
 def _raise(error: Exception) -> Recording:
     raise error
-
-
-def _default_name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.DataFrame:
@@ -116,7 +104,7 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
     if frame.empty:
         raise BadRecordingError(f"{path}: a header but no rows. The file is truncated; copy it again.")
     if "recording" not in frame.columns:
-        frame = frame.assign(recording=_default_name(path, folder))
+        frame = frame.assign(recording=default_name(path, folder))
     for column in ("subject", "recording"):
         names = as_text(frame[column])
         if (empty := names == "").any():
@@ -132,15 +120,8 @@ def _read_csv(path: Path, description: DatasetDescription) -> pd.DataFrame:
         path,
         dtype=dict.fromkeys(("subject", "recording", "activity"), str),
         keep_default_na=False,
-        na_values={channel: ["", "nan", "NaN", "NA"] for channel in description.channel_names},
+        na_values=dict.fromkeys(description.channel_names, NOT_A_NUMBER),
     )
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """Return names as stripped text, '' where there is none; 1.0, to which an empty cell turns 1, is 1 again."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype("string").str.strip().fillna("").astype(object)
 
 
 def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: Path, gaps: str) -> Recording:
@@ -159,20 +140,6 @@ def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: 
         activity=_activities(rows, description, path),
         samples=samples.astype(np.float32),
     )
-
-
-def numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
-    """Return a column, indexed by the file's row numbers, as numbers (rows,); what is missing is NaN.
-
-    Raises:
-        BadRecordingError: something else stands there.
-    """
-    found = pd.to_numeric(column, errors="coerce")
-    bad = found.isna() & column.notna() & (column.astype(str).str.lower() != "nan")
-    if bad.any():
-        row = column.index[bad][0]
-        raise BadRecordingError(f"{path}, row {row}: '{column[row]}' in column '{name}' is not a number. Correct it.")
-    return np.asarray(found, np.float64)
 
 
 def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path) -> NDArray[np.int16]:
@@ -215,7 +182,7 @@ def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", 
             f"{path}, row {rows.index[0]}: time stamps come at {rate / np.median(steps):.4g} Hz, "
             f"{DESCRIPTION_FILE} says {rate:g} Hz. Correct sampling_rate_hz or resample the recording."
         )
-    missing = steps > _GAP
+    missing = steps > LONGEST_STEP
     if missing.any() and gaps == "reject":
         row = rows.index[1:][missing][0]
         raise BadRecordingError(
@@ -224,23 +191,3 @@ def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", 
         )
     jumps = np.where(missing, np.maximum(np.rint(steps), 2), 1).astype(np.int64)
     return np.concatenate([[0], np.cumsum(jumps)])
-
-
-def seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
-    """Return time stamps, indexed by the file's row numbers, as seconds (rows,); dates count from 1970.
-
-    Raises:
-        BadRecordingError: something else stands there.
-    """
-    is_date = pd.api.types.is_datetime64_any_dtype(stamps)
-    found = pd.to_numeric(stamps, errors="coerce") if not is_date else None
-    if found is None or found.isna().all():
-        times = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
-        found = (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-    if (bad := found.isna() | np.isinf(found)).any():
-        row = stamps.index[bad][0]
-        raise BadRecordingError(
-            f"{path}, row {row}: '{stamps[row]}' is not a time. Use seconds, or dates and times such as "
-            "2026-01-31T12:00:00.020."
-        )
-    return np.asarray(found, np.float64)

@@ -17,7 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contrastive_har.signals.recordings import BadRecordingError, Channel, Piece
 from contrastive_har.signals.schema import explain
-from contrastive_har.sources.my_data import DESCRIPTION_FILE, as_text, numbers, read_description_file, seconds
+from contrastive_har.sources.tables import (
+    DESCRIPTION_FILE,
+    NOT_A_NUMBER,
+    as_text,
+    default_name,
+    numbers,
+    read_description_file,
+    seconds,
+)
 
 
 class _Description(BaseModel):
@@ -44,8 +52,9 @@ def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> I
     folder = path.parent if path.is_file() else path
     description = _describe(folder, channels)
     for file in files:
-        name = file.relative_to(folder).with_suffix("").as_posix()
-        yield from _read(file, name, [channel.name for channel in channels], description.sampling_rate_hz, rows)
+        yield from _read(
+            file, default_name(file, folder), [channel.name for channel in channels], description.sampling_rate_hz, rows
+        )
 
 
 def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
@@ -125,7 +134,7 @@ def _read_csv(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.Data
         usecols=lambda name: name in columns,
         dtype={"recording": str},
         keep_default_na=False,
-        na_values={name: ["", "nan", "NaN", "NA"] for name in columns if name != "recording"},
+        na_values={name: NOT_A_NUMBER for name in columns if name != "recording"},
     ) as chunks:
         for chunk in chunks:
             chunk.index += 2

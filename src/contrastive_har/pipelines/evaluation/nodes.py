@@ -7,8 +7,8 @@ import pandas as pd
 from contrastive_har.learning.classification import evaluate
 from contrastive_har.learning.classifiers import TrainedClassifier
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet, embed
 from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.learning.trained_encoders import EncoderSet, embed
 from contrastive_har.reports.scores import score
 from contrastive_har.reports.statistics import ReportSettings
 from contrastive_har.signals.splits import windows_with_role

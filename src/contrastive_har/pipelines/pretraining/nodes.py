@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet
 from contrastive_har.learning.pretraining import pretrain
 from contrastive_har.learning.protocols import ProtocolSettings
+from contrastive_har.learning.trained_encoders import EncoderSet
 from contrastive_har.signals.splits import windows_with_role
 from contrastive_har.signals.windows import Windows
 

@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.encoders import EncoderSet
 from contrastive_har.learning.protocols import ProtocolSettings, titles
+from contrastive_har.learning.trained_encoders import EncoderSet
 from contrastive_har.reports import comparisons, figures, statistics
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
-from contrastive_har.reports.runs import TrackedRun, describe_cell
 from contrastive_har.reports.scores import CELL
 from contrastive_har.reports.statistics import ReportSettings
+from contrastive_har.reports.tracked import TrackedRun, describe_cell
 from contrastive_har.signals.windows import Windows
 
 
@@ -74,7 +74,7 @@ def draw_critical_differences(
 ) -> Figure:
     """Draw the mean ranks of a split's methods, and which differ; scores by method."""
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
-    return comparisons.draw_critical_differences(
+    return figures.draw_critical_differences(
         pd.concat(scores.values()), split, methods, evaluations, 1 - report.confidence
     )
 

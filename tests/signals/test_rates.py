@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contrastive_har.signals.resampling import Resampler
+from contrastive_har.signals.rates import Resampler
 
 
 def resample(seconds: np.ndarray, samples: np.ndarray, source: float, target: float, cuts: list[int]) -> np.ndarray:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures import draw_one_confusion
 from contrastive_har.reports.scores import CELL, EVERYTHING
+from contrastive_har.reports.tables import percent_of_labels
 
 _UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers refuse in the name of a metric
 
@@ -69,7 +70,7 @@ def describe_cell(
         source: Where the data come from.
         pictured: Whether its confusion matrix is drawn.
     """
-    name = f"{cell['split']} / {cell['method']} / {cell['evaluation']} / {100 * cell['label_fraction']:.3g} %"
+    name = f"{cell['split']} / {cell['method']} / {cell['evaluation']} / {percent_of_labels(cell['label_fraction'])}"
     return TrackedRun(
         name=name,
         tags={key: str(cell[key]) for key in CELL},

@@ -1,0 +1,84 @@
+"""People's own tables, labelled or not: names, numbers and times as they are written, and ``dataset.yml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.signals.schema import explain
+
+DESCRIPTION_FILE = "dataset.yml"
+NOT_A_NUMBER = ["", "nan", "NaN", "NA"]
+"""How a CSV file says that a number is missing."""
+
+
+def read_description_file(folder: Path) -> dict[str, Any]:
+    """Return what ``dataset.yml`` says, unchecked.
+
+    Raises:
+        BadRecordingError: it is missing or no YAML.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        raise BadRecordingError(
+            f"{path} is missing. It names channels, units, Hz and activities; see docs/your_data.md."
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except Exception as error:  # besides its own: dates that are none, nesting that is too deep
+        raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
+    if not isinstance(content, dict):
+        raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
+    return content
+
+
+def default_name(path: Path, folder: Path) -> str:
+    """Return what a recording is called that has no name in its file: the file's own, from the folder on."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Return names as stripped text, '' where there is none; 1.0, to which an empty cell turns 1, is 1 again."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    return column.astype("string").str.strip().fillna("").astype(object)
+
+
+def numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
+    """Return a column, indexed by the file's row numbers, as numbers (rows,); what is missing is NaN.
+
+    Raises:
+        BadRecordingError: something else stands there.
+    """
+    found = pd.to_numeric(column, errors="coerce")
+    bad = found.isna() & column.notna() & (column.astype(str).str.lower() != "nan")
+    if bad.any():
+        row = column.index[bad][0]
+        raise BadRecordingError(f"{path}, row {row}: '{column[row]}' in column '{name}' is not a number. Correct it.")
+    return np.asarray(found, np.float64)
+
+
+def seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
+    """Return time stamps, indexed by the file's row numbers, as seconds (rows,); dates count from 1970.
+
+    Raises:
+        BadRecordingError: something else stands there.
+    """
+    is_date = pd.api.types.is_datetime64_any_dtype(stamps)
+    found = pd.to_numeric(stamps, errors="coerce") if not is_date else None
+    if found is None or found.isna().all():
+        times = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
+        found = (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    if (bad := found.isna() | np.isinf(found)).any():
+        row = stamps.index[bad][0]
+        raise BadRecordingError(
+            f"{path}, row {row}: '{stamps[row]}' is not a time. Use seconds, or dates and times such as "
+            "2026-01-31T12:00:00.020."
+        )
+    return np.asarray(found, np.float64)
