@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from contrastive_har.learning.clustering import Clustering
@@ -66,7 +66,34 @@ class Contrastive(TwoViews):
         return super().problem(smallest_batch, shape, classes)
 
 
-class ContrastiveLearning(Learner):
+class TwoViewLearner(Learner):
+    """An encoder that is trained by way of the projections of two views.
+
+    Args:
+        encoder: What is trained, along with a projection head.
+        settings: The method's settings.
+    """
+
+    def __init__(self, encoder: Encoder, settings: TwoViews) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = projection_head(encoder.features, settings.projection)
+        self.settings = settings
+
+    def project_views(self, windows: Tensor, seed: int, compute: Compute) -> tuple[Tensor, Tensor]:
+        """Return the L2-normalised projections (batch, features) of both views of the batch of all processes.
+
+        Both views go through in one batch. Half precision must not reach the similarities: what is returned is not.
+        """
+        draws = draws_for(windows, seed, compute)
+        with compute.autocast():
+            views = torch.cat([make_view(windows, view, draws) for view in self.settings.views])
+            projections = functional.normalize(full_precision(self.head(self.encoder(views))), dim=1)
+        view_a, view_b = (compute.gather(view) for view in projections.chunk(2))
+        return view_a, view_b
+
+
+class ContrastiveLearning(TwoViewLearner):
     """Pulls two views of a window together and pushes them from other windows, or only from other clusters.
 
     Args:
@@ -76,12 +103,9 @@ class ContrastiveLearning(Learner):
     """
 
     def __init__(self, encoder: Encoder, settings: Contrastive, classes: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = projection_head(encoder.features, settings.projection)
-        self.settings = settings
-        clustering = settings.clustering
-        self.clusters = (clustering.clusters if clustering else None) or classes
+        super().__init__(encoder, settings)
+        self.clustering = settings.clustering
+        self.clusters = (self.clustering.clusters if self.clustering else None) or classes
 
     def loss(self, windows: Tensor, seed: int, compute: Compute) -> Step:
         """Return NT-Xent or Cluster-NT-Xent of ``windows`` (batch, time, channels).
@@ -89,30 +113,10 @@ class ContrastiveLearning(Learner):
         Whether and how a method clusters does not change which views are drawn: the clustering has a generator of its
         own. Clusters and negatives come from the projections of all processes.
         """
-        view_a, view_b = project_views(self.encoder, self.head, self.settings, windows, seed, compute)
-        if self.settings.clustering is None:
+        view_a, view_b = self.project_views(windows, seed, compute)
+        if self.clustering is None:
             return Step(nt_xent(view_a, view_b, self.settings.temperature))
         own = torch.Generator().manual_seed(derive_seed(seed, "clusters"))
         with torch.no_grad():
-            clusters = self.settings.clustering(torch.stack([view_a, view_b]), self.clusters, own)
+            clusters = self.clustering(torch.stack([view_a, view_b]), self.clusters, own)
         return Step(cluster_nt_xent(view_a, view_b, clusters[0], clusters[1], self.settings.temperature), clusters)
-
-
-def project_views(
-    encoder: Encoder,
-    head: nn.Module,
-    settings: TwoViews,
-    windows: Tensor,
-    seed: int,
-    compute: Compute,
-) -> tuple[Tensor, Tensor]:
-    """Return the L2-normalised projections (batch, features) of both views of the batch of all processes.
-
-    Both views go through in one batch. Half precision must not reach the similarities: what is returned is not.
-    """
-    draws = draws_for(windows, seed, compute)
-    with compute.autocast():
-        views = torch.cat([make_view(windows, view, draws) for view in settings.views])
-        projections = functional.normalize(full_precision(head(encoder(views))), dim=1)
-    view_a, view_b = (compute.gather(view) for view in projections.chunk(2))
-    return view_a, view_b

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.compute import Compute
-from contrastive_har.learning.methods.base import Learner, Step, draws_for, full_precision
-from contrastive_har.learning.methods.contrastive import TwoViews, project_views
+from contrastive_har.learning.methods.base import Step, draws_for, full_precision
+from contrastive_har.learning.methods.contrastive import TwoViewLearner, TwoViews
 from contrastive_har.learning.objectives import SMALLEST_TEMPERATURE
 from contrastive_har.models.encoder import Encoder
-from contrastive_har.models.heads import projection_head
 from contrastive_har.signals.augmentations import make_view
 
 
@@ -64,7 +63,7 @@ class MoCo(TwoViews):
         return MomentumContrast(encoder, self)
 
 
-class MomentumContrast(Learner):
+class MomentumContrast(TwoViewLearner):
     """Tells a window's other view from earlier windows.
 
     Args:
@@ -73,10 +72,8 @@ class MomentumContrast(Learner):
     """
 
     def __init__(self, encoder: Encoder, settings: MoCo) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = projection_head(encoder.features, settings.projection)
-        self.settings = settings
+        super().__init__(encoder, settings)
+        self.momentum = settings.momentum
         self.followers = nn.ModuleList([deepcopy(self.encoder), deepcopy(self.head)]).requires_grad_(False)
         self.negatives = Queue(settings.queue, settings.projection[-1])
 
@@ -101,7 +98,7 @@ class MomentumContrast(Learner):
     def _follow(self) -> None:
         leaders = [*self.encoder.parameters(), *self.head.parameters()]
         for follower, leader in zip(self.followers.parameters(), leaders, strict=True):
-            follower.lerp_(leader, 1 - self.settings.momentum)
+            follower.lerp_(leader, 1 - self.momentum)
 
 
 class NNCLR(TwoViews):
@@ -119,7 +116,7 @@ class NNCLR(TwoViews):
         return NearestNeighbourContrast(encoder, self)
 
 
-class NearestNeighbourContrast(Learner):
+class NearestNeighbourContrast(TwoViewLearner):
     """Pulls a window's view towards the nearest earlier neighbour of its other view.
 
     Args:
@@ -128,15 +125,12 @@ class NearestNeighbourContrast(Learner):
     """
 
     def __init__(self, encoder: Encoder, settings: NNCLR) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = projection_head(encoder.features, settings.projection)
-        self.settings = settings
+        super().__init__(encoder, settings)
         self.earlier = Queue(settings.queue, settings.projection[-1])
 
     def loss(self, windows: Tensor, seed: int, compute: Compute) -> Step:
         """Return the symmetric loss of ``windows`` (batch, time, channels): -log softmax of NN(a) b and of NN(b) a."""
-        view_a, view_b = project_views(self.encoder, self.head, self.settings, windows, seed, compute)
+        view_a, view_b = self.project_views(windows, seed, compute)
         loss = (self._one_way(view_a, view_b) + self._one_way(view_b, view_a)) / 2
         self.earlier.push(view_a)
         return Step(loss)

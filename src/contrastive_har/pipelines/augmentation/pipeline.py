@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Node, Pipeline, pipeline
+from kedro.pipeline import Node, Pipeline
 
 from contrastive_har.pipelines.augmentation.nodes import preview_views
+from contrastive_har.pipelines.binding import in_namespace
 
 
 def create_pipeline(protocol: str) -> Pipeline:
@@ -19,13 +20,8 @@ def create_pipeline(protocol: str) -> Pipeline:
             )
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=protocol,
-        parameters={
-            "params:protocol": f"params:{protocol}",
-            "params:report": "params:report",
-            "params:seed": "params:seed",
-        },
+        protocol,
         tags="augmentation",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind
+from contrastive_har.pipelines.binding import bind, in_namespace
 from contrastive_har.pipelines.evaluation.nodes import (
     combine_scores,
     embed_test_windows,
@@ -56,14 +56,8 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
             ),
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=f"{protocol}.{split}.{method}",
+        f"{protocol}.{split}.{method}",
         inputs={"windows": f"{protocol}.windows", "splits": f"{protocol}.splits"},
-        parameters={
-            "params:protocol": f"params:{protocol}",
-            "params:report": "params:report",
-            "params:compute": "params:compute",
-            "params:seed": "params:seed",
-        },
     )

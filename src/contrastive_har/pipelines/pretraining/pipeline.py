@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Node, Pipeline, pipeline
+from kedro.pipeline import Node, Pipeline
 
-from contrastive_har.pipelines.binding import bind
+from contrastive_har.pipelines.binding import bind, in_namespace
 from contrastive_har.pipelines.pretraining.nodes import pretrain_encoders
 
 
@@ -24,14 +24,9 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
             )
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=f"{protocol}.{split}.{method}",
+        f"{protocol}.{split}.{method}",
         inputs={"windows": f"{protocol}.windows", "splits": f"{protocol}.splits"},
-        parameters={
-            "params:protocol": f"params:{protocol}",
-            "params:compute": "params:compute",
-            "params:seed": "params:seed",
-        },
         tags="pretraining",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind
+from contrastive_har.pipelines.binding import bind, in_namespace
 from contrastive_har.pipelines.reporting.nodes import (
     compare_methods,
     describe_runs,
@@ -118,16 +118,10 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
             ),
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=protocol,
+        protocol,
         inputs={"recordings_summary": "recordings_summary", **outside, **described},
-        parameters={
-            "params:protocol": f"params:{protocol}",
-            "params:report": "params:report",
-            "params:compute": "params:compute",
-            "params:seed": "params:seed",
-        },
     )
 
 
@@ -168,14 +162,13 @@ def _of_split(protocol: str, split: str, methods: list[str]) -> Pipeline:
             ),
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=namespace,
+        namespace,
         inputs={
             "windows": f"{protocol}.windows",
             **{f"{method}__{name}": f"{namespace}.{method}.{name}" for name in artifacts for method in methods},
         },
-        parameters={"params:protocol": f"params:{protocol}", "params:report": "params:report"},
     )
 
 
@@ -192,13 +185,8 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
             )
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=namespace,
+        namespace,
         inputs={"windows": f"{protocol}.windows", **{name: f"{namespace}.{name}" for name in artifacts}},
-        parameters={
-            "params:protocol": f"params:{protocol}",
-            "params:compute": "params:compute",
-            "params:seed": "params:seed",
-        },
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Node, Pipeline, pipeline
+from kedro.pipeline import Node, Pipeline
 
+from contrastive_har.pipelines.binding import in_namespace
 from contrastive_har.pipelines.windowing.nodes import assign_roles, audit_leakage, cut
 
 
@@ -31,14 +32,9 @@ def create_pipeline(protocol: str) -> Pipeline:
             ),
         ]
     )
-    return pipeline(
+    return in_namespace(
         stage,
-        namespace=protocol,
-        inputs="recordings",
-        parameters={
-            "params:protocol": f"params:{protocol}",
-            "params:engine": "params:engine",
-            "params:seed": "params:seed",
-        },
+        protocol,
+        inputs={"recordings": "recordings"},
         tags="windowing",
     )
