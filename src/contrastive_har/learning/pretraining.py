@@ -30,7 +30,7 @@ from contrastive_har.signals.fingerprints import code_version, fingerprint
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import UNLABELLED
 from contrastive_har.signals.schema import refuse_broken
-from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.signals.seeds import derive_seed, seeded
 
 _MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
 HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
@@ -151,9 +151,7 @@ def checkpoints_of(checkpoints: Path, encoders: str) -> Path:
 
 
 def _initial_encoder(settings: EncoderSettings, shape: tuple[int, int], seed: int, repeat: int) -> Encoder:
-    # Initial weights draw from global random state: seed it here and leave it as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights", repeat))
+    with seeded(derive_seed(seed, "weights", repeat)):
         return build_encoder(settings, shape)
 
 
@@ -173,9 +171,7 @@ def _pretrain_repeats(
 ) -> None:
     """Train every repeat's network in place and fill the history (repeats, epochs, columns)."""
     for repeat, (network, chosen, normalisation) in enumerate(zip(networks, members, normalisations, strict=True)):
-        # The head's initial weights and dropout draw from global random state.
-        with torch.random.fork_rng(devices=compute.random_devices):
-            torch.manual_seed(derive_seed(seed, "head", repeat))
+        with seeded(derive_seed(seed, "head", repeat), compute.random_devices):
             learner = method.build(deepcopy(network), (windows.shape[1], windows.shape[2]), int(classes.max()) + 1)
             own = saving and replace(
                 saving, training=fingerprint(saving.training, chosen, repeat, str(compute), compute.processes)

@@ -22,6 +22,7 @@ from contrastive_har.models.recogniser import Recogniser
 from contrastive_har.reports.scores import EVERYTHING
 from contrastive_har.signals.recordings import DatasetDescription
 from contrastive_har.signals.schema import read_tensors, refuse_broken, write_tensors
+from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
 
 KIND = "recogniser"
@@ -94,7 +95,7 @@ def build_recogniser(
     Raises:
         ValueError: if the weights are not those of such an encoder.
     """
-    with torch.random.fork_rng(devices=[]):  # initial weights, about to be replaced, draw from global random state
+    with seeded(0):  # initial weights, about to be replaced
         network = Recogniser(build_encoder(encoder, shape), shape[1], classes)
     try:
         network.load_state_dict(dict(weights))

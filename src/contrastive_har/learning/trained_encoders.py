@@ -18,6 +18,7 @@ from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.schema import read_tensors, refuse_broken, write_tensors
+from contrastive_har.signals.seeds import seeded
 
 KIND = "encoders"
 
@@ -48,7 +49,7 @@ class EncoderSet:
 
     def build(self, repeat: int) -> Encoder:
         """Return the encoder of a repeat, in evaluation mode."""
-        with torch.random.fork_rng(devices=[]):  # initial weights, about to be replaced, draw from global random state
+        with seeded(0):  # initial weights, about to be replaced
             encoder = build_encoder(self.settings, self.shape)
         encoder.load_state_dict(self.encoders[repeat].weights)
         return encoder.eval()

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
 
 
 def derive_seed(seed: int, *names: object) -> int:
     """Return a 63-bit seed that depends on ``seed`` and every name, and on nothing else."""
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+    """Seed PyTorch's global random state, from which initial weights and dropout are drawn; leave it as it was.
+
+    Args:
+        seed: For what is drawn inside.
+        devices: CUDA devices whose state is meant along with the CPU's.
+    """
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

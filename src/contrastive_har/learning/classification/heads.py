@@ -14,6 +14,7 @@ from torch.nn import functional
 from contrastive_har.learning.classification.tasks import EvaluationSettings, Outcome, Task
 from contrastive_har.learning.compute import Compute
 from contrastive_har.models.heads import linear_classifier
+from contrastive_har.signals.seeds import seeded
 
 
 def train_side_by_side(
@@ -104,6 +105,5 @@ class _Heads:
 
 
 def _initial_classifier(width: int, task: Task) -> nn.Linear:
-    with torch.random.fork_rng(devices=[]):  # initial weights draw from global random state
-        torch.manual_seed(task.seed)
+    with seeded(task.seed):
         return linear_classifier(width, task.outputs)

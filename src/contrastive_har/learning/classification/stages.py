@@ -14,6 +14,7 @@ from contrastive_har.learning.classification.tasks import EvaluationSettings, Ou
 from contrastive_har.learning.compute import Compute
 from contrastive_har.models.encoder import Encoder
 from contrastive_har.models.heads import linear_classifier
+from contrastive_har.signals.seeds import seeded
 
 
 class StageTraining:
@@ -34,9 +35,7 @@ class StageTraining:
         device = self.compute.device
         outcome = Outcome(self.task, self.settings, self.rate)
         before = {name: value.detach().cpu().clone() for name, value in self.encoder.state_dict().items()}
-        # Dropout draws from global random state: fork it, so that nobody else's numbers change.
-        with torch.random.fork_rng(devices=self.compute.random_devices):
-            torch.manual_seed(self.task.seed)
+        with seeded(self.task.seed, self.compute.random_devices):
             self.classifier = linear_classifier(self.encoder.features, self.task.outputs).to(device)
             stages = list(self.encoder.stages)[self.frozen_stages :]
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
