@@ -42,8 +42,9 @@ def make_small_project(folder: Path) -> Project:
     project = make_project(folder, FEW)
     longer = {**TINY["semi_supervised"], "pretraining": {"epochs": 40, "batch_size": 128}}
     parameters = {**TINY, "semi_supervised": longer, "compute": {"checkpoint_every": 1}}
+    dataset = {"dataset": parameters.pop("dataset")}
     airflow = {"schedule": None, "retry_delay_minutes": 0.05, "pipelines": ["semi_supervised"]}
-    for name, content in (("parameters", parameters), ("airflow", airflow)):
+    for name, content in (("parameters", parameters), ("globals", dataset), ("airflow", airflow)):
         (folder / f"conf/local/{name}.yml").write_text(yaml.safe_dump(content))
     with contextlib.chdir(folder):
         bootstrap_project(folder)

@@ -52,7 +52,7 @@ class VersionHooks(ContextHooks):
 
         parameters = self.context.config_loader["parameters"]
         if parameters["ingestion"]["dataset"] != parameters["dataset"]:
-            raise ValueError("ingestion.dataset follows dataset: use --params=dataset=NAME.")
+            raise ValueError("ingestion.dataset follows dataset: use --params=dataset=NAME or conf/local/globals.yml.")
         _end_on_sigterm()
         self._fingerprints: dict[str, tuple[str, dict[str, str]]] = {}
         self._catalog = catalog
