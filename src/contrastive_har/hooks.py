@@ -1,4 +1,4 @@
-"""What happens around every Kedro run, in this order; nodes know of none of it."""
+"""What happens around every Kedro run; nodes know of none of it."""
 
 from contrastive_har.runs.helpers import CheckpointHooks, HelperHooks
 from contrastive_har.runs.summary import SummaryHooks

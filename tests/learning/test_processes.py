@@ -11,6 +11,7 @@ from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.methods.contrastive import Contrastive
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
 from contrastive_har.models.tpn import TPNSettings
+from contrastive_har.models.transformer import TransformerSettings
 from contrastive_har.signals.windows import Windows
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
@@ -53,6 +54,22 @@ def test_batches_must_divide_among_the_processes(windows: Windows) -> None:
             TPNSettings(),
             BUDGET,
             settings(3),
+            3,
+            "test",
+        )
+
+
+def test_batch_normalisation_is_not_divided_among_processes(windows: Windows) -> None:
+    encoder = TransformerSettings(channels=(8,), kernels=(3,), layers=1, heads=2, feedforward=8)
+    with pytest.raises(ValueError, match=r"batch normalisation would see .* Set the encoder's batch_norm: false"):
+        pretrain(
+            windows.signals,
+            windows.classes(),
+            [np.arange(100)],
+            Contrastive(),
+            encoder,
+            BUDGET,
+            settings(2),
             3,
             "test",
         )

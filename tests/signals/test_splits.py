@@ -78,6 +78,14 @@ def test_the_second_time_round_people_are_tested_together_with_others(windows: W
     assert set(tested[:5]) != set(tested[5:])
 
 
+def test_named_validation_people_are_never_tested(windows: Windows) -> None:
+    named = SUBJECTS.model_copy(update={"validation_subjects": {"synthetic": (("4", "5"),)}})
+    table = assign_roles(windows, {"s": named}, FRACTIONS[1:], 4, 0)
+    subjects = windows.table["subject"].to_numpy()
+    tested = [set(subjects[windows_with_role(table, "s", repeat, "test", 0.5)]) for repeat in range(4)]
+    assert set.union(*tested) == set(subjects) - {"4", "5"}
+
+
 def test_few_people_leave_somebody_to_validate_on(windows: Windows) -> None:
     few = windows.table[windows.table["subject"].isin(["1", "2", "3"])].reset_index(drop=True)
     table = assign_roles(replace(windows, table=few), {"s": SUBJECTS}, FRACTIONS[1:], 3, 0)
@@ -123,6 +131,10 @@ def test_unlabelled_windows_serve_pretraining_only(windows: Windows) -> None:
     ("update", "message"),
     [
         ({"test_subjects": {"synthetic": (("nobody",),)}}, "do not have"),
+        (
+            {"test_subjects": {"synthetic": (("1", "2"),)}, "validation_subjects": {"synthetic": (("2",),)}},
+            r"tests and validates on \['2'\]",
+        ),
         ({"test_share": 0.9, "validation_share": 0.5}, "nobody is left"),
     ],
 )

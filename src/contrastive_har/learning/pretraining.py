@@ -104,7 +104,8 @@ def pretrain(
     shape = (signals.shape[1], signals.shape[2])
     networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
     history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
-    if compute.processes * compute.machines > 1 and any(isinstance(one, _BatchNorm) for one in networks[0].modules()):
+    several = method.trains and compute.processes * compute.machines > 1
+    if several and any(isinstance(module, _BatchNorm) for module in networks[0].modules()):
         raise ValueError(
             f"{title}: batch normalisation would see each process's share of a batch and not all of it. Set the "
             "encoder's batch_norm: false or compute.processes: 1."

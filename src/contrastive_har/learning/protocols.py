@@ -125,7 +125,8 @@ class ProtocolSettings(BaseModel):
 
         if found := problem(batch):
             fitting = next((size for size in range(batch, 1, -1) if not problem(size)), None)
-            hint = f"; pretraining.batch_size: {fitting} would do" if fitting else ""
+            budget = "budget" if self.methods[method].budget else "pretraining"
+            hint = f"; {budget}.batch_size: {fitting} would do" if fitting else ""
             raise IllPosedError(f"Method '{method}' {found}{hint}.")
 
     @property

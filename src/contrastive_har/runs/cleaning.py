@@ -73,7 +73,7 @@ def remove(project: Path, planned: Plan) -> None:
     """Delete versions, and the tracked runs with their children."""
     for folders in planned.versions.values():
         for folder in folders:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
     tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
     if tracked:
         _delete_tracked(project, tracked)
@@ -110,7 +110,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(str(error))
     for version, folders in sorted(planned.versions.items()):
-        sys.stdout.write(f"{version}: {len(folders)} data sets\n")
+        sys.stdout.write(f"{version}: {len(folders)} folders\n")
     count = sum(len(folders) for folders in planned.versions.values())
     sys.stdout.write(
         f"{count} versions, {planned.size / 2**20:.1f} MiB; {len(planned.runs)} tracked runs"

@@ -37,10 +37,16 @@ class HelperHooks(ContextHooks):
         """Keep what a helper computes in its memory.
 
         Raises:
-            RuntimeError: if the pipeline makes recordings or windows, which are streams until somebody stores them.
+            RuntimeError: if the pipeline makes recordings or windows, which are streams until somebody stores them; or
+                if it should skip what is finished: having stored nothing, a helper cannot tell what that is.
         """
         if not self.is_helper():
             return
+        if self.context.params["resume"]:
+            raise RuntimeError(
+                "resume=true is for a single process. Start without it: broken-off pre-training goes on from its last "
+                "checkpoint in any case."
+            )
         outputs = pipeline.all_outputs()
         if any(name == "recordings" or name.endswith(".windows") for name in outputs):
             raise RuntimeError(
@@ -60,7 +66,7 @@ class CheckpointHooks(ContextHooks):
         """Keep the catalog: it knows the folders."""
         self._catalog = catalog
 
-    @hook_impl
+    @hook_impl(trylast=True)  # when the manifest says that they are stored
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Delete a finished training's checkpoints; those of other trainings may be needed yet."""
         if not dataset_name.endswith(".encoders") or self.is_helper():

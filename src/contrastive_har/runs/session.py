@@ -72,7 +72,7 @@ def _left_to_do(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeli
     from contrastive_har.runs.manifest import manifests_of
 
     manifests = manifests_of(catalog)
-    earlier = list(manifests.newest_first())
+    earlier = [manifest for manifest in manifests.newest_first() if manifest.run_id <= run_id]
     finished: set[str] = set()
     taken: dict[str, str] = {}
     for node, own, _ in fingerprint_nodes(pipeline, catalog, manifests):
@@ -81,7 +81,6 @@ def _left_to_do(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeli
             taken |= versions
     for name, version in taken.items():
         cast(AtomicDataset, catalog.get(name)).pin(version)
-    if manifests.find(run_id):  # a helper has none
-        manifests.update(run_id, lambda known: known.with_versions(taken))
+    manifests.update(run_id, lambda known: known.with_versions(taken))
     logging.getLogger(__name__).info("%d of %d nodes are finished already.", len(finished), len(pipeline.nodes))
     return pipeline.only_nodes(*(node.name for node in pipeline.nodes if node.name not in finished))

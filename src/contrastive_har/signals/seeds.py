@@ -16,13 +16,16 @@ def derive_seed(seed: int, *names: object) -> int:
 
 
 @contextmanager
-def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+def seeded(seed: int, devices: Sequence[int] | None = None) -> Iterator[None]:
     """Seed PyTorch's global random state, from which initial weights and dropout are drawn; leave it as it was.
 
     Args:
         seed: For what is drawn inside.
-        devices: CUDA devices whose state is meant along with the CPU's.
+        devices: Accelerators are seeded too, and the state of these CUDA devices is kept; without it, the CPU only.
     """
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=devices or ()):
+        if devices is None:
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
         yield

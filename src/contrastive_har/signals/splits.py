@@ -52,7 +52,7 @@ class SplitSettings(BaseModel):
     @property
     def validates(self) -> bool:
         """Whether anybody is held out for selection."""
-        return self.held_out == "subjects" and self.validation_share > 0
+        return self.held_out == "subjects" and (self.validation_share > 0 or bool(self.validation_subjects))
 
 
 class LabelFraction(BaseModel):
@@ -155,6 +155,8 @@ def _hold_out(
     subjects = natural_order(list(windows.table["subject"].unique()))
     test = _named(settings.test_subjects, windows, name, repeat)
     validation = _named(settings.validation_subjects, windows, name, repeat)
+    if both := sorted(set(test) & set(validation)):
+        raise SplitError(f"Split '{name}' tests and validates on {both}. Take them out of one of the two.")
     tests = len(test) or max(1, round(settings.test_share * len(subjects)))
     validations = len(validation)
     if not validation and settings.validation_share:
@@ -162,18 +164,19 @@ def _hold_out(
     if tests + validations >= len(subjects):
         raise SplitError(
             f"Split '{name}' holds out {tests} test and {validations} validation subjects of {len(subjects)}; "
-            "nobody is left to learn from. Lower test_share or validation_share, or record more subjects."
+            "nobody is left to learn from. Lower test_share or validation_share (0 holds out nobody), or record more "
+            "subjects."
         )
-    rounds, place = divmod(repeat, -(-len(subjects) // tests))
+    others = [subject for subject in subjects if subject not in validation]
     rng = np.random.default_rng(derive_seed(seed, "subjects", name))
-    if test:
-        order = [subjects[i] for i in rng.permutation(len(subjects))]
-    else:
-        # Every subject is tested once in so many repeats, then all of them again in another order.
-        for _ in range(rounds + 1):
-            order = [subjects[i] for i in rng.permutation(len(subjects))]
+    order = [others[place] for place in rng.permutation(len(others))]
+    if not test:
+        # Everybody is tested once in so many repeats, then all of them again in another order.
+        rounds, place = divmod(repeat, -(-len(others) // tests))
+        for _ in range(rounds):
+            order = [others[place] for place in rng.permutation(len(others))]
         order = np.roll(order, -place * tests).tolist()
-        test = [subject for subject in order if subject not in validation][:tests]
+        test = order[:tests]
     rest = [subject for subject in order if subject not in test]
     return test, validation or rest[:validations]
 
