@@ -10,6 +10,7 @@ from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.methods.contrastive import Contrastive
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
+from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.models.transformer import TransformerSettings
 from contrastive_har.signals.windows import Windows
@@ -44,24 +45,21 @@ def test_two_processes_learn_what_one_does(windows: Windows) -> None:
             assert distance < 1e-2 * foreign, name
 
 
-def test_batches_must_divide_among_the_processes(windows: Windows) -> None:
-    with pytest.raises(ValueError, match=r"batch_size 64 does not divide among 3 processes"):
-        pretrain(
-            windows.signals,
-            windows.classes(),
-            [np.arange(100)],
-            Contrastive(),
-            TPNSettings(),
-            BUDGET,
-            settings(3),
-            3,
-            "test",
-        )
-
-
-def test_batch_normalisation_is_not_divided_among_processes(windows: Windows) -> None:
-    encoder = TransformerSettings(channels=(8,), kernels=(3,), layers=1, heads=2, feedforward=8)
-    with pytest.raises(ValueError, match=r"batch normalisation would see .* Set the encoder's batch_norm: false"):
+@pytest.mark.parametrize(
+    ("encoder", "processes", "message"),
+    [
+        (TPNSettings(), 3, r"batch_size 64 does not divide among 3 processes"),
+        (
+            TransformerSettings(channels=(8,), kernels=(3,), layers=1, heads=2, feedforward=8),
+            2,
+            r"batch normalisation would see .* Set the encoder's batch_norm: false",
+        ),
+    ],
+)
+def test_what_processes_cannot_share_is_refused(
+    windows: Windows, encoder: EncoderSettings, processes: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         pretrain(
             windows.signals,
             windows.classes(),
@@ -69,7 +67,7 @@ def test_batch_normalisation_is_not_divided_among_processes(windows: Windows) ->
             Contrastive(),
             encoder,
             BUDGET,
-            settings(2),
+            settings(processes),
             3,
             "test",
         )
