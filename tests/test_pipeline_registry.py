@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,14 @@ def heavy_modules_after(code: str) -> set[str]:
 
 def test_listing_pipelines_imports_nothing_heavy() -> None:
     assert heavy_modules_after(LIST_PIPELINES.format(root=str(ROOT))) == set()
+
+
+def test_mlflow_is_told_not_to_report_before_it_is_imported() -> None:
+    code = LIST_PIPELINES.format(root=str(ROOT))
+    code += "import os, sys; print('mlflow' in sys.modules, os.environ['DO_NOT_TRACK'])"
+    told = {name: value for name, value in os.environ.items() if name != "DO_NOT_TRACK"}
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT, env=told)
+    assert ran.stdout.splitlines()[-1] == "False true"
 
 
 def test_signals_need_little_beyond_torch() -> None:

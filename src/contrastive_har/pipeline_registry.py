@@ -11,6 +11,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
+from contrastive_har.runs.session import RunSession
 from contrastive_har.runs.settings import load_configuration
 
 MAIN = "semi_supervised"
@@ -43,7 +44,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
 
     These are protocols, alone or those that belong together, the stages of the main one, and what uses its result.
-    Protocols, their splits and their methods are configuration, read from conf/base and conf/local.
+    Protocols, their splits and their methods are configuration: conf/base, and conf/local or what ``--env`` names.
     """
     protocols = {name: value for name, value in _parameters().items() if isinstance(value, dict) and "methods" in value}
     together: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -122,5 +123,5 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
 def _parameters() -> dict[str, Any]:
     # The project somebody stands in; the source checkout for whoever stands elsewhere.
     project = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
-    parameters: dict[str, Any] = load_configuration(project)["parameters"]
+    parameters: dict[str, Any] = load_configuration(project, env=RunSession.environment)["parameters"]
     return parameters

@@ -1,9 +1,14 @@
 """Kedro's settings of this project."""
 
+import os
+
 from kedro.config import OmegaConfigLoader
 
 from contrastive_har import hooks
 from contrastive_har.runs.session import RunSession
+
+# MLflow reports how it is used, unless told not to before it is imported.
+os.environ.setdefault("DO_NOT_TRACK", "true")
 
 SESSION_CLASS = RunSession
 HOOKS = hooks.HOOKS

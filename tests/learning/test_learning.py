@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from contrastive_har.learning import pretraining
+from contrastive_har.learning import classification, pretraining
 from contrastive_har.learning.classification import EvaluationSettings, evaluate
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
@@ -22,6 +22,7 @@ from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder
 from contrastive_har.models.tpn import TPN, TPNSettings
 from contrastive_har.models.transformer import TransformerSettings
 from contrastive_har.reports.metrics import confusion_matrix, macro_f1
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.schema import SchemaError
 from contrastive_har.signals.seeds import derive_seed
@@ -190,6 +191,17 @@ def test_half_precision_gradients_point_the_same_way(windows: Windows) -> None:
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.97
 
 
+def test_half_precision_leaves_views_alone(windows: Windows) -> None:
+    """A tremor beside gravity would have a handful of values left."""
+    seen: list[torch.Tensor] = []
+    encoder = TPN(3, TPNSettings())
+    encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    learner = ContrastiveLearning(encoder, Contrastive(views=(ALL_AUGMENTATIONS, ())), 3)
+    for bfloat16 in (False, True):
+        learner.loss(torch.from_numpy(windows.signals[:32]), 0, Compute(torch.device("cpu"), bfloat16, 64))
+    torch.testing.assert_close(seen[1], seen[0], rtol=0, atol=0)
+
+
 def test_linear_evaluation_freezes_the_encoder_in_evaluation_mode(
     windows: Windows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +263,9 @@ def test_attention_drops_nothing_in_pretraining_either(windows: Windows) -> None
     assert torch.equal(learner.encoder(batch), learner.encoder(batch))
 
 
-def test_classifiers_trained_together_do_not_know_of_each_other(windows: Windows) -> None:
+def test_classifiers_trained_together_do_not_know_of_each_other(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Batches of 16 and 46 windows, three an epoch each: the smaller ones are padded."""
     members = [np.arange(len(windows.signals))] * 2
     encoders, _ = pretrain(
@@ -274,6 +288,11 @@ def test_classifiers_trained_together_do_not_know_of_each_other(windows: Windows
             curves[curves["label_fraction"] == fraction.share]["loss"], own_curves["loss"], rtol=1e-3
         )
     assert not np.allclose(*(rows["loss"] for _, rows in curves.groupby("label_fraction")), rtol=0.05)
+    monkeypatch.setattr(classification, "_AT_ONCE", 0)  # one repeat after the other, as where features are wide
+    apart, _, _ = evaluate(*arguments, fractions, CPU, 0, "test")
+    columns = ["repeat", "label_fraction", "window"]
+    np.testing.assert_array_equal(apart[columns], together[columns])
+    np.testing.assert_allclose(apart["probability"], together["probability"], atol=1e-4)
 
 
 @pytest.mark.parametrize("stages", [0, 1])
@@ -416,6 +435,10 @@ PROTOCOL = {
         (
             {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "trained_stages": 4}}},  # type: ignore[index]
             "'linear' trains 4 stages, but the encoder of method 'm' has 3",
+        ),
+        (
+            {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "learning_rate": [0.1, 0.01]}}},  # type: ignore[index]
+            "split 'p' has none; give it a validation_share",
         ),
         (
             {"encoder": {"name": "tpn", "channels": [8]}},

@@ -93,3 +93,19 @@ def test_shares_make_up_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(compute, "processes", 3)
         shares.append(compute.share(batch))
     assert torch.equal(torch.cat(shares), batch[:9]), "equal shares in order; the odd ones are left out"
+
+
+def test_only_contiguous_shares_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCCL, between GPUs, takes no others; gloo, between the processes above, does."""
+
+    def all_gather(shares: list[torch.Tensor], share: torch.Tensor) -> None:
+        assert all(each.is_contiguous() for each in (share, *shares))
+        for each in shares:
+            each.copy_(share)
+
+    monkeypatch.setattr(torch.distributed, "all_gather", all_gather)
+    compute = Compute(torch.device("cpu"), bfloat16=False, inference_batch=1)
+    monkeypatch.setattr(compute, "_fabric", object())
+    monkeypatch.setattr(compute, "processes", 2)
+    transposed = torch.arange(6.0).view(2, 3).T
+    assert torch.equal(compute.gather(transposed), torch.cat([transposed, transposed]))

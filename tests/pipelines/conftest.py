@@ -110,7 +110,8 @@ def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
         of_all = settings["semi_supervised"]["methods"]
         settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
         parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
-        (path / "conf/base/parameters_ablation.yml").unlink()  # Kedro reads and resolves all files in every run
+        for ablations in path.glob("conf/*/parameters_ablation.yml"):
+            ablations.unlink()  # Kedro reads and resolves all files in every run
     (path / "src").mkdir()
     (path / "mlflow.db").write_bytes(empty_tracking_database())
     folder = path / "data/01_raw/my_data"

@@ -16,12 +16,14 @@ import mlflow
 import pandas as pd
 import pytest
 import torch
+import yaml
 from kedro.framework.project import pipelines
 from kedro.validation.exceptions import ParameterValidationError
 
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.pipeline_registry import register_pipelines
 from contrastive_har.reports.scores import CELL
+from contrastive_har.runs.session import RunSession
 from contrastive_har.signals import leakage
 from contrastive_har.signals.leakage import LeakageError
 from contrastive_har.signals.schema import read_table
@@ -177,9 +179,17 @@ def test_one_ablation_by_its_namespace(everything: Project) -> None:
 
 
 def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:
-    other = {**TINY["semi_supervised"], "pretraining": {"epochs": 7, "batch_size": 128}}
-    with pytest.raises(ValueError, match="run the whole protocol again"):
-        finished_few.run(pipeline="reporting", semi_supervised=other)
+    others = {
+        "seed": {"seed": 1},
+        r"pretraining\.batch_size": {
+            "semi_supervised": {**TINY["semi_supervised"], "pretraining": {"epochs": 2, "batch_size": 64}}
+        },
+    }
+    for changed, other in others.items():
+        with pytest.raises(ValueError, match=rf"other settings: {changed}\. .* or run the whole protocol again"):
+            finished_few.run(pipeline="reporting", **other)
+    log = max(finished_few.path.glob("data/08_reporting/run_log.jsonl/*/*"))
+    assert "other settings" in log.read_text()
 
 
 def test_local_configuration_may_change_a_part(project: Project) -> None:
@@ -192,6 +202,18 @@ def test_local_configuration_may_change_a_part(project: Project) -> None:
     project.run(pipeline="ingestion", semi_supervised={})
     project.run(pipeline="windowing", semi_supervised={"label_fractions": [{"share": 0.5, "batch_size": 8}]})
     assert read_windows(project.newest("windows.parquet")).length == 128
+
+
+def test_an_environment_takes_the_place_of_the_local_one(project: Project) -> None:
+    """With ``--env=paper`` a row of conf/local has neither parameters nor nodes."""
+    row = {"title": "Mine", "pretraining": {"objective": "untrained"}, "evaluations": ["linear"]}
+    added = {"semi_supervised": {"methods": {"mine": row}}}
+    (project.path / "conf/local/parameters.yml").write_text(yaml.safe_dump(added))
+    for environment, known in (("paper", False), (None, True)):
+        with contextlib.chdir(project.path), RunSession.create(project.path, env=environment) as session:
+            methods = session.load_context().params["semi_supervised"].methods
+            namespaces = {node.namespace for node in register_pipelines()["semi_supervised"].nodes}
+        assert ("mine" in methods, "semi_supervised.paper.mine" in namespaces) == (known, known)
 
 
 def test_a_planted_leak_fails_the_run_and_marks_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

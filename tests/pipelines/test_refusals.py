@@ -13,6 +13,7 @@ from contrastive_har.pipelines.pretraining.nodes import pretrain_encoders
 from contrastive_har.pipelines.windowing.nodes import assign_roles, cut
 from contrastive_har.signals.engines import LOCAL
 from contrastive_har.signals.recordings import Recordings
+from contrastive_har.signals.splits import SplitError
 from contrastive_har.signals.windows import Windows
 
 CLUSTERED = {"objective": "contrastive", "clustering": {"algorithm": "kmeans", "clusters": 40}}
@@ -85,3 +86,17 @@ def test_an_unknown_augmentation_is_refused_with_the_known_ones() -> None:
     views = {"objective": "contrastive", "views": [[{"name": "mirror"}], []]}
     with pytest.raises(ValueError, match=r"'mirror'.*'noise', 'scaling', 'rotation'"):
         protocol(methods={"m": {"title": "M", "pretraining": views, "evaluations": ["linear"]}})
+
+
+def test_a_last_batch_of_one_window_is_never_clustered(windows: Windows) -> None:
+    total = len(windows.table)
+    budget = {"epochs": 1, "batch_size": total - 1, "learning_rate": 0.1}
+    assert len(assign_roles(windows, clustered(pretraining=budget), 0))
+
+
+def test_splits_of_fewer_repeats_are_noticed(windows: Windows, tmp_path: Path) -> None:
+    splits = assign_roles(windows, protocol(), 0)
+    with pytest.raises(SplitError, match=r"no repeat 2 of 'p'.* --tags=windowing"):
+        pretrain_encoders(
+            windows, splits, tmp_path, protocol(repeats=2), ComputeSettings(device="cpu"), 0, split="p", method="m"
+        )

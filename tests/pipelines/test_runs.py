@@ -137,16 +137,19 @@ def test_old_runs_are_removed_but_what_kept_ones_have_read(project: Project) -> 
     with pytest.raises(ValueError, match="at least the newest run stays"):
         cleaning.plan(project.path, 0)
     abandoned, wanted = (project.path / f"data/06_models/d/p/s/m/checkpoints/{name}" for name in ("old", "new"))
-    for folder, age in ((abandoned, 2026), (wanted, 2027)):
+    half_written = project.path / "data/03_primary/d/p/windows.parquet/.writing-1"
+    for folder, age in ((abandoned, 2026), (wanted, 2027), (half_written, 2026)):
         folder.mkdir(parents=True)
+        (folder / ".writing-2").write_bytes(b"12345")
         time = datetime(age, 1, 1, tzinfo=UTC).timestamp()
-        os.utime(folder, (time, time))
+        for path in (folder / ".writing-2", folder):
+            os.utime(path, (time, time))
     planned = cleaning.plan(project.path, 1)
     assert set(planned.versions) == {EARLY.replace("-31T", "-29T"), second, cleaning.UNFINISHED}, (
         "the newest has read the first's recordings"
     )
-    assert planned.versions[cleaning.UNFINISHED] == [abandoned]
-    assert planned.size > 0
+    assert [path for path in planned.versions[cleaning.UNFINISHED] if path.is_dir()] == [half_written, abandoned]
+    assert planned.size > 10
     cleaning.remove(project.path, planned)
     assert versions_of(project, "recordings.parquet") == {first}
     assert versions_of(project, "windows.parquet") == {third}

@@ -184,7 +184,7 @@ def test_tracked_cell(scores: pd.DataFrame) -> None:
         digest="abc",
         source="somewhere",
     )
-    assert run.name == "paper / simclr / linear / 1 %"
+    assert run.name == "semi_supervised / paper / simclr / linear / 1 %"
     assert run.parameters["method.temperature"] == "0.1"
     points = {(name, step): value for name, value, step in run.metrics}
     assert points["pretraining_loss_repeat_0_by_epoch", 2] == 1.0

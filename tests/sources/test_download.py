@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +13,15 @@ import pytest
 
 from contrastive_har.sources import describe_source, download, downloadable_sources
 
-CONTENT = bytes(range(256)) * 5000
+
+def archive() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("recordings.bin", bytes(range(256)) * 5000)
+    return content.getvalue()
+
+
+CONTENT = archive()
 
 
 class Server:
@@ -80,6 +90,15 @@ def test_another_file_than_the_first_time_is_refused(server: Server, tmp_path: P
     with pytest.raises(download.DownloadError, match=r"is not the file noted in .*checksums\.json"):
         download.download("usc_had", tmp_path)
     assert not path.exists()
+
+
+def test_a_page_instead_of_the_archive_is_not_kept(server: Server, tmp_path: Path) -> None:
+    server.content = b"<html>Please log in.</html>"
+    with pytest.raises(download.DownloadError, match=r"did not send a zip archive .* put the archive into"):
+        download.download("usc_had", tmp_path)
+    assert not list(tmp_path.iterdir())
+    server.content = CONTENT
+    assert download.download("usc_had", tmp_path).read_bytes() == CONTENT
 
 
 def test_what_cannot_be_downloaded_is_said(tmp_path: Path) -> None:

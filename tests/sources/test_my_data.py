@@ -90,13 +90,32 @@ def test_a_name_in_the_description_is_refused(own_folder: Path) -> None:
         open_own(own_folder)
 
 
-def test_dates_in_parquet(own_folder: Path) -> None:
+def dated(path: Path) -> pd.DataFrame:
+    """Return a recording with dates for seconds, and remove its file."""
+    frame = pd.read_csv(path)
+    path.unlink()
+    return frame.assign(timestamp=pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], unit="s"))
+
+
+@pytest.mark.parametrize("as_index", [False, True])
+def test_dates_in_parquet(own_folder: Path, as_index: bool) -> None:
     for path in own_folder.glob("*.csv"):
-        frame = pd.read_csv(path)
-        stamps = pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], unit="s")
-        frame.assign(timestamp=stamps).to_parquet(path.with_suffix(".parquet"))
-        path.unlink()
+        frame = dated(path)
+        (frame.set_index("timestamp") if as_index else frame).to_parquet(path.with_suffix(".parquet"))
     assert all((np.diff(recording.sample) == 1).all() for recording in open_own(own_folder))
+
+
+def test_times_as_index_are_checked(own_folder: Path) -> None:
+    frame = dated(own_folder / "anna.csv").drop(index=range(50, 60)).set_index("timestamp")
+    frame.to_parquet(own_folder / "anna.parquet")
+    with pytest.raises(BadRecordingError, match=r"anna\.parquet, row 51: a gap"):
+        list(open_own(own_folder))
+    frame.assign(timestamp=frame.index).to_parquet(own_folder / "anna.parquet")  # as set_index(drop=False) leaves it
+    with pytest.raises(BadRecordingError, match=r"anna\.parquet, row 51: a gap"):
+        list(open_own(own_folder))
+    frame.rename_axis(None).to_parquet(own_folder / "anna.parquet")
+    with pytest.raises(BadRecordingError, match=r"anna\.parquet: times are its index, which has no name\. Name it"):
+        list(open_own(own_folder))
 
 
 def test_dates_and_no_time_stamps_at_all(own_folder: Path) -> None:
@@ -185,13 +204,15 @@ def test_unreadable_files_are_rejected(own_folder: Path, name: str, content: byt
     assert [recording.subject for recording in open_own(own_folder, "reject")] == ["ben"]
 
 
-def test_a_copy_is_rejected(own_folder: Path) -> None:
+def test_a_copy_is_rejected(own_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     frame = pd.read_csv(own_folder / "anna.csv").assign(subject="carl")
     frame.to_csv(own_folder / "carl.csv", index=False)
     items = list(open_own(own_folder, "reject").stream())
     (rejected,) = [item for item in items if isinstance(item, Rejection)]
     assert "carl.csv" in rejected.reason
     assert "anna.csv, byte for byte" in rejected.reason
+    assert "1 recordings left out" in caplog.text
+    assert rejected.reason in caplog.text
 
 
 @pytest.mark.parametrize(

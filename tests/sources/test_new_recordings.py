@@ -25,10 +25,11 @@ def read(path: Path, rows: int = 30) -> list[Piece]:
     return list(open_new_recordings(path, CHANNELS, rows))
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_file_comes_in_pieces_in_the_models_order(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "indexed"), [("csv", False), ("parquet", False), ("parquet", True)])
+def test_a_file_comes_in_pieces_in_the_models_order(tmp_path: Path, suffix: str, indexed: bool) -> None:
     path = tmp_path / f"walk.{suffix}"
-    frame().to_csv(path, index=False) if suffix == "csv" else frame().to_parquet(path)
+    table = frame().set_index("timestamp") if indexed else frame()
+    table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
     pieces = read(path)
     assert [len(piece.seconds) for piece in pieces] == [30, 30, 30, 10]
     assert [piece.row for piece in pieces] == ([2, 32, 62, 92] if suffix == "csv" else [1, 31, 61, 91])
@@ -101,6 +102,10 @@ def test_bad_places_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadRecordingError, match=r"a\.csv: the file is empty"):
         read(tmp_path)
     (tmp_path / "a.csv").unlink()
+    dated = frame().assign(timestamp=lambda table: pd.to_datetime(table["timestamp"], unit="s"))
+    dated.set_index("timestamp").rename_axis(None).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(BadRecordingError, match=r"a\.parquet: times are its index, which has no name"):
+        read(tmp_path)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 is no Parquet")
     with pytest.raises(BadRecordingError, match=r"a\.parquet: cannot be read"):
         read(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,24 @@ def test_motion_sense_without_gravity(tmp_path: Path) -> None:
     tables = motion_sense(tmp_path, subjects=1)
     first = next(iter(opened(tmp_path, "motion_sense_user_acceleration")))
     np.testing.assert_allclose(first.samples[:, :3], tables[first.name][[f"userAcceleration.{a}" for a in "xyz"]])
+
+
+@pytest.mark.parametrize(("write", "dataset", "people"), [(motion_sense, "motion_sense", 24), (usc_had, "usc_had", 14)])
+def test_a_part_of_the_files_is_warned_of(
+    tmp_path: Path,
+    write: Callable[[Path, int], dict[str, object]],
+    dataset: str,
+    people: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = len(write(tmp_path, people))
+    source = opened(tmp_path, dataset)
+    assert source.description.files == whole
+    next(iter(source))
+    assert not caplog.records
+    next(path for path in tmp_path.rglob("*") if path.suffix in (".csv", ".mat")).unlink()
+    next(iter(source))
+    assert f"holds {whole - 1} of the {whole} files" in caplog.text
 
 
 def test_a_trial_that_repeats_another_is_left_out_by_rule(tmp_path: Path) -> None:

@@ -64,10 +64,13 @@ def test_known_number_of_windows(packaged: list[Recording], tmp_path: Path) -> N
     assert {description.activities[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)} == WINDOWS
 
 
-def test_official_files_give_the_same_recordings(packaged: list[Recording], tmp_path: Path) -> None:
+def test_official_files_give_the_same_recordings(
+    packaged: list[Recording], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write_official(packaged[:2] + packaged[18:21], tmp_path)
     official = list(open_uci_har(tmp_path))
     assert len(official) == 5
+    assert "RawData holds 5 of the 61 files" in caplog.text
     for mine, theirs in zip(official, packaged[:2] + packaged[18:21], strict=True):
         assert mine.subject == theirs.subject
         np.testing.assert_array_equal(mine.samples, theirs.samples)

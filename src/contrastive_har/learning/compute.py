@@ -136,6 +136,7 @@ class Compute:
         """Return the whole batch, in order, of which each process has a share; gradients flow into the own share."""
         if self._fabric is None:
             return share
+        share = share.contiguous()  # NCCL takes no other
         shares = [torch.empty_like(share) for _ in range(self.processes)]
         torch.distributed.all_gather(shares, share.detach())
         shares[self.rank] = share

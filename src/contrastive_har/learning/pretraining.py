@@ -36,6 +36,9 @@ _MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_
 HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
 
 
+_FEWEST = 2  # windows a batch: a single one has nothing to be contrasted with
+
+
 class PretrainingBudget(BaseModel):
     """How long and how an encoder is pre-trained; the same for every method.
 
@@ -55,6 +58,11 @@ class PretrainingBudget(BaseModel):
     learning_rate: float = Field(gt=0)
     keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
     dropout: bool = False
+
+    def smallest_batch(self, windows: int) -> int:
+        """Return the size of an epoch's smallest batch; a last one of too few windows is left out."""
+        rest = windows % self.batch_size
+        return min(windows, rest if rest >= _FEWEST else self.batch_size)
 
 
 def pretrain(
@@ -302,8 +310,8 @@ class Trainer:
         counted = 0
         agreement: float | None = None
         for index in order.split(self.budget.batch_size):
-            if len(index) < max(2, self.compute.processes):
-                continue  # a single window has nothing to be contrasted with, and every process needs one
+            if len(index) < max(_FEWEST, self.compute.processes):
+                continue  # every process needs a window
             step = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)))
             total += step.loss.detach() * len(index)
             counted += len(index)

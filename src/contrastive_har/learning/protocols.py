@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -91,6 +92,17 @@ class ProtocolSettings(BaseModel):
         """Return how a data set's recordings are cut."""
         return self.windows_of.get(dataset, self.windows)
 
+    def of_cell(self, split: str, method: str, dataset: str) -> dict[str, Any]:
+        """Return all that one method's encoders on one split of a data set depend on, as plain values."""
+        return {
+            "repeats": self.repeats,
+            "windows": self.windows_for(dataset).model_dump(mode="json"),
+            "split": self.splits[split].model_dump(mode="json"),
+            "method": self.methods[method].pretraining.model_dump(mode="json"),
+            "encoder": self.encoder_of(method).model_dump(mode="json"),
+            "pretraining": self.budget_of(method).model_dump(mode="json"),
+        }
+
     def require_length(self, method: str, samples: int, dataset: str) -> None:
         """Refuse windows of a data set that are too short for a method's encoder.
 
@@ -117,10 +129,12 @@ class ProtocolSettings(BaseModel):
         Raises:
             IllPosedError: naming the method and the cure.
         """
-        batch = self.budget_of(method).batch_size
+        given = self.budget_of(method)
+        batch = given.batch_size
 
         def problem(batch: int) -> str | None:
-            smallest = min(min(count, count % batch or batch) for count in counts)
+            budget = given.model_copy(update={"batch_size": batch})
+            smallest = min(budget.smallest_batch(count) for count in counts)
             return self.methods[method].pretraining.problem(smallest, shape, classes)
 
         if found := problem(batch):
@@ -148,6 +162,13 @@ class ProtocolSettings(BaseModel):
                 raise ValueError(
                     f"label fraction {fraction.share} asks for unknown evaluations {sorted(unknown)}; there are "
                     f"{', '.join(self.evaluations)}"
+                )
+        unguarded = [name for name, split in self.splits.items() if not split.validates]
+        for name, settings in self.evaluations.items():
+            if len(settings.learning_rates) > 1 and unguarded:
+                raise ValueError(
+                    f"evaluation '{name}' chooses among learning rates on validation windows, but split "
+                    f"'{unguarded[0]}' has none; give it a validation_share, or the evaluation one learning_rate"
                 )
         for name, method in self.methods.items():
             if unknown := set(method.evaluations) - set(self.evaluations):

@@ -23,7 +23,7 @@ class TrackedRun:
     """One cell's run.
 
     Attributes:
-        name: Shown in lists.
+        name: Shown in lists; no other cell of a run has it.
         tags: For searching.
         parameters: Flat names and values.
         metrics: (name, value, step); the step is the repeat, or the epoch where the name ends in ``by_epoch``.
@@ -70,7 +70,8 @@ def describe_cell(
         source: Where the data come from.
         pictured: Whether its confusion matrix is drawn.
     """
-    name = f"{cell['split']} / {cell['method']} / {cell['evaluation']} / {percent_of_labels(cell['label_fraction'])}"
+    parts = [str(cell[key]) for key in ("protocol", "split", "method", "evaluation")]
+    name = " / ".join([*parts, percent_of_labels(cell["label_fraction"])])
     return TrackedRun(
         name=name,
         tags={key: str(cell[key]) for key in CELL},

@@ -16,7 +16,7 @@ from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.session import RUN_ID
 from contrastive_har.runs.settings import load_configuration
 
-UNFINISHED = "unfinished pre-training"
+UNFINISHED = "left by broken-off runs"
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Plan:
 
     Attributes:
         runs: Manifests of the runs, newest first.
-        versions: Folders of versions that no kept run has read or written, by version; and of checkpoints older than
-            all kept runs.
+        versions: Folders of versions that no kept run has read or written, by version; and checkpoints and
+            half-written files older than all kept runs.
     """
 
     runs: list[Manifest]
@@ -35,8 +35,9 @@ class Plan:
     @property
     def size(self) -> int:
         """Bytes it frees."""
-        folders = (folder for of_version in self.versions.values() for folder in of_version)
-        return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+        listed = (path for of_version in self.versions.values() for path in of_version)
+        files = {file for path in listed for file in (path, *path.rglob("*")) if file.is_file()}
+        return sum(file.stat().st_size for file in files)
 
 
 def plan(project: Path, keep: int) -> Plan:
@@ -59,9 +60,9 @@ def plan(project: Path, keep: int) -> Plan:
         version = folder.name
         if folder.is_dir() and RUN_ID.fullmatch(version) and version < oldest_kept and version not in needed:
             found[version].append(folder)
-    for folder in sorted(project.glob("data/06_models/**/checkpoints/*")):
-        if manifests and datetime.fromtimestamp(folder.stat().st_mtime, UTC) < _time_of(oldest_kept):
-            found[UNFINISHED].append(folder)
+    for path in sorted([*project.glob("data/06_models/**/checkpoints/*"), *project.glob("data/0*/**/.writing-*")]):
+        if manifests and datetime.fromtimestamp(path.stat().st_mtime, UTC) < _time_of(oldest_kept):
+            found[UNFINISHED].append(path)
     return Plan([manifest for manifest in old if manifest.run_id not in needed], dict(found))
 
 
@@ -73,7 +74,8 @@ def remove(project: Path, planned: Plan) -> None:
     """Delete versions, and the tracked runs with their children."""
     for folders in planned.versions.values():
         for folder in folders:
-            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+            # What lies inside another folder of the list may have gone with it.
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink(missing_ok=True)
     tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
     if tracked:
         _delete_tracked(project, tracked)

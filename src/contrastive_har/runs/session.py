@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
@@ -23,6 +23,9 @@ class RunSession(KedroSession):
     ``resume`` skips what an earlier run has finished with the same code, parameters and inputs.
     """
 
+    environment: ClassVar[str | None] = None
+    """Of the newest session; None is Kedro's default. Pipelines are registered from its configuration."""
+
     @classmethod
     def create(cls, *arguments: Any, **options: Any) -> RunSession:
         """Create the session; its id is the run's.
@@ -31,6 +34,7 @@ class RunSession(KedroSession):
             ValueError: if ``run_id`` is not one.
         """
         session = super().create(*arguments, **options)
+        cls.environment = session.store.get("env")
         run_id = (session.store.get("runtime_params") or {}).get("run_id")
         if run_id is not None:
             if not RUN_ID.fullmatch(str(run_id)):

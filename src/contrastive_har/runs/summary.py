@@ -69,7 +69,7 @@ class SummaryHooks(ContextHooks):
                 report = cast(AtomicDataset, catalog[name]).path
                 print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
                 print(f"Report:  {report}")
-                _log_report(report, catalog.load(f"{protocol}.metrics"))
+                _log_report(protocol, report, catalog.load(f"{protocol}.metrics"))
         for name in sorted(pipeline.all_outputs()):
             kind = name.rpartition(".")[2]
             if kind in _PLACES:
@@ -110,9 +110,9 @@ def _log_metrics(metrics: dict[str, float]) -> None:
         mlflow.log_metrics(metrics)
 
 
-def _log_report(report: Path, scores: dict[str, float]) -> None:
+def _log_report(protocol: str, report: Path, scores: dict[str, float]) -> None:
     import mlflow
 
     if mlflow.active_run():
-        mlflow.log_artifact(str(report))
-        mlflow.log_metrics({f"macro_f1/{cell}": value for cell, value in scores.items()})
+        mlflow.log_artifact(str(report), protocol)
+        mlflow.log_metrics({f"macro_f1/{protocol}.{cell}": value for cell, value in scores.items()})

@@ -19,6 +19,7 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.runs.helpers import ContextHooks
 from contrastive_har.runs.logs import RunLog
+from contrastive_har.runs.settings import differences
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
@@ -44,11 +45,12 @@ class VersionHooks(ContextHooks):
         """Decide which versions belong to this run, and note what it is.
 
         Raises:
-            ValueError: if another run of this id had other parameters, or recordings of one data set would be stored
-                as another's.
+            ValueError: if another run of this id had other parameters, if stored scores that would be reported were
+                made with other settings, or if recordings of one data set would be stored as another's.
         """
         from contrastive_har.runs.lineage import fingerprint_nodes
         from contrastive_har.runs.manifest import manifests_of
+        from contrastive_har.runs.provenance import require_same_settings
 
         parameters = self.context.config_loader["parameters"]
         if parameters["ingestion"]["dataset"] != parameters["dataset"]:
@@ -64,8 +66,13 @@ class VersionHooks(ContextHooks):
             return
         self._log = RunLog(self._manifests.folder.parent, self._run_id)
         logging.getLogger().addHandler(self._log)
-        manifest = self._manifests.begin(self._run_id, lambda known: _begun(known, run_params, parameters))
-        versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
+        try:
+            manifest = self._manifests.begin(self._run_id, lambda known: _begun(known, run_params, parameters))
+            versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
+            require_same_settings(versions, self._manifests, parameters)
+        except Exception as error:
+            self.on_pipeline_error(error)  # Kedro calls it for what fails later only
+            raise
         self._manifests.update(self._run_id, lambda known: known.with_versions(versions))
         self._fingerprints = {
             node.name: (own, outputs) for node, own, outputs in fingerprint_nodes(pipeline, catalog, self._manifests)
@@ -136,7 +143,7 @@ def _begun(known: Manifest | None, run_params: dict[str, Any], given: dict[str, 
             parameters=parameters,
             pipelines=[what],
         )
-    if changed := sorted(_differences(known.parameters, parameters)):
+    if changed := sorted(differences(known.parameters, parameters)):
         raise ValueError(
             f"Run {known.run_id} had other parameters: {', '.join(changed)}. Give the --env and --params it was "
             "started with, or start a new run."
@@ -145,17 +152,6 @@ def _begun(known: Manifest | None, run_params: dict[str, Any], given: dict[str, 
 
 
 _OF_SESSIONS = ("run_id", "resume")  # parameters that say how to run, not what
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for name in {**before, **now}:
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{prefix}{name}.")
-        elif old != new:
-            found.append(f"{prefix}{name}")
-    return found
 
 
 def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, known: Mapping[str, str]) -> dict[str, str]:

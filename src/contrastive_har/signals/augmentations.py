@@ -37,9 +37,15 @@ class Draws:
     processes: int = 1
     rank: int = 0
 
-    def uniform(self, windows: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+    def uniform(self, windows: Tensor, *shape: int) -> Tensor:
         """Draw (batch, *shape) numbers uniform in [0, 1)."""
-        return self._own(torch.rand, windows, len(windows) * self.processes, *shape, dtype=dtype)
+        return self._own(torch.rand, windows, len(windows) * self.processes, *shape)
+
+    def integers(self, windows: Tensor, low: int, high: int) -> Tensor:
+        """Draw (batch,) whole numbers from ``low`` to below ``high``."""
+        size = (len(windows) * self.processes,)
+        drawn = torch.randint(low, high, size, device=windows.device, generator=self.generator)
+        return drawn.chunk(self.processes)[self.rank]
 
     def normal(self, windows: Tensor, *shape: int) -> Tensor:
         """Draw (batch, *shape) standard normal numbers."""
@@ -49,10 +55,8 @@ class Draws:
         """Draw (1, *shape) numbers uniform in [0, 1) that hold for the whole batch."""
         return torch.rand(1, *shape, device=windows.device, dtype=windows.dtype, generator=self.generator)
 
-    def _own(
-        self, draw: Callable[..., Tensor], windows: Tensor, *shape: int, dtype: torch.dtype | None = None
-    ) -> Tensor:
-        drawn = draw(*shape, device=windows.device, dtype=dtype or windows.dtype, generator=self.generator)
+    def _own(self, draw: Callable[..., Tensor], windows: Tensor, *shape: int) -> Tensor:
+        drawn = draw(*shape, device=windows.device, dtype=windows.dtype, generator=self.generator)
         return drawn.chunk(self.processes)[self.rank]
 
 
@@ -234,7 +238,7 @@ class ChannelShuffle(_Augmentation):
         # Every order has a number; number 0 is the original one. Its digits in the factorial number system say which
         # of the channels still left comes next.
         orders = math.factorial(min(channels, 20))
-        number = 1 + (draws.uniform(windows, dtype=torch.float64) * (orders - 1)).long().clamp(max=orders - 2)
+        number = draws.integers(windows, 1, orders)
         left = torch.arange(channels, device=windows.device).expand(len(windows), channels)
         chosen = []
         for remaining in range(min(channels, 20), 1, -1):

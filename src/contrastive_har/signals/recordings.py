@@ -53,6 +53,7 @@ class DatasetDescription(BaseModel):
         citation: Whom to cite.
         url: Where the data come from.
         download: Address of the archive of its files, if there is one to be had without asking.
+        files: How many official files make up all of it; 0 where nobody counts them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,7 @@ class DatasetDescription(BaseModel):
     citation: str = ""
     url: str = ""
     download: str = ""
+    files: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -47,12 +48,14 @@ def refuse_broken(path: Path, what: str) -> Iterator[None]:
         what: What it should be, for the message.
 
     Raises:
-        SchemaError: for any error inside the block.
+        SchemaError: for any error inside the block but a missing permission, which says enough.
     """
     try:
         yield
-    except SchemaError:
+    except (SchemaError, PermissionError):
         raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise SchemaError(f"{path}: too large for the memory there is ({explain(error)}).") from error
     except Exception as error:
         raise SchemaError(f"{path}: not a readable {what} file ({explain(error)}). Delete it and run again.") from error
 

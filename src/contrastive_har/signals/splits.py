@@ -105,8 +105,18 @@ def assign_roles(
 def windows_with_role(
     splits: pd.DataFrame, split: str, repeat: int, role: Role, fraction: float | None = None
 ) -> NDArray[np.int64]:
-    """Return the windows (ascending) that play ``role``; ``fraction`` is not needed for pre-training."""
-    rows = splits[(splits["split"] == split) & (splits["repeat"] == repeat) & (splits["role"] == role)]
+    """Return the windows (ascending) that play ``role``; ``fraction`` is not needed for pre-training.
+
+    Raises:
+        SplitError: if there is no such repeat.
+    """
+    rows = splits[(splits["split"] == split) & (splits["repeat"] == repeat)]
+    if rows.empty:
+        raise SplitError(
+            f"The stored splits have no repeat {repeat + 1} of '{split}': they were made with other settings. Run the "
+            "protocol's windowing again (--pipeline=NAME --tags=windowing) with the --env and --params of this run."
+        )
+    rows = rows[rows["role"] == role]
     if role != "pretrain":
         rows = rows[rows["label_fraction"] == fraction]
     return np.sort(rows["window"].to_numpy(np.int64))

@@ -6,6 +6,7 @@ A source is one module with ``files(folder, description)``, which finds what can
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -123,6 +124,7 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
 
     def stream() -> Iterator[Recording | Rejection]:
         seen = SeenRecordings()
+        rejected: list[str] = []
         for read in engine.map(partial(_read, description=description), source.files(folder, description)):
             try:
                 if isinstance(read.outcome, BadRecordingError):
@@ -131,9 +133,15 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
             except BadRecordingError as error:
                 if settings.on_bad_recording == "fail":
                     raise
+                rejected.append(str(error))
                 yield Rejection(read.name, str(error))
             else:
                 yield read.outcome
+        if rejected:
+            logging.getLogger(__name__).warning(
+                "%d recordings left out, for reasons that recordings_summary lists. The first: %s",
+                *(len(rejected), rejected[0]),
+            )
 
     return Recordings(description, stream)
 
@@ -146,6 +154,8 @@ def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
             check_recording(outcome, description, candidate.where, candidate.rows)
         except BadRecordingError as error:
             outcome = error
+        except MemoryError:
+            raise
         # Files are damaged, or made to harm, in more ways than their readers foresee; the others are read all the same.
         except Exception as error:  # noqa: BLE001
             outcome = BadRecordingError(f"{candidate.where}: cannot be read ({explain(error)}). Correct or replace it.")

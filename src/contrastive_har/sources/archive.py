@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import stat
 import zipfile
@@ -77,7 +78,18 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
             f"{folder} holds no file of {description.title}. Download {description.download or description.url} "
             f"(make data DATASET={description.name}) and put the archive, or what is in it, into that folder."
         )
+    warn_of_missing(len(found), folder, description)
     return [found[parts] for parts in sorted(found, key=lambda parts: [(len(p), p) for p in parts])]
+
+
+def warn_of_missing(found: int, folder: Path, description: DatasetDescription) -> None:
+    """Say so if a folder holds fewer files than there are."""
+    if found < description.files:
+        logging.getLogger(__name__).warning(
+            "%s holds %d of the %d files of %s; scores of a part cannot be compared with those of all. Unpack or "
+            "download the archive again.",
+            *(folder, found, description.files, description.title),
+        )
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:

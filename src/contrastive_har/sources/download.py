@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def download(dataset: str, folder: Path) -> Path:
             f"{address} is not the file noted in {notes} ({error}). If its publisher has replaced it, delete that "
             "note and the old archive."
         ) from error
+    if not zipfile.is_zipfile(path):
+        path.unlink()
+        raise DownloadError(
+            f"{address} did not send a zip archive but, it may be, a page that says why. Open it in a browser, and put "
+            f"the archive into {folder}."
+        )
     with write_atomically(notes) as staged:
         staged.write_text(json.dumps({**known, name: f"sha256:{pooch.file_hash(str(path))}"}, indent=2), "utf-8")
     return path

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -33,6 +34,7 @@ from contrastive_har.sources.tables import (
     default_name,
     numbers,
     read_description_file,
+    refuse_nameless_times,
     seconds,
 )
 
@@ -86,7 +88,9 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
     """Read one file; its index becomes the row number a person sees (a CSV's header is row 1)."""
     try:
         is_csv = path.suffix.lower() == ".csv"
-        frame = _read_csv(path, description) if is_csv else pd.read_parquet(path)
+        frame = _read_csv(path, description) if is_csv else _read_parquet(path)
+    except BadRecordingError:
+        raise
     except pd.errors.EmptyDataError:
         raise BadRecordingError(f"{path}: the file is empty. Copy it again.") from None
     except Exception as error:  # parsers promise none of theirs
@@ -112,6 +116,13 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
             raise BadRecordingError(f"{path}, row {row}: '{column}' is empty. Fill it in, or remove the row.")
         frame[column] = names
     return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file with all of it as columns, time stamps that pandas had as index among them."""
+    table = pq.read_table(path)
+    refuse_nameless_times(table.schema, path)
+    return table.to_pandas(ignore_metadata=True)
 
 
 def _read_csv(path: Path, description: DatasetDescription) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from contrastive_har.sources.tables import (
     default_name,
     numbers,
     read_description_file,
+    refuse_nameless_times,
     seconds,
 )
 
@@ -144,9 +145,10 @@ def _read_csv(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.Data
 def _read_parquet(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(file) as content:
         present = [name for name in content.schema_arrow.names if name in columns]
+        refuse_nameless_times(content.schema_arrow, file)
         first = 1
         for batch in content.iter_batches(rows, columns=present):
-            frame = batch.to_pandas()
+            frame = batch.to_pandas(ignore_metadata=True)  # time stamps stay a column, if they were pandas' index too
             frame.index = pd.RangeIndex(first, first + len(frame))
             first += len(frame)
             yield frame

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
@@ -41,6 +42,19 @@ def read_description_file(folder: Path) -> dict[str, Any]:
 def default_name(path: Path, folder: Path) -> str:
     """Return what a recording is called that has no name in its file: the file's own, from the folder on."""
     return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def refuse_nameless_times(schema: pa.Schema, path: Path) -> None:
+    """Refuse a Parquet file whose times nothing calls time stamps, so that they would be passed over.
+
+    Raises:
+        BadRecordingError: if pandas has written a table whose index is times without a name.
+    """
+    index = schema.get_field_index("__index_level_0__")  # pandas' name for what has none
+    if index >= 0 and pa.types.is_timestamp(schema.field(index).type) and "timestamp" not in schema.names:
+        raise BadRecordingError(
+            f"{path}: times are its index, which has no name. Name it: frame.rename_axis('timestamp').to_parquet(...)."
+        )
 
 
 def as_text(column: pd.Series) -> pd.Series:

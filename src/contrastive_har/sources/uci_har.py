@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
 from contrastive_har.signals.schema import explain
+from contrastive_har.sources.archive import warn_of_missing
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
 
@@ -45,12 +46,12 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
         yield _in_package
         return
     labels = _read_labels(raw)
-    for path in sorted(raw.glob("acc_exp*_user*.txt")):
-        match = _ACCELERATION_FILE.fullmatch(path.name)
-        if match:
-            experiment, user = int(match[1]), int(match[2])
-            rows = labels[(labels["experiment"] == experiment) & (labels["user"] == user)]
-            yield partial(_in_official_file, path, experiment, user, rows)
+    matches = {path: _ACCELERATION_FILE.fullmatch(path.name) for path in sorted(raw.glob("acc_exp*_user*.txt"))}
+    found = {path: (int(match[1]), int(match[2])) for path, match in matches.items() if match}
+    warn_of_missing(len(found), raw, description)
+    for path, (experiment, user) in found.items():
+        rows = labels[(labels["experiment"] == experiment) & (labels["user"] == user)]
+        yield partial(_in_official_file, path, experiment, user, rows)
 
 
 def _in_official_file(path: Path, experiment: int, user: int, labels: pd.DataFrame) -> Iterator[Candidate]:

@@ -1,8 +1,8 @@
 """Evaluations: what a classifier on top of an encoder makes of a few labels.
 
 Linear evaluation, fine-tuning and supervised training are three settings of one procedure: choose how much of the
-encoder is trained, run the frozen part once, train the rest. Where nothing but the classifier is trained, those of all
-repeats and label fractions are small enough to be trained side by side.
+encoder is trained, run the frozen part once, train the rest. Where nothing but the classifier is trained, those of
+several repeats and all label fractions are trained side by side.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import LabelFraction, windows_with_role
 
 __all__ = ["EvaluationSettings", "evaluate"]
+
+_AT_ONCE = 2**28
+"""Numbers (4 bytes each) of frozen features above which no further repeat's are added to those held."""
 
 
 def evaluate(
@@ -85,16 +88,19 @@ def evaluate(
                         "none. Give it a validation_share, or the evaluation one learning_rate."
                     )
                 activations = _run_frozen(encoders, repeat, signals, settings, machine)
-                if settings.trained_stages == 0:
-                    features[repeat] = activations.float()
-                    tasks += of_repeat
+                if settings.trained_stages:
+                    for task in of_repeat:
+                        for rate in settings.learning_rates:
+                            keep(StageTraining(encoders.build(repeat), task, settings, rate, machine).run(activations))
                     continue
-                for task in of_repeat:
+                features[repeat] = activations.float()
+                tasks += of_repeat
+                if repeat == repeats[-1] or sum(held.numel() for held in features.values()) > _AT_ONCE:
                     for rate in settings.learning_rates:
-                        keep(StageTraining(encoders.build(repeat), task, settings, rate, machine).run(activations))
-            for rate in settings.learning_rates:
-                for outcome in train_side_by_side(features, tasks, settings, rate, machine):
-                    keep(outcome)
+                        for outcome in train_side_by_side(features, tasks, settings, rate, machine):
+                            keep(outcome)
+                    features.clear()
+                    tasks.clear()
     outcomes = [max(of_task, key=lambda one: one.validation_score() or 0.0) for of_task in tries.values()]
     outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
     order = ["repeat", "evaluation", "label_fraction"]

@@ -56,13 +56,13 @@ class Contrastive(TwoViews):
 
     def problem(self, smallest_batch: int, shape: tuple[int, int], classes: int) -> str | None:
         """Return why the windows can't be augmented, or batches are too small to be clustered, if so."""
-        asks = self.clustering is not None and not self.clustering.finds_their_number
-        clusters = (self.clustering.clusters or classes) if self.clustering else 0
-        if asks and clusters > smallest_batch:
-            return (
-                f"asks for {clusters} clusters, but the smallest batch of an epoch has {smallest_batch} windows; "
-                "lower clustering.clusters or change the batch size"
-            )
+        if self.clustering is not None and not self.clustering.finds_their_number:
+            clusters = self.clustering.clusters or classes
+            if clusters > smallest_batch:
+                return (
+                    f"asks for {clusters} clusters, but the smallest batch of an epoch has {smallest_batch} windows; "
+                    "lower clustering.clusters or change the batch size"
+                )
         return super().problem(smallest_batch, shape, classes)
 
 
@@ -83,11 +83,12 @@ class TwoViewLearner(Learner):
     def project_views(self, windows: Tensor, seed: int, compute: Compute) -> tuple[Tensor, Tensor]:
         """Return the L2-normalised projections (batch, features) of both views of the batch of all processes.
 
-        Both views go through in one batch. Half precision must not reach the similarities: what is returned is not.
+        Both views go through in one batch. Half precision must reach neither the views, where it would drown small
+        movements, nor the similarities: what is returned is in full.
         """
         draws = draws_for(windows, seed, compute)
+        views = torch.cat([make_view(windows, view, draws) for view in self.settings.views])
         with compute.autocast():
-            views = torch.cat([make_view(windows, view, draws) for view in self.settings.views])
             projections = functional.normalize(full_precision(self.head(self.encoder(views))), dim=1)
         view_a, view_b = (compute.gather(view) for view in projections.chunk(2))
         return view_a, view_b

@@ -22,7 +22,7 @@ class MultiTask(Objective):
 
     The published training set holds each window as recorded and once through each transformation. Here each epoch shows
     each window once, as recorded or through one transformation, at random: the same distribution, and the budget of the
-    other methods.
+    other methods. Of several processes each divides its own share.
 
     Attributes:
         transformations: What is to be recognised.

@@ -119,12 +119,7 @@ def describe_runs(
             "seed": seed,
             "compute": str(compute.resolve()),
             "labels": labels.model_dump(),
-            "repeats": protocol.repeats,
-            "windows": protocol.windows_for(windows.description.name).model_dump(mode="json"),
-            "split": protocol.splits[split].model_dump(mode="json"),
-            "method": protocol.methods[method].pretraining.model_dump(mode="json"),
-            "encoder": protocol.encoder_of(method).model_dump(mode="json"),
-            "pretraining": protocol.budget_of(method).model_dump(mode="json"),
+            **protocol.of_cell(split, method, windows.description.name),
             "evaluation": protocol.evaluations[evaluation].model_dump(mode="json"),
         }
         runs.append(
