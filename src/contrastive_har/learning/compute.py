@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -83,7 +84,9 @@ class ComputeSettings(BaseModel):
             num_nodes=self.machines,
             strategy="ddp" if launched else "ddp_spawn",
         )
-        fabric.launch(partial(_as_one_of_many, alone=self.resolve(), work=work, arguments=arguments))
+        if launched:
+            atexit.register(_part)  # the launcher's processes stay together: there may be more to train
+        fabric.launch(partial(_as_one_of_many, alone=self.resolve(), work=work, arguments=arguments, stays=launched))
 
     def _device(self) -> str:
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -159,9 +162,19 @@ class Compute:
         return f"{self.device.type}, {'bfloat16' if self.bfloat16 else 'float32'}"
 
 
-def _as_one_of_many(fabric: Fabric, alone: Compute, work: Callable[..., None], arguments: Sequence[object]) -> None:
-    """Call ``work`` in one of the processes that ``fabric`` has started."""
+def _as_one_of_many(
+    fabric: Fabric, alone: Compute, work: Callable[..., None], arguments: Sequence[object], stays: bool
+) -> None:
+    """Call ``work`` in one of the processes that ``fabric`` has started, which part afterwards unless one ``stays``."""
     work(Compute(fabric.device, alone.bfloat16, alone.inference_batch, fabric), *arguments)
+    if not stays:
+        _part()
+
+
+def _part() -> None:
+    """Leave the other processes. The threads that talk to them abort an interpreter which ends before they do."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _multiplies_bfloat16(device: str) -> bool:
