@@ -201,8 +201,19 @@ def list_scores(finished_few: Project) -> pd.DataFrame:
     return read_table(min(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
 
 
-@pytest.mark.parametrize("place", ["recordings.parquet", "windows.parquet", "splits.parquet", "leakage.json"])
-def test_a_full_disk_leaves_nothing_half_written(project: Project, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+@pytest.mark.parametrize(
+    ("stages", "place"),
+    [
+        (("ingestion",), "recordings.parquet"),
+        (("ingestion", "windowing"), "windows.parquet"),
+        (("ingestion", "windowing"), "splits.parquet"),
+        (("ingestion", "windowing"), "leakage.json"),
+        (("ingestion", "windowing", "pretraining"), "history.parquet"),
+    ],
+)
+def test_a_full_disk_leaves_nothing_half_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch, stages: tuple[str, ...], place: str
+) -> None:
     original = AtomicDataset._format
 
     def full(self: AtomicDataset, filepath: str) -> Any:
@@ -220,7 +231,6 @@ def test_a_full_disk_leaves_nothing_half_written(project: Project, monkeypatch: 
         return Full()
 
     monkeypatch.setattr(AtomicDataset, "_format", full)
-    stages = ["ingestion"] if place == "recordings.parquet" else ["ingestion", "windowing"]
     for stage in stages[:-1]:
         project.run(stage)
     with pytest.raises(Exception, match="No space left on device"):
@@ -228,10 +238,13 @@ def test_a_full_disk_leaves_nothing_half_written(project: Project, monkeypatch: 
     assert not versions_of(project, place)
     assert not list(project.path.rglob(".writing-*"))
     assert tracked(project)[0].info.status == "FAILED"
+    trained = stages[-1] == "pretraining"
+    assert bool(list(project.path.glob("data/06*/**/checkpoints/*/*"))) == trained, "what was learned is not lost"
     monkeypatch.setattr(AtomicDataset, "_format", original)
-    project.run("ingestion")
-    project.run("windowing")
+    for stage in ("ingestion", "windowing", *stages[2:]):
+        project.run(stage)
     assert versions_of(project, place)
+    assert not list(project.path.glob("data/06*/**/checkpoints/*"))
 
 
 def test_the_exit_status_tells_how_it_ended(project: Project) -> None:

@@ -24,10 +24,11 @@ def pretrain_encoders(
     *,
     split: str,
     method: str,
-) -> tuple[EncoderSet, pd.DataFrame]:
+) -> tuple[pd.DataFrame, EncoderSet]:
     """Pre-train the encoders of all repeats of one method on one split, without labels.
 
-    What an interrupted run left in the folder of ``checkpoints`` is gone on from.
+    What an interrupted run left in the folder of ``checkpoints`` is gone on from. The encoders come last: once they are
+    stored, that folder is emptied, and everything else must be in place by then.
 
     Raises:
         IllPosedError: if the method could not learn from such windows; other settings may have made them.
@@ -36,7 +37,7 @@ def pretrain_encoders(
     shape = (windows.length, len(windows.description.channels))
     protocol.require_length(method, windows.length, windows.description.name)
     protocol.require_trainable(method, [len(one) for one in members], shape, len(windows.description.recognised))
-    return pretrain(
+    encoders, history = pretrain(
         signals=windows.signals,
         classes=windows.classes(),
         members=members,
@@ -48,3 +49,4 @@ def pretrain_encoders(
         title=f"{split} {method}",
         checkpoints=checkpoints,
     )
+    return history, encoders

@@ -1,4 +1,4 @@
-"""windows, splits -> encoders, history: once a split and method."""
+"""windows, splits -> history, encoders: once a split and method."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
             Node(
                 func=bind(pretrain_encoders, split=split, method=method),
                 inputs=["windows", "splits", "checkpoints", "params:protocol", "params:compute", "params:seed"],
-                outputs=["encoders", "history"],
+                outputs=["history", "encoders"],
                 name="pretrain_encoders",
             )
         ]
