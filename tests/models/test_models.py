@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from contrastive_har.models.companding import compand
+from contrastive_har.models.convolution import Convolution
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.heads import linear_classifier, projection_head
 from contrastive_har.models.pooling import global_max_pool
@@ -59,6 +60,31 @@ def test_tpn_agrees_with_plain_one_dimensional_layers() -> None:
         strict=True,
     ):
         torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("frozen", [[], ["weight"], ["bias"]])
+def test_a_convolution_has_the_gradients_of_pytorchs(frozen: list[str]) -> None:
+    mine, theirs = Convolution(3, 5, (1, 4)).double(), nn.Conv2d(3, 5, (1, 4)).double()
+    theirs.load_state_dict(mine.state_dict())
+    inputs = [torch.randn(2, 3, 1, 9, dtype=torch.float64, requires_grad=True)]
+    inputs.append(inputs[0].detach().clone().requires_grad_())
+    direction = torch.randn(2, 5, 1, 6, dtype=torch.float64)
+    for layer, entering in zip((mine, theirs), inputs, strict=True):
+        for name in frozen:
+            layer.get_parameter(name).requires_grad_(False)
+        (functional.relu(layer(entering), inplace=True) * direction).sum().backward()
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    for name, parameter in theirs.named_parameters():
+        torch.testing.assert_close(mine.get_parameter(name).grad, parameter.grad)
+
+
+def test_a_convolutions_bias_has_a_gradient_of_its_own_precision() -> None:
+    layer = Convolution(3, 5, (1, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.randn(2, 3, 1, 9)).float().sum().backward()
+    assert layer.bias is not None
+    assert layer.bias.grad is not None
+    torch.testing.assert_close(layer.bias.grad, torch.full((5,), 12.0))
 
 
 def test_stages_in_two_steps_are_the_whole() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.models.companding import compand
+from contrastive_har.models.convolution import Convolution
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.encoder import Encoder, as_image, initialise_like_keras
 from contrastive_har.models.pooling import global_max_pool
@@ -70,7 +71,7 @@ class TPN(Encoder):
         self.shortest_window = settings.shortest_window
         inputs = (sensor_channels, *settings.channels[:-1])
         self.convolutions = nn.ModuleList(
-            initialise_like_keras(nn.Conv2d(before, after, (1, kernel)))
+            initialise_like_keras(Convolution(before, after, (1, kernel)))
             for before, after, kernel in zip(inputs, settings.channels, settings.kernels, strict=True)
         )
         self.dropout = Dropout(settings.dropout)
