@@ -11,7 +11,7 @@ from contrastive_har.models.companding import compand
 from contrastive_har.models.convolution import Convolution
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.heads import linear_classifier, projection_head
-from contrastive_har.models.pooling import global_max_pool
+from contrastive_har.models.pooling import convolve_and_pool, global_max_pool
 from contrastive_har.models.tpn import TPN, TPNSettings
 
 
@@ -149,6 +149,54 @@ def test_global_max_pool_and_its_gradient(dtype: torch.dtype) -> None:
     torch.testing.assert_close(
         *(torch.autograd.grad((pooled * direction).sum(), features)[0] for pooled in (mine, theirs))
     )
+
+
+@pytest.mark.parametrize("frozen", [[], ["weight"], ["bias"]])
+@pytest.mark.parametrize("kernel", [1, 4, 9])
+def test_a_pooled_convolution_is_a_convolution_that_is_pooled(kernel: int, frozen: list[str]) -> None:
+    layer = Convolution(3, 5, (1, kernel)).double()
+    for name in frozen:
+        layer.get_parameter(name).requires_grad_(False)
+    activations = torch.randn(4, 9, 1, 3, dtype=torch.float64).permute(0, 3, 2, 1).requires_grad_()
+    learned = [activations, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
+    plain = functional.conv1d(activations.squeeze(2), layer.weight.squeeze(2), layer.bias).amax(-1)
+    direction = torch.randn_like(plain)
+    pooled = convolve_and_pool(activations, layer)
+    torch.testing.assert_close(pooled, plain)
+    for mine, theirs in zip(
+        torch.autograd.grad((pooled * direction).sum(), learned),
+        torch.autograd.grad((plain * direction).sum(), learned),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_a_pooled_convolution_follows_autocast() -> None:
+    layer, activations = Convolution(3, 5, (1, 4)), torch.randn(64, 3, 1, 20)
+    gradients = []
+    with torch.autocast("cpu", torch.bfloat16):
+        for pooled in (convolve_and_pool(activations, layer), global_max_pool(layer(activations))):
+            assert pooled.dtype == torch.bfloat16
+            gradients.append(torch.autograd.grad(pooled.float().square().sum(), list(layer.parameters())))
+    for mine, theirs in zip(*gradients, strict=True):
+        assert mine.dtype == torch.float32
+        torch.testing.assert_close(mine, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max()))
+
+
+def test_tpn_is_the_same_with_dropout_that_hardly_drops() -> None:
+    windows = torch.randn(8, 64, 6, dtype=torch.float64)
+    torch.manual_seed(1)
+    never = TPN(6, TPNSettings(dropout=0)).double()
+    hardly = TPN(6, TPNSettings(dropout=1e-9)).double()  # takes the way of dropout, and drops none of these
+    hardly.load_state_dict(never.state_dict())
+    gradients = []
+    for encoder in (never, hardly):
+        embeddings = encoder(windows)
+        gradients.append(torch.autograd.grad(embeddings.square().sum(), list(encoder.parameters())))
+    assert hardly.dropout.drops
+    assert not never.dropout.drops
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])

@@ -17,9 +17,14 @@ class Dropout(nn.Dropout):
     one part in 65,536; the activations keep their expectation exactly.
     """
 
+    @property
+    def drops(self) -> bool:
+        """Whether any activations are dropped at present."""
+        return self.training and self.p > 0
+
     def forward(self, activations: Tensor) -> Tensor:
         """Return ``activations`` (dense, any shape and memory order) with a share of them set to zero."""
-        if not self.training or self.p == 0 or activations.device.type != "cpu":
+        if not self.drops or activations.device.type != "cpu":
             return super().forward(activations)
         dropped = round(self.p * _LEVELS)
         seed = int(torch.randint(2**62, ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,7 +14,7 @@ from contrastive_har.models.companding import compand
 from contrastive_har.models.convolution import Convolution
 from contrastive_har.models.dropout import Dropout
 from contrastive_har.models.encoder import Encoder, as_image, initialise_like_keras
-from contrastive_har.models.pooling import global_max_pool
+from contrastive_har.models.pooling import convolve_and_pool, global_max_pool
 
 
 class TPNSettings(BaseModel):
@@ -94,12 +94,14 @@ class TPN(Encoder):
         enters a stage and on what is pooled, as in the published encoder.
         """
         for stage in range(first, end):
+            convolution = cast(Convolution, self.convolutions[stage])
             if stage > 0:
                 activations = self.dropout(activations)
-            activations = self.convolutions[stage](activations)
+            # Rectifying commutes with dropout and with the maximum: after the pooling it costs next to nothing.
             if stage < self.depth - 1:
-                activations = functional.relu(activations, inplace=True)
+                activations = functional.relu(convolution(activations), inplace=True)
+            elif self.dropout.drops:
+                activations = functional.relu(global_max_pool(self.dropout(convolution(activations))))
             else:
-                # Rectifying commutes with dropout and with the maximum: after the pooling it costs next to nothing.
-                activations = functional.relu(global_max_pool(self.dropout(activations)))
+                activations = functional.relu(convolve_and_pool(activations, convolution))
         return activations
