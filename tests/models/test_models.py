@@ -62,29 +62,25 @@ def test_tpn_agrees_with_plain_one_dimensional_layers() -> None:
         torch.testing.assert_close(mine, theirs)
 
 
-@pytest.mark.parametrize("frozen", [[], ["weight"], ["bias"]])
-def test_a_convolution_has_the_gradients_of_pytorchs(frozen: list[str]) -> None:
-    mine, theirs = Convolution(3, 5, (1, 4)).double(), nn.Conv2d(3, 5, (1, 4)).double()
+@pytest.mark.parametrize("learned", ["weight bias", "weight", "bias"])
+@pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16])
+def test_a_convolution_has_the_gradients_of_pytorchs(precision: torch.dtype, learned: str) -> None:
+    mine, theirs = Convolution(3, 5, (1, 4)), nn.Conv2d(3, 5, (1, 4))
     theirs.load_state_dict(mine.state_dict())
-    inputs = [torch.randn(2, 3, 1, 9, dtype=torch.float64, requires_grad=True)]
-    inputs.append(inputs[0].detach().clone().requires_grad_())
-    direction = torch.randn(2, 5, 1, 6, dtype=torch.float64)
-    for layer, entering in zip((mine, theirs), inputs, strict=True):
-        for name in frozen:
-            layer.get_parameter(name).requires_grad_(False)
-        (functional.relu(layer(entering), inplace=True) * direction).sum().backward()
-    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
-    for name, parameter in theirs.named_parameters():
-        torch.testing.assert_close(mine.get_parameter(name).grad, parameter.grad)
-
-
-def test_a_convolutions_bias_has_a_gradient_of_its_own_precision() -> None:
-    layer = Convolution(3, 5, (1, 4))
-    with torch.autocast("cpu", torch.bfloat16):
-        layer(torch.randn(2, 3, 1, 9)).float().sum().backward()
-    assert layer.bias is not None
-    assert layer.bias.grad is not None
-    torch.testing.assert_close(layer.bias.grad, torch.full((5,), 12.0))
+    start, direction = torch.randn(2, 3, 1, 9), torch.randn(2, 5, 1, 6)
+    gradients = []
+    for layer in (mine, theirs):
+        entering = start.clone().requires_grad_()
+        if precision == torch.float64:
+            layer, entering, direction = layer.double(), entering.detach().double().requires_grad_(), direction.double()
+        for name, parameter in layer.named_parameters():
+            parameter.requires_grad_(name in learned.split())
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            rectified = functional.relu(layer(entering), inplace=True)
+        weights = [parameter for parameter in layer.parameters() if parameter.requires_grad]
+        gradients.append(torch.autograd.grad((rectified * direction).sum(), [entering, *weights]))
+    for own, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, other)
 
 
 def test_stages_in_two_steps_are_the_whole() -> None:
@@ -151,35 +147,42 @@ def test_global_max_pool_and_its_gradient(dtype: torch.dtype) -> None:
     )
 
 
-@pytest.mark.parametrize("frozen", [[], ["weight"], ["bias"]])
-@pytest.mark.parametrize("kernel", [1, 4, 9])
-def test_a_pooled_convolution_is_a_convolution_that_is_pooled(kernel: int, frozen: list[str]) -> None:
-    layer = Convolution(3, 5, (1, kernel)).double()
-    for name in frozen:
-        layer.get_parameter(name).requires_grad_(False)
-    activations = torch.randn(4, 9, 1, 3, dtype=torch.float64).permute(0, 3, 2, 1).requires_grad_()
-    learned = [activations, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
-    plain = functional.conv1d(activations.squeeze(2), layer.weight.squeeze(2), layer.bias).amax(-1)
+@pytest.mark.parametrize("learned", [["activations", "weight", "bias"], ["activations"], ["weight"], ["bias"]])
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize(("batch", "kernel"), [(4, 1), (4, 4), (4, 9), (1, 4)])
+def test_a_pooled_convolution_is_a_convolution_that_is_pooled(
+    batch: int, kernel: int, channels_last: bool, learned: list[str]
+) -> None:
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    tensors = {
+        "activations": torch.randn(batch, 3, 1, 9, dtype=torch.float64).to(memory_format=order),
+        "weight": torch.randn(5, 3, 1, kernel, dtype=torch.float64),
+        "bias": torch.randn(5, dtype=torch.float64),
+    }
+    learning = [tensors[name].requires_grad_() for name in learned]
+    activations, weight, bias = tensors.values()
+    plain = functional.conv1d(activations.squeeze(2), weight.squeeze(2), bias).amax(-1)
     direction = torch.randn_like(plain)
-    pooled = convolve_and_pool(activations, layer)
+    pooled = convolve_and_pool(activations, weight, bias)
     torch.testing.assert_close(pooled, plain)
     for mine, theirs in zip(
-        torch.autograd.grad((pooled * direction).sum(), learned),
-        torch.autograd.grad((plain * direction).sum(), learned),
+        torch.autograd.grad((pooled * direction).sum(), learning),
+        torch.autograd.grad((plain * direction).sum(), learning),
         strict=True,
     ):
         torch.testing.assert_close(mine, theirs)
 
 
 def test_a_pooled_convolution_follows_autocast() -> None:
-    layer, activations = Convolution(3, 5, (1, 4)), torch.randn(64, 3, 1, 20)
+    tensors = [torch.randn(64, 3, 1, 20), torch.randn(5, 3, 1, 4), torch.randn(5)]
+    for tensor in tensors:
+        tensor.requires_grad_()
     gradients = []
     with torch.autocast("cpu", torch.bfloat16):
-        for pooled in (convolve_and_pool(activations, layer), global_max_pool(layer(activations))):
+        for pooled in (convolve_and_pool(*tensors), global_max_pool(functional.conv2d(*tensors))):
             assert pooled.dtype == torch.bfloat16
-            gradients.append(torch.autograd.grad(pooled.float().square().sum(), list(layer.parameters())))
+            gradients.append(torch.autograd.grad(pooled.float().square().sum(), tensors))
     for mine, theirs in zip(*gradients, strict=True):
-        assert mine.dtype == torch.float32
         torch.testing.assert_close(mine, theirs, rtol=0.02, atol=0.02 * float(theirs.abs().max()))
 
 
@@ -187,7 +190,7 @@ def test_tpn_is_the_same_with_dropout_that_hardly_drops() -> None:
     windows = torch.randn(8, 64, 6, dtype=torch.float64)
     torch.manual_seed(1)
     never = TPN(6, TPNSettings(dropout=0)).double()
-    hardly = TPN(6, TPNSettings(dropout=1e-9)).double()  # takes the way of dropout, and drops none of these
+    hardly = TPN(6, TPNSettings(dropout=1e-9)).double()  # takes the way of dropout, at a rate that is rounded to none
     hardly.load_state_dict(never.state_dict())
     gradients = []
     for encoder in (never, hardly):

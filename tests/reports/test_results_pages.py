@@ -1,4 +1,4 @@
-"""What docs/results says is what the scores beside it say."""
+"""What the documentation's result tables say is what the scores beside them say."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs/results").glob("*.md"))
 TABLE = re.compile(r"<!-- scores: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
+PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if TABLE.search(page.read_text()))
+RESULTS = ROOT / "docs/results"
 CELL = re.compile(r"(\d+\.\d) ± (\d+\.\d)")
-EVALUATIONS = {"linear": ("linear",), "fine-tuned": ("fine_tuning", "supervised")}
+EVALUATIONS = {
+    "linear": ("linear",),
+    "linear at a rate of 10": ("linear_as_printed",),
+    "fine-tuned": ("fine_tuning", "supervised"),
+    "from scratch": ("supervised",),
+}
 
 
-def method_names() -> dict[str, str]:
-    """Names of methods by their titles, as rows begin."""
-    settings = yaml.safe_load((ROOT / "conf/base/parameters_semi_supervised.yml").read_text())["semi_supervised"]
-    names = {method["title"].lower(): name for name, method in settings["methods"].items()}
+def method_names(protocol: str) -> dict[str, str]:
+    """Names of a protocol's methods by their titles, as rows begin."""
+    files = (yaml.safe_load(path.read_text()) for path in (ROOT / "conf/base").glob("parameters_*.yml"))
+    methods = next(file[protocol]["methods"] for file in files if protocol in file)
+    names = {method["title"].lower(): name for name, method in methods.items()}
     return {**names, "supervised, from scratch": "supervised"}
 
 
@@ -29,11 +36,9 @@ def rows(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_their_scores(page: Path) -> None:
-    found = TABLE.findall(page.read_text())
-    assert found, "no table names its scores"
-    names = method_names()
-    for file, split, text in found:
+    for file, split, text in TABLE.findall(page.read_text()):
         scores = pd.read_csv(page.parent / file)
+        names = method_names(scores["protocol"].iloc[0])
         scores = scores[(scores["split"] == split) & (scores["metric"] == "macro_f1")]
         header, _, *body = rows(text)
         compared = 0
@@ -51,3 +56,17 @@ def test_tables_are_their_scores(page: Path) -> None:
                 assert float(told[2]) == pytest.approx(100 * mine.std(), abs=0.0501), (title, column)
                 compared += 1
         assert compared >= len(body)
+
+
+def test_every_score_is_told_and_says_how_it_came_about() -> None:
+    told = "".join(page.read_text() for page in PAGES)
+    origins = pd.read_csv(RESULTS / "origins.csv").set_index(["scores", "split", "method"])
+    assert origins.index.is_unique
+    assert not origins.drop(columns=["pretraining_seconds", "evaluation_seconds"]).isna().any().any()
+    files = {path for path in RESULTS.glob("*.csv") if path.name != "origins.csv"}
+    assert {path.name for path in files} == set(origins.index.get_level_values("scores"))
+    for path in files:
+        assert path.name in told
+        scores = pd.read_csv(path)
+        for (split, method), mine in scores.groupby(["split", "method"]):
+            assert origins.loc[(path.name, split, method), "repeats"] == mine["repeat"].nunique(), (path.name, method)

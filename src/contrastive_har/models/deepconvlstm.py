@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contrastive_har.models.convolution import Convolution
 from contrastive_har.models.encoder import Encoder, as_image, initialise_like_keras
 
 
@@ -61,7 +60,7 @@ class DeepConvLSTM(Encoder):
         self.shortest_window = settings.shortest_window
         self.convolutions = nn.ModuleList(
             initialise_like_keras(
-                Convolution(settings.width if index else sensor_channels, settings.width, (1, settings.kernel))
+                nn.Conv2d(settings.width if index else sensor_channels, settings.width, (1, settings.kernel))
             )
             for index in range(settings.convolutions)
         )

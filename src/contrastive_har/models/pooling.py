@@ -1,12 +1,13 @@
-"""Global max pooling over time, with gradients that cost little more than the few steps they come from."""
+"""Global max pooling over time, whose gradients come from one step of each window and channel."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 
 def global_max_pool(features: Tensor) -> Tensor:
@@ -15,23 +16,22 @@ def global_max_pool(features: Tensor) -> Tensor:
     return pooled
 
 
-def convolve_and_pool(activations: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Return the maximum over time, (batch, filters), of what a convolution makes of ``activations``.
+def convolve_and_pool(activations: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the maximum over time, (batch, filters), of a convolution of ``activations`` without padding.
 
-    The gradient reaches one step a window and filter. On a CPU, that of the weights is therefore a sum of as many
-    pieces of the activations: a third of the time of a convolution over all steps.
+    Only one step of each window and filter has a gradient: on a CPU, the weights' is gathered from those steps, instead
+    of by another convolution over all of them (docs/performance.md).
 
     Args:
         activations: (batch, channels, 1, time).
-        convolution: Of height 1, with a bias, without padding, stride or dilation.
+        weight: (filters, channels, 1, kernel).
+        bias: (filters,).
     """
-    if activations.device.type != "cpu" or convolution.bias is None:
-        return global_max_pool(convolution(activations))
-    weight, bias = convolution.weight, convolution.bias
+    if activations.device.type != "cpu":
+        return global_max_pool(functional.conv2d(activations, weight, bias))
     if torch.is_autocast_enabled("cpu"):  # functions of our own are not cast by themselves
-        activations, weight, bias = (
-            tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (activations, weight, bias)
-        )
+        precision = torch.get_autocast_dtype("cpu")
+        activations, weight, bias = activations.to(precision), weight.to(precision), bias.to(precision)
     pooled: Tensor = _PooledConvolution.apply(activations, weight, bias)  # type: ignore[no-untyped-call]
     return pooled
 
@@ -41,7 +41,7 @@ class _GlobalMaxPool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
-        pooled, steps = _largest(features)
+        pooled, steps = _maximum_and_its_step(features)
         ctx.save_for_backward(steps)
         ctx.length = features.shape[-1]
         return pooled
@@ -50,14 +50,16 @@ class _GlobalMaxPool(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (gradient,) = gradients
         (steps,) = ctx.saved_tensors
-        return _spread(gradient, steps, ctx.length)
+        return _at_its_step(gradient, steps, ctx.length)
 
 
 class _PooledConvolution(torch.autograd.Function):
+    """A convolution and its maximum over time in one, so that the weights' gradient knows the steps."""
+
     @staticmethod
     def forward(ctx: Any, activations: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         features = functional.conv2d(activations, weight, bias)
-        pooled, steps = _largest(features)
+        pooled, steps = _maximum_and_its_step(features)
         ctx.save_for_backward(activations, weight, steps)
         ctx.length = features.shape[-1]
         return pooled
@@ -66,22 +68,25 @@ class _PooledConvolution(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         (gradient,) = gradients
         activations, weight, steps = ctx.saved_tensors
-        of_activations, of_weight, of_bias = ctx.needs_input_grad
-        return (
-            _through(_spread(gradient, steps, ctx.length), activations, weight) if of_activations else None,
-            _into_weight(gradient, activations, weight, steps) if of_weight else None,
-            gradient.sum(0) if of_bias else None,
-        )
+        of_activations = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            spread = _at_its_step(gradient, steps, ctx.length)
+            of_activations = conv2d_input(activations.shape, weight, spread)
+        if ctx.needs_input_grad[1]:
+            of_weight = _gradient_of_weight(gradient, steps, activations, weight)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum(0)
+        return of_activations, of_weight, of_bias
 
 
-def _largest(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the maximum over time and its step, both (batch, channels), of (batch, channels, 1, time)."""
+def _maximum_and_its_step(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maximum over time and where it is, both (batch, channels), of (batch, channels, 1, time)."""
     pooled, steps = functional.max_pool2d_with_indices(features, (1, features.shape[-1]))
     return pooled.flatten(1), steps.flatten(1)
 
 
-def _spread(gradient: Tensor, steps: Tensor, length: int) -> Tensor:
-    """Return the gradient (batch, channels, 1, ``length``), channels last, of which one step a row is not zero."""
+def _at_its_step(gradient: Tensor, steps: Tensor, length: int) -> Tensor:
+    """Return (batch, channels, 1, ``length``), channels last: the gradient (batch, channels) at its step, else zero."""
     batch, channels = gradient.shape
     spread = gradient.new_zeros(batch * length * channels)
     windows = torch.arange(batch, device=steps.device).unsqueeze(1) * (length * channels)
@@ -89,21 +94,11 @@ def _spread(gradient: Tensor, steps: Tensor, length: int) -> Tensor:
     return spread.view(batch, length, channels).permute(0, 2, 1).unsqueeze(2)
 
 
-def _through(gradient: Tensor, activations: Tensor, weight: Tensor) -> Tensor:
-    """Return the gradient of a convolution's activations."""
-    unused = [0, 0]  # no output padding
-    plain = ([1, 1], [0, 0], [1, 1])  # stride, padding, dilation
-    entering: Tensor = torch.ops.aten.convolution_backward(
-        gradient, activations, weight, None, *plain, False, unused, 1, (True, False, False)
-    )[0]
-    return entering
-
-
-def _into_weight(gradient: Tensor, activations: Tensor, weight: Tensor, steps: Tensor) -> Tensor:
+def _gradient_of_weight(gradient: Tensor, steps: Tensor, activations: Tensor, weight: Tensor) -> Tensor:
     """Return the gradient of a pooled convolution's weight (filters, channels, 1, kernel).
 
-    Its entries for a filter and a step of the kernel are the sum, over windows, of the activations at the filter's
-    largest step and as many further, weighted by the filter's gradient: a row of ``embedding_bag``.
+    Its entries for a filter and a step of the kernel are the sum, over windows, of the activations so many steps after
+    the filter's maximum, weighted by the filter's gradient: what ``embedding_bag`` computes.
     """
     filters, channels, _, kernel = weight.shape
     windows, length = activations.shape[0], activations.shape[-1]

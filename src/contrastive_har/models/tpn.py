@@ -97,11 +97,13 @@ class TPN(Encoder):
             convolution = cast(Convolution, self.convolutions[stage])
             if stage > 0:
                 activations = self.dropout(activations)
-            # Rectifying commutes with dropout and with the maximum: after the pooling it costs next to nothing.
             if stage < self.depth - 1:
                 activations = functional.relu(convolution(activations), inplace=True)
-            elif self.dropout.drops:
-                activations = functional.relu(global_max_pool(self.dropout(convolution(activations))))
+                continue
+            if self.dropout.drops:
+                pooled = global_max_pool(self.dropout(convolution(activations)))
             else:
-                activations = functional.relu(convolve_and_pool(activations, convolution))
+                pooled = convolve_and_pool(activations, convolution.weight, cast(Tensor, convolution.bias))
+            # Rectifying commutes with dropout and with the maximum: after the pooling it costs next to nothing.
+            activations = functional.relu(pooled)
         return activations
