@@ -34,6 +34,10 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip(" *") for cell in line.strip().strip("|").split("|")] for line in text.splitlines()]
 
 
+def test_every_page_of_results_has_a_table_that_names_its_scores() -> None:
+    assert set(RESULTS.glob("*.md")) <= set(PAGES)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_their_scores(page: Path) -> None:
     for file, split, text in TABLE.findall(page.read_text()):
