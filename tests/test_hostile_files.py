@@ -64,6 +64,7 @@ from contrastive_har.signals.schema import (
     write_table,
     write_tensors,
 )
+from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, archive, open_source
 from contrastive_har.sources.new_recordings import open_new_recordings
@@ -90,9 +91,9 @@ def put_windows(path: Path) -> None:
 
 
 def put_encoders(path: Path) -> None:
-    trained = TrainedEncoder(
-        build_encoder(SETTINGS, (64, 3)).state_dict(), Normalisation(np.zeros(3, np.float32), np.ones(3, np.float32))
-    )
+    with seeded(0):
+        weights = build_encoder(SETTINGS, (64, 3)).state_dict()
+    trained = TrainedEncoder(weights, Normalisation(np.zeros(3, np.float32), np.ones(3, np.float32)))
     write_encoders(EncoderSet(SETTINGS, (64, 3), "f", (trained, trained)), path)
 
 
@@ -102,7 +103,8 @@ def put_classifiers(path: Path) -> None:
 
 
 def put_recogniser(path: Path) -> None:
-    weights = Recogniser(build_encoder(SETTINGS, (64, 3)), 3, 3).state_dict()
+    with seeded(0):
+        weights = Recogniser(build_encoder(SETTINGS, (64, 3)), 3, 3).state_dict()
     values = dict.fromkeys(("validation_macro_f1", "mean_validation_macro_f1", "mean_test_macro_f1"), 0.5)
     names = dict.fromkeys(("protocol", "split", "method", "evaluation"), "x")
     origin = Origin.model_validate({**names, **values, "label_fraction": 0.1, "repeat": 0})
@@ -409,7 +411,7 @@ def test_another_kind_is_refused(form: Format, tmp_path: Path) -> None:
 
 
 def forge(path: Path, **entries: Any) -> None:
-    """Rewrite a stored file with other entries in its header, without those that are None, and without a checksum."""
+    """Rewrite a stored file with other entries in its header and without those that are None."""
 
     def changed(header: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in {**header, **entries}.items() if value is not None}
@@ -422,10 +424,16 @@ def forge(path: Path, **entries: Any) -> None:
         header = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
         pq.write_table(table.replace_schema_metadata(changed(header)), path)
     else:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            header = file.metadata()
-        save_file(tensors, path, metadata=changed({**header, "checksum": None}))
+        header, tensors = opened_tensors(path)
+        write_tensors(tensors, path, **changed(header))
+
+
+def opened_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Return a file's header, as write_tensors takes it, and its tensors, unchecked."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = file.metadata()
+    return {key: header[key] for key in header.keys() - {"schema_version", "checksum"}}, tensors
 
 
 def other_description(**changes: object) -> str:
@@ -479,24 +487,36 @@ def test_json_that_is_no_stamped_object_is_refused(text: str, tmp_path: Path) ->
     refused(form, path)
 
 
-@pytest.mark.parametrize("change", ["missing", "more", "shape", "type", "nan", "changed"])
+@pytest.mark.parametrize("change", ["missing", "more", "shape", "type", "nan"])
 def test_forged_weights_are_refused(change: str, tmp_path: Path) -> None:
     form = BY_NAME["encoders"]
     path = form.put(tmp_path)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = file.metadata()
+    header, tensors = opened_tensors(path)
     name = "1.normalisation.deviation"
     value = tensors.pop(name)
     if change != "missing":
-        forged = {"shape": value[:2].clone(), "type": value.double(), "nan": value * np.nan, "changed": value * 2}
+        forged = {"shape": value[:2].clone(), "type": value.double(), "nan": value * np.nan}
         tensors[name] = forged.get(change, value)
     if change == "more":
         tensors["2.weights"] = value.clone()
-    if change != "changed":
+    write_tensors(tensors, path, **header)
+    refused(form, path)
+
+
+@pytest.mark.parametrize("form", [form for form in STORED if form.file.endswith(".safetensors")], ids=named)
+@pytest.mark.parametrize("checksum", ["wrong", "missing"])
+def test_weights_without_their_checksum_are_refused(form: Format, checksum: str, tmp_path: Path) -> None:
+    path = form.put(tmp_path)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    _, tensors = opened_tensors(path)
+    if checksum == "wrong":
+        name = sorted(tensors)[0]
+        tensors[name] = tensors[name] + 1
+    else:
         del header["checksum"]
     save_file(tensors, path, metadata=header)
-    refused(form, path)
+    assert "does not have the checksum" in refused(form, path)
 
 
 def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:

@@ -256,6 +256,17 @@ def test_bad_settings_and_times_are_refused(recogniser: TrainedRecogniser, tmp_p
             told(recognise_recordings(pieces(seconds, signal(100), cuts), recogniser, InferenceSettings()), tmp_path)
 
 
+@pytest.mark.parametrize("largest", [1e38, np.nan])
+def test_what_gives_no_probabilities_is_refused(recogniser: TrainedRecogniser, tmp_path: Path, largest: float) -> None:
+    samples = signal(100)
+    samples[70:] = [largest, -largest, largest]
+    with pytest.raises(ValueError, match=r"Window 1 holds samples up to (1e\+38|nan), which give no probabilities"):
+        recognise(recogniser.build(), np.stack([samples[:LENGTH], samples[-LENGTH:]]).astype(np.float32))
+    read = pieces(np.arange(100) / RATE, samples)
+    with pytest.raises(BadRecordingError, match=r"file.csv, recording 'r': Window \d holds samples"):
+        told(recognise_recordings(read, recogniser, InferenceSettings()), tmp_path)
+
+
 @pytest.mark.parametrize("declared", [None, 10.0])
 def test_slow_recordings_are_warned_about(
     recogniser: TrainedRecogniser, caplog: pytest.LogCaptureFixture, declared: float | None

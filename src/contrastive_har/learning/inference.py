@@ -185,8 +185,14 @@ class _Recording:
                 resampler = Resampler(self._hz, self._model_hz)
                 shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
                 classes = len(self._recogniser.description.recognised)
-                self._stretch = Stretch(resampler, *shape, self._classify, classes)
+                self._stretch = Stretch(resampler, *shape, self._recognise, classes)
             yield from self._place(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
+
+    def _recognise(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        try:
+            return self._classify(windows)
+        except ValueError as error:
+            raise BadRecordingError(f"{self.file}, recording '{self.name}': {error}") from error
 
     def _end_stretch(self) -> Iterator[TimelineRows]:
         if self._stretch is not None:

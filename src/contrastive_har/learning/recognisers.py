@@ -115,10 +115,20 @@ def combine_weights(encoder: TrainedEncoder, classifier: TrainedClassifier) -> d
 
 
 def recognise(network: Recogniser, windows: NDArray[np.float32], batch: int = 1024) -> NDArray[np.float32]:
-    """Return probabilities (windows, classes) of raw ``windows`` (windows, time, channels)."""
+    """Return probabilities (windows, classes) of raw ``windows`` (windows, time, channels).
+
+    Raises:
+        ValueError: if there are none: of samples that are not finite, or too large to calculate with.
+    """
     with torch.inference_mode():
         parts = [network(part) for part in torch.from_numpy(np.ascontiguousarray(windows)).split(batch)]
         together: NDArray[np.float32] = torch.cat(parts).numpy()
+    if unknown := np.flatnonzero(~np.isfinite(together).all(axis=1)).tolist():
+        largest = np.abs(windows[unknown[0]]).max()
+        raise ValueError(
+            f"Window {unknown[0]} holds samples up to {largest:.3g}, which give no probabilities. Check the units, and "
+            "cut out what was not measured."
+        )
     return together
 
 
