@@ -37,6 +37,14 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
         assert list(protocol.methods) == list(small[name].methods)
 
 
+@pytest.mark.parametrize("dataset", source_names())
+def test_two_readings_of_the_same_files_share_a_folder(dataset: str) -> None:
+    bootstrap_project(ROOT)
+    loader = load_configuration(ROOT, default_run_env="base", runtime_params={"dataset": dataset})
+    expected = "motion_sense" if dataset == "motion_sense_user_acceleration" else dataset
+    assert loader["catalog"]["raw_files"]["filepath"] == f"data/01_raw/{expected}"
+
+
 def clustering(protocol: ProtocolSettings, method: str) -> str:
     return str(protocol.methods[method].pretraining.clustering.algorithm)  # type: ignore[union-attr]
 

@@ -16,6 +16,14 @@ HOOKS = hooks.HOOKS
 # The project tracks its runs itself; the plugin would open a second MLflow run beside each.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
 
+
+def raw_folder(dataset: str) -> str:
+    """Return the folder of a data set's files, for the catalog."""
+    from contrastive_har import sources  # takes a second, which `kedro --help` need not wait
+
+    return sources.raw_folder(dataset)
+
+
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -23,4 +31,5 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {"mlflow": ["mlflow*"], "airflow": ["airflow*"]},
     # An environment states only what it changes: conf/paper its budgets, conf/local your own.
     "merge_strategy": {"parameters": "soft"},
+    "custom_resolvers": {"raw_folder": raw_folder},
 }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.nn import functional
 
 from contrastive_har.learning.compute import ComputeSettings
@@ -19,12 +22,14 @@ from contrastive_har.learning.methods.memory import NNCLR, MoCo, MomentumContras
 from contrastive_har.learning.methods.multi_task import MultiTask
 from contrastive_har.learning.methods.predictive import PredictiveCoding
 from contrastive_har.learning.methods.reconstruction import Autoencoding, MaskedReconstruction
+from contrastive_har.learning.protocols import MethodSettings
 from contrastive_har.models.conv_autoencoder import ConvAutoencoderSettings
 from contrastive_har.models.conv_gru import ConvGRUSettings
 from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.models.transformer import TransformerSettings
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Negation, Rotation, make_view
 
+ROOT = Path(__file__).parents[2]
 ALONE = ComputeSettings(device="cpu", precision="float32").resolve()
 WINDOWS = torch.randn(12, 50, 6, generator=torch.Generator().manual_seed(1))
 SHAPE = (50, 6)
@@ -191,14 +196,24 @@ def test_gradients_reach_the_whole_encoder() -> None:
             assert parameter.grad.abs().sum() > 0, f"{method}: {name}"
 
 
-def test_the_documented_method_works() -> None:
-    """The example of docs/methods.md, as it stands there."""
-    text = (Path(__file__).parents[2] / "docs/methods.md").read_text(encoding="utf-8")
-    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert code is not None
-    names: dict[str, Any] = {"__name__": "documented"}
-    exec(compile(code[1], "docs/methods.md", "exec", dont_inherit=True), names)
-    learner = build(names["Agreement"](views=((Negation(),), ())), TPN)
+def test_the_documented_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of docs/methods.md, as it stands there: the file, its entry and the line of the contract suite."""
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8").partition("## Add your own method")[2]
+    (file, line), (entry,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "yaml"))
+    path = tmp_path / "agreement.py"
+    path.write_text(file)
+    command = [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml", path]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    monkeypatch.syspath_prepend(tmp_path)
+    module = import_module("agreement")
+    row = yaml.safe_load(entry)["agreement"]
+    documented = row.pop("pretraining")
+    assert MethodSettings.model_validate({**row, "pretraining": {"objective": "untrained"}}).title == "Agreement"
+    assert len(module.Agreement.model_validate(documented).views) == 2
+    learner = build(
+        module.Agreement.model_validate({**eval(f"{{{line}}}")["agreement"], "views": [[{"name": "negation"}], []]}),
+        TPN,
+    )
     loss = learner.loss(WINDOWS, 0, ALONE).loss
     a, b = (unit(learner.head(learner.encoder(view))) for view in (-WINDOWS, WINDOWS))  # type: ignore[operator]
     assert loss.item() == pytest.approx(1 - (a * b).sum(1).mean(), rel=1e-4)

@@ -84,6 +84,18 @@ class Project:
         with RunSession.create(self.path, runtime_params={**TINY, **params}) as session:
             session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
 
+    def cells(self, protocol: str) -> set[tuple[str, str, str, float]]:
+        """What the stored configuration has scored: split, method, evaluation and share of labels."""
+        settings = yaml.safe_load((self.path / f"conf/base/parameters_{protocol}.yml").read_text())[protocol]
+        return {
+            (split, method, evaluation, fraction["share"])
+            for split in settings["splits"]
+            for method, row in settings["methods"].items()
+            for evaluation in row["evaluations"]
+            for fraction in TINY[protocol]["label_fractions"]
+            if evaluation in fraction.get("evaluations", row["evaluations"])
+        }
+
     def newest(self, name: str) -> Path:
         """The newest version of a stored file."""
         return max(self.path.glob(f"data/**/{name}/*/{name}"))

@@ -88,6 +88,21 @@ def test_an_unknown_augmentation_is_refused_with_the_known_ones() -> None:
         protocol(methods={"m": {"title": "M", "pretraining": views, "evaluations": ["linear"]}})
 
 
+def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'miracle'.*'contrastive'.*'moco'.*'untrained'"):
+        protocol(methods={"m": {"title": "M", "pretraining": {"objective": "miracle"}, "evaluations": ["linear"]}})
+
+
+def test_several_processes_make_the_smallest_batch_smaller(windows: Windows) -> None:
+    total = len(windows.table)
+    budget = {"epochs": 1, "batch_size": total - 41, "learning_rate": 0.1}
+    fits = clustered(pretraining=budget)
+    shape, classes = (windows.length, 3), 3
+    fits.require_trainable("m", [total], shape, classes)
+    with pytest.raises(IllPosedError, match=r"'m' asks for 40 clusters, but .* has 39 windows"):
+        fits.require_trainable("m", [total], shape, classes, processes=3)
+
+
 def test_a_last_batch_of_one_window_is_never_clustered(windows: Windows) -> None:
     total = len(windows.table)
     budget = {"epochs": 1, "batch_size": total - 1, "learning_rate": 0.1}

@@ -144,8 +144,34 @@ def test_impossible_hold_outs_are_refused(windows: Windows, update: dict[str, ob
 
 
 def test_all_labels_leave_nothing_to_test_on(windows: Windows) -> None:
-    with pytest.raises(SplitError, match="none to test on"):
+    with pytest.raises(SplitError, match="with 100 % of the labels leaves none of 'rest' to test on"):
         assign_roles(windows, {"p": PAPER}, [LabelFraction(share=1, batch_size=4)], 1, 0)
+
+
+def test_a_share_that_leaves_a_class_nothing_to_test_on_is_refused(windows: Windows) -> None:
+    rare = windows.table["activity"].where(windows.table["activity"] != 1, -1)
+    rare[np.flatnonzero(windows.table["activity"] == 1)[0]] = 1  # one window of walking
+    few = replace(windows, table=windows.table.assign(activity=rare))
+    with pytest.raises(
+        SplitError, match=r"'p' with 5 % of the labels leaves none of 'walk' to test on\. Lower the share"
+    ):
+        assign_roles(few, {"p": PAPER}, FRACTIONS, 1, 0)
+
+
+def test_test_subjects_who_have_not_done_everything_are_told(
+    windows: Windows, caplog: pytest.LogCaptureFixture
+) -> None:
+    idle = windows.table.assign(
+        activity=windows.table["activity"].where(windows.table["subject"] != "1", other=0).to_numpy()
+    )
+    named = {"s": SUBJECTS.model_copy(update={"test_subjects": {"synthetic": (("1",),)}})}
+    assign_roles(replace(windows, table=idle), named, FRACTIONS, 1, 0)
+    assert caplog.messages == [
+        "Split 's', repeat 1: its test subjects 1 have no window of 'walk', 'run', whose F1 is left out of the mean."
+    ]
+    lying = idle.assign(activity=idle["activity"].where(idle["subject"] != "1", other=-1).to_numpy())
+    with pytest.raises(SplitError, match="'s' with 5 % of the labels leaves none of 'rest' to test on"):
+        assign_roles(replace(windows, table=lying), named, FRACTIONS, 1, 0)
 
 
 def test_all_labels_are_for_held_out_people_only(windows: Windows) -> None:

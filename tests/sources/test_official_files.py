@@ -50,10 +50,17 @@ def usc_had(folder: Path, subjects: int = 2) -> dict[str, np.ndarray]:
                 key = "activity_numbr" if (subject, activity) == (1, 3) else "activity_number"
                 content = {
                     "title": "USC Human Motion Database",
+                    "version": "1.0",
+                    "date": "2010-Nov-30",
                     "subject": str(subject),
+                    "age": "30",
+                    "height": "170cm",
+                    "weight": "65kg",
                     "activity": "walking",
                     key: str(activity),
                     "trial": str(trial),
+                    "sensor_location": "front-right-hip",
+                    "sensor_orientation": "not of interest here",
                     "sensor_readings": samples,
                 }
                 savemat(place / f"a{activity}t{trial}.mat", content)

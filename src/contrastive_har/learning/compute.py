@@ -42,9 +42,14 @@ class ComputeSettings(BaseModel):
     checkpoint_every: int = Field(default=10, gt=0)
 
     @property
+    def processes_in_all(self) -> int:
+        """Processes of all machines together."""
+        return self.processes * self.machines
+
+    @property
     def is_helper(self) -> bool:
         """Whether torchrun has started this process to help the first of several."""
-        return self.processes * self.machines > 1 and int(os.environ.get(_RANK, 0)) > 0
+        return self.processes_in_all > 1 and int(os.environ.get(_RANK, 0)) > 0
 
     def resolve(self) -> Compute:
         """Look at the machine and decide for a single process.
@@ -67,7 +72,7 @@ class ComputeSettings(BaseModel):
         Raises:
             RuntimeError: if several machines were asked for, but torchrun has not started this process.
         """
-        if self.processes * self.machines == 1:
+        if self.processes_in_all == 1:
             work(self.resolve(), *arguments)
             return
         launched = _RANK in os.environ

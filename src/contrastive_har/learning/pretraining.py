@@ -59,10 +59,14 @@ class PretrainingBudget(BaseModel):
     keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
     dropout: bool = False
 
-    def smallest_batch(self, windows: int) -> int:
-        """Return the size of an epoch's smallest batch; a last one of too few windows is left out."""
+    def smallest_batch(self, windows: int, processes: int = 1) -> int:
+        """Return the size of an epoch's smallest batch, as ``processes`` share it.
+
+        A last batch of too few windows is left out, and of one that they cannot share evenly what remains.
+        """
         rest = windows % self.batch_size
-        return min(windows, rest if rest >= _FEWEST else self.batch_size)
+        smallest = min(windows, rest if rest >= max(_FEWEST, processes) else self.batch_size)
+        return smallest // processes * processes
 
 
 def pretrain(
@@ -103,16 +107,16 @@ def pretrain(
         ValueError: if the processes asked for cannot share a batch evenly, or the encoder's batch normalisation.
         FloatingPointError: if the loss stops being a number.
     """
-    if budget.batch_size % (compute.processes * compute.machines):
+    if budget.batch_size % compute.processes_in_all:
         raise ValueError(
-            f"pretraining.batch_size {budget.batch_size} does not divide among {compute.processes * compute.machines} "
-            "processes. Choose a multiple."
+            f"pretraining.batch_size {budget.batch_size} does not divide among {compute.processes_in_all} processes. "
+            "Choose a multiple."
         )
     normalisations = [Normalisation.of(signals[chosen]) for chosen in members]
     shape = (signals.shape[1], signals.shape[2])
     networks = [_initial_encoder(encoder, shape, seed, repeat) for repeat in range(len(members))]
     history = torch.full((len(members), budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
-    several = method.trains and compute.processes * compute.machines > 1
+    several = method.trains and compute.processes_in_all > 1
     if several and any(isinstance(module, _BatchNorm) for module in networks[0].modules()):
         raise ValueError(
             f"{title}: batch normalisation would see each process's share of a batch and not all of it. Set the "

@@ -117,7 +117,9 @@ class ProtocolSettings(BaseModel):
                 f"{shortest}. Lengthen {windows}.length."
             )
 
-    def require_trainable(self, method: str, counts: Collection[int], shape: tuple[int, int], classes: int) -> None:
+    def require_trainable(
+        self, method: str, counts: Collection[int], shape: tuple[int, int], classes: int, processes: int = 1
+    ) -> None:
         """Refuse a method that cannot learn from such windows, before anything is trained.
 
         Args:
@@ -125,6 +127,7 @@ class ProtocolSettings(BaseModel):
             counts: Numbers of pre-training windows, of every split and repeat.
             shape: (time, channels) of a window.
             classes: Number of activities.
+            processes: Among which each batch is divided.
 
         Raises:
             IllPosedError: naming the method and the cure.
@@ -134,11 +137,12 @@ class ProtocolSettings(BaseModel):
 
         def problem(batch: int) -> str | None:
             budget = given.model_copy(update={"batch_size": batch})
-            smallest = min(budget.smallest_batch(count) for count in counts)
+            smallest = min(budget.smallest_batch(count, processes) for count in counts)
             return self.methods[method].pretraining.problem(smallest, shape, classes)
 
         if found := problem(batch):
-            fitting = next((size for size in range(batch, 1, -1) if not problem(size)), None)
+            smaller = range(batch, 1, -processes)  # those that divide as evenly
+            fitting = next((size for size in smaller if not problem(size)), None)
             budget = "budget" if self.methods[method].budget else "pretraining"
             hint = f"; {budget}.batch_size: {fitting} would do" if fitting else ""
             raise IllPosedError(f"Method '{method}' {found}{hint}.")

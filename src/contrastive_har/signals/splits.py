@@ -6,6 +6,7 @@ the labelled windows from the rest, test on what was held out (or on everything 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -89,7 +90,7 @@ def assign_roles(
         have none of their own (NaN).
 
     Raises:
-        SplitError: a class without a window to label, too few subjects, nothing left to test on.
+        SplitError: a class without a window to label or left to test on, or too few subjects.
     """
     return pd.concat(
         [
@@ -146,10 +147,23 @@ def _divide(
         rng = np.random.default_rng(derive_seed(seed, "labels", name, repeat, fraction.share))
         train = _draw_labels(classes, available & labelled, fraction.share, rng, windows, name)
         test = held_out_test & labelled if settings.held_out == "subjects" else labelled & ~train
-        if not test.any():
+        untested = [
+            activity
+            for index, activity in enumerate(windows.description.class_names)
+            if not test[classes == index].any()
+        ]
+        if untested and (settings.held_out == "none" or not test.any()):
             raise SplitError(
-                f"Split '{name}' labels {100 * fraction.share:.3g} % of the windows and leaves none to test on. Lower "
-                "the share in label_fractions, or hold subjects out."
+                f"Split '{name}' with {100 * fraction.share:.3g} % of the labels leaves none of '{untested[0]}' to "
+                "test on. Lower the share in label_fractions, record more of it, or hold other subjects out."
+            )
+        if untested and fraction is fractions[0]:
+            logging.getLogger(__name__).warning(
+                "Split '%s', repeat %d: its test subjects %s have no window of %s, whose F1 is left out of the mean.",
+                name,
+                repeat + 1,
+                ", ".join(test_subjects),
+                ", ".join(map(repr, untested)),
             )
         yield fraction.share, "train", np.flatnonzero(train)
         yield fraction.share, "validation", np.flatnonzero(held_out_validation & labelled)

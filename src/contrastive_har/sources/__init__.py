@@ -40,6 +40,7 @@ __all__ = [
     "describe_source",
     "downloadable_sources",
     "open_source",
+    "raw_folder",
     "source_names",
 ]
 
@@ -91,6 +92,11 @@ def downloadable_sources() -> list[str]:
     return [name for name in _descriptions() if describe_source(name).download]
 
 
+def raw_folder(dataset: str) -> str:
+    """Return the folder of a data set's files: its own, or that of the data set whose files it reads otherwise."""
+    return str(_descriptions().get(dataset, {}).get("module", dataset))
+
+
 @dataclass(frozen=True)
 class _Read:
     """What came of a candidate."""
@@ -112,15 +118,13 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
         BadRecordingError: at once, if your own data set's description is unusable; while streaming, if
             ``on_bad_recording`` is ``fail``.
     """
-    module = settings.dataset
     if settings.dataset == OWN_DATA:
         from contrastive_har.sources.my_data import describe
 
         description = describe(folder)
     else:
         description = describe_source(settings.dataset)
-        module = str(_descriptions()[settings.dataset].get("module", module))
-    source = cast(_Source, import_module(f"{__name__}.{module}"))
+    source = cast(_Source, import_module(f"{__name__}.{raw_folder(settings.dataset)}"))
 
     def stream() -> Iterator[Recording | Rejection]:
         seen = SeenRecordings()

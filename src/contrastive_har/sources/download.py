@@ -16,7 +16,7 @@ import requests
 from tqdm.auto import tqdm
 
 from contrastive_har.signals.schema import write_atomically
-from contrastive_har.sources import describe_source, downloadable_sources
+from contrastive_har.sources import describe_source, downloadable_sources, raw_folder
 
 CHECKSUMS = "checksums.json"
 _CHUNK = 1 << 16
@@ -107,11 +107,11 @@ def main() -> None:
     """Download the data set named on the command line into ``data/01_raw``."""
     parser = argparse.ArgumentParser(prog="make data", description=__doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(downloadable_sources())}")
-    parser.add_argument("--folder", type=Path, help="where to put it (data/01_raw/DATASET)")
+    parser.add_argument("--folder", type=Path, help="where to put it (where the project looks for it, in data/01_raw)")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
-        path = download(arguments.dataset, arguments.folder or Path("data/01_raw") / arguments.dataset)
+        path = download(arguments.dataset, arguments.folder or Path("data/01_raw") / raw_folder(arguments.dataset))
     except (DownloadError, ValueError) as error:
         sys.exit(str(error))
     logging.getLogger(__name__).info("%s is there; it is read in place.", path)

@@ -36,7 +36,9 @@ def pretrain_encoders(
     members = [windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)]
     shape = (windows.length, len(windows.description.channels))
     protocol.require_length(method, windows.length, windows.description.name)
-    protocol.require_trainable(method, [len(one) for one in members], shape, len(windows.description.recognised))
+    counts = [len(one) for one in members]
+    classes = len(windows.description.recognised)
+    protocol.require_trainable(method, counts, shape, classes, compute.processes_in_all)
     encoders, history = pretrain(
         signals=windows.signals,
         classes=windows.classes(),
