@@ -330,6 +330,22 @@ def test_the_learning_rate_is_chosen_on_validation_people(windows: Windows, stag
         evaluate(windows.signals, windows.classes(), paper, "paper", encoders, both, fractions, CPU, 0, "test")
 
 
+@pytest.mark.parametrize("stages", [0, 1])
+def test_an_evaluation_may_have_batches_of_its_own(windows: Windows, stages: int) -> None:
+    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
+    roles = assign_roles(windows, PAPER, [LabelFraction(share=0.3, batch_size=1)], 1, 0)
+    plain = EvaluationSettings(title="L", trained_stages=stages, learning_rate=0.1, epochs=3)
+
+    def probabilities(own: int | None, of_fraction: int) -> np.ndarray:
+        settings = {"e": plain.model_copy(update={"batch_size": own})}
+        arguments = (windows.signals, windows.classes(), roles, "paper", encoders, settings)
+        found, _, _ = evaluate(*arguments, [LabelFraction(share=0.3, batch_size=of_fraction)], CPU, 0, "test")
+        return found["probability"].to_numpy()
+
+    np.testing.assert_array_equal(probabilities(8, 64), probabilities(None, 8))
+    assert not np.array_equal(probabilities(8, 64), probabilities(None, 64))
+
+
 def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
     encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
     fractions = [LabelFraction(share=0.1, batch_size=16), LabelFraction(share=0.3, batch_size=16)]

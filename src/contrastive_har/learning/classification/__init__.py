@@ -81,7 +81,9 @@ def evaluate(
             features: dict[int, Tensor] = {}
             tasks: list[Task] = []
             for repeat in repeats:
-                of_repeat = [_task(classes, splits, split, repeat, name, fraction, seed) for fraction in tried[name]]
+                of_repeat = [
+                    _task(classes, splits, split, repeat, name, fraction, settings, seed) for fraction in tried[name]
+                ]
                 if len(settings.learning_rates) > 1 and not all(len(task.validation) for task in of_repeat):
                     raise ValueError(
                         f"Evaluation '{name}' chooses a learning rate on validation windows, but split '{split}' has "
@@ -120,13 +122,15 @@ def _task(
     repeat: int,
     evaluation: str,
     fraction: LabelFraction,
+    settings: EvaluationSettings,
     seed: int,
 ) -> Task:
     train, validation, test = (
         windows_with_role(splits, split, repeat, role, fraction.share) for role in ("train", "validation", "test")
     )
     own_seed = derive_seed(seed, "classifier", repeat, evaluation, fraction.share)
-    return Task(repeat, evaluation, fraction, own_seed, classes, train, validation, test)
+    batch_size = settings.batch_size or fraction.batch_size
+    return Task(repeat, evaluation, fraction.share, batch_size, own_seed, classes, train, validation, test)
 
 
 def _run_frozen(

@@ -74,10 +74,10 @@ class _Heads:
 
     def _batches(self) -> Tensor:
         """Return this epoch's batches (steps, heads, batch) of places among the head's examples; -1 pads."""
-        largest = max(task.fraction.batch_size for task in self.tasks)
+        largest = max(task.batch_size for task in self.tasks)
         batches = torch.full((self.tasks[0].steps, len(self.tasks), largest), -1)
         for head, (task, generator) in enumerate(zip(self.tasks, self.generators, strict=True)):
-            size = task.fraction.batch_size
+            size = task.batch_size
             order = torch.full((task.steps * size,), -1)
             order[: len(task.train)] = torch.randperm(len(task.train), generator=generator)
             batches[:, head, :size] = order.view(task.steps, size)

@@ -55,7 +55,7 @@ class StageTraining:
         self.encoder.train()
         total = torch.zeros((), device=train.device)
         order = train[torch.randperm(len(train)).to(train.device)]
-        for index in order.split(self.task.fraction.batch_size):
+        for index in order.split(self.task.batch_size):
             loss = functional.cross_entropy(self._logits(activations, index), targets.index_select(0, index))
             penalty = torch.stack([weight.square().sum() for weight in self.penalised]).sum()
             optimiser.zero_grad(set_to_none=True)

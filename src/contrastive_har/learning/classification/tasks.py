@@ -14,7 +14,6 @@ from torch import Tensor
 
 from contrastive_har.learning.classifiers import TrainedClassifier
 from contrastive_har.reports.metrics import accuracy, confusion_matrix, macro_f1
-from contrastive_har.signals.splits import LabelFraction
 
 LearningRate = Annotated[float, Field(gt=0)]
 
@@ -29,6 +28,7 @@ class EvaluationSettings(BaseModel):
             classifier: 0 is linear evaluation, ``all`` is supervised training or full fine-tuning.
         learning_rate: Adam's; of several, each is tried and the best by macro-F1 on the validation windows is kept.
         epochs: Passes over the labelled windows.
+        batch_size: Labelled windows a step, where it is not the label fraction's.
         weight_penalty: Factor of the squared weights of trained convolutions, added to the loss.
         test_every: Epochs between two looks at the test set for the learning curves; scores use the last epoch.
     """
@@ -40,6 +40,7 @@ class EvaluationSettings(BaseModel):
     trained_stages: Annotated[int, Field(ge=0)] | Literal["all"]
     learning_rate: LearningRate | tuple[LearningRate, ...]
     epochs: int = Field(gt=0)
+    batch_size: int | None = Field(default=None, gt=0)
     weight_penalty: float = Field(default=0.0, ge=0)
     test_every: int = Field(default=1, gt=0)
 
@@ -60,7 +61,8 @@ class Task:
     Attributes:
         repeat: Whose encoder.
         evaluation: Name of the evaluation.
-        fraction: How many labels, and the batch size.
+        share: Of the labels.
+        batch_size: Labelled windows a step.
         seed: Seed of initial weights, batches and dropout.
         classes: Class of every window (windows,).
         train: Labelled windows.
@@ -70,7 +72,8 @@ class Task:
 
     repeat: int
     evaluation: str
-    fraction: LabelFraction
+    share: float
+    batch_size: int
     seed: int
     classes: NDArray[np.int64]
     train: NDArray[np.int64]
@@ -80,7 +83,7 @@ class Task:
     @property
     def key(self) -> dict[str, object]:
         """What tells this classifier's rows from others'."""
-        return {"repeat": self.repeat, "evaluation": self.evaluation, "label_fraction": self.fraction.share}
+        return {"repeat": self.repeat, "evaluation": self.evaluation, "label_fraction": self.share}
 
     @property
     def outputs(self) -> int:
@@ -90,7 +93,7 @@ class Task:
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self.train) // self.fraction.batch_size)
+        return -(-len(self.train) // self.batch_size)
 
 
 @dataclass
@@ -148,5 +151,4 @@ class Outcome:
     def classifier(self) -> TrainedClassifier:
         """Return what was trained."""
         task = self.task
-        share = task.fraction.share
-        return TrainedClassifier(task.repeat, task.evaluation, share, self.validation_score(), self.weights)
+        return TrainedClassifier(task.repeat, task.evaluation, task.share, self.validation_score(), self.weights)
