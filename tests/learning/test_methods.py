@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +24,6 @@ from contrastive_har.learning.methods.memory import NNCLR, MoCo, MomentumContras
 from contrastive_har.learning.methods.multi_task import MultiTask
 from contrastive_har.learning.methods.predictive import PredictiveCoding
 from contrastive_har.learning.methods.reconstruction import Autoencoding, MaskedReconstruction
-from contrastive_har.learning.protocols import MethodSettings
 from contrastive_har.models.conv_autoencoder import ConvAutoencoderSettings
 from contrastive_har.models.conv_gru import ConvGRUSettings
 from contrastive_har.models.tpn import TPNSettings
@@ -200,20 +201,35 @@ def test_the_documented_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """The example of docs/methods.md, as it stands there: the file, its entry and the line of the contract suite."""
     text = (ROOT / "docs/methods.md").read_text(encoding="utf-8").partition("## Add your own method")[2]
     (file, line), (entry,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "yaml"))
-    path = tmp_path / "agreement.py"
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "src/contrastive_har/learning/methods/agreement.py"
     path.write_text(file)
-    command = [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml", path]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(*command: str | Path) -> str:
+        ran = subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": "src"},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout
+        return ran.stdout
+
+    run("-m", "ruff", "check", path)
+    run("-m", "ruff", "format", "--check", path)
+    rows = [yaml.safe_load(entry)["agreement"], {"title": "T", "pretraining": eval(f"{{{line}}}")["agreement"]}]
+    rows[1]["evaluations"] = ["linear"]
+    read = "from contrastive_har.learning.protocols import MethodSettings as Row; print(type(Row(**{}).pretraining))"
+    for row in rows:
+        assert "methods.agreement.Agreement" in run("-c", read.format(row))
+
+    monkeypatch.syspath_prepend(path.parent)
     module = import_module("agreement")
-    row = yaml.safe_load(entry)["agreement"]
-    documented = row.pop("pretraining")
-    assert MethodSettings.model_validate({**row, "pretraining": {"objective": "untrained"}}).title == "Agreement"
-    assert len(module.Agreement.model_validate(documented).views) == 2
-    learner = build(
-        module.Agreement.model_validate({**eval(f"{{{line}}}")["agreement"], "views": [[{"name": "negation"}], []]}),
-        TPN,
-    )
+    learner = build(module.Agreement(views=((Negation(),), ())), TPN)
     loss = learner.loss(WINDOWS, 0, ALONE).loss
     a, b = (unit(learner.head(learner.encoder(view))) for view in (-WINDOWS, WINDOWS))  # type: ignore[operator]
     assert loss.item() == pytest.approx(1 - (a * b).sum(1).mean(), rel=1e-4)

@@ -82,6 +82,21 @@ def test_pretraining_alone_refuses_them_too(windows: Windows, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
+def test_pretraining_counts_its_processes(windows: Windows, tmp_path: Path) -> None:
+    """Three of them share 41 windows of the last batch as 13 each."""
+    budget = {"epochs": 1, "batch_size": len(windows.table) - 41, "learning_rate": 0.1}
+    fits = clustered(pretraining=budget)
+    splits = assign_roles(windows, fits, 0)
+    three = ComputeSettings(device="cpu", machines=3)
+    with pytest.raises(
+        IllPosedError, match=r"40 clusters, but .* has 39 windows; .*batch_size: (\d+) would do"
+    ) as raised:
+        pretrain_encoders(windows, splits, tmp_path, fits, three, 0, split="p", method="m")
+    assert int(str(raised.value).split("batch_size: ")[1].split(" ")[0]) % 3 == 0
+    with pytest.raises(IllPosedError, match=r"'m' has 2 windows to pre-train on, in 3 processes"):
+        fits.require_trainable("m", [2], (windows.length, 3), 3, processes=3)
+
+
 def test_an_unknown_augmentation_is_refused_with_the_known_ones() -> None:
     views = {"objective": "contrastive", "views": [[{"name": "mirror"}], []]}
     with pytest.raises(ValueError, match=r"'mirror'.*'noise', 'scaling', 'rotation'"):
@@ -91,16 +106,6 @@ def test_an_unknown_augmentation_is_refused_with_the_known_ones() -> None:
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'miracle'.*'contrastive'.*'moco'.*'untrained'"):
         protocol(methods={"m": {"title": "M", "pretraining": {"objective": "miracle"}, "evaluations": ["linear"]}})
-
-
-def test_several_processes_make_the_smallest_batch_smaller(windows: Windows) -> None:
-    total = len(windows.table)
-    budget = {"epochs": 1, "batch_size": total - 41, "learning_rate": 0.1}
-    fits = clustered(pretraining=budget)
-    shape, classes = (windows.length, 3), 3
-    fits.require_trainable("m", [total], shape, classes)
-    with pytest.raises(IllPosedError, match=r"'m' asks for 40 clusters, but .* has 39 windows"):
-        fits.require_trainable("m", [total], shape, classes, processes=3)
 
 
 def test_a_last_batch_of_one_window_is_never_clustered(windows: Windows) -> None:

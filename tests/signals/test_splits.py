@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contrastive_har.reports.metrics import macro_f1
 from contrastive_har.signals.leakage import LeakageError, count_leakage, require_leak_free
 from contrastive_har.signals.splits import (
     LabelFraction,
@@ -144,7 +145,7 @@ def test_impossible_hold_outs_are_refused(windows: Windows, update: dict[str, ob
 
 
 def test_all_labels_leave_nothing_to_test_on(windows: Windows) -> None:
-    with pytest.raises(SplitError, match="with 100 % of the labels leaves none of 'rest' to test on"):
+    with pytest.raises(SplitError, match="labels 100 % of the windows, which leaves none of 'rest' to test on: lower"):
         assign_roles(windows, {"p": PAPER}, [LabelFraction(share=1, batch_size=4)], 1, 0)
 
 
@@ -152,9 +153,7 @@ def test_a_share_that_leaves_a_class_nothing_to_test_on_is_refused(windows: Wind
     rare = windows.table["activity"].where(windows.table["activity"] != 1, -1)
     rare[np.flatnonzero(windows.table["activity"] == 1)[0]] = 1  # one window of walking
     few = replace(windows, table=windows.table.assign(activity=rare))
-    with pytest.raises(
-        SplitError, match=r"'p' with 5 % of the labels leaves none of 'walk' to test on\. Lower the share"
-    ):
+    with pytest.raises(SplitError, match=r"leaves none of 'walk' to test on: .* with a single window needs more"):
         assign_roles(few, {"p": PAPER}, FRACTIONS, 1, 0)
 
 
@@ -167,10 +166,13 @@ def test_test_subjects_who_have_not_done_everything_are_told(
     named = {"s": SUBJECTS.model_copy(update={"test_subjects": {"synthetic": (("1",),)}})}
     assign_roles(replace(windows, table=idle), named, FRACTIONS, 1, 0)
     assert caplog.messages == [
-        "Split 's', repeat 1: its test subjects 1 have no window of 'walk', 'run', whose F1 is left out of the mean."
+        f"Split 's' tests on 1, who have no window of '{name}': in macro-F1 it is 0 if any is taken for it."
+        for name in ("walk", "run")
     ]
+    assert macro_f1(np.diag([9, 0, 0])) == 1
+    assert macro_f1(np.array([[8, 1, 0], [0, 0, 0], [0, 0, 0]])) < 0.5
     lying = idle.assign(activity=idle["activity"].where(idle["subject"] != "1", other=-1).to_numpy())
-    with pytest.raises(SplitError, match="'s' with 5 % of the labels leaves none of 'rest' to test on"):
+    with pytest.raises(SplitError, match="'s' tests on 1, who have no labelled window"):
         assign_roles(replace(windows, table=lying), named, FRACTIONS, 1, 0)
 
 

@@ -129,6 +129,7 @@ class _Recording:
         self._model_hz = recogniser.description.sampling_rate_hz
         self._hz = first.sampling_rate_hz or 0.0  # 0: not known yet
         self._waiting: list[Piece] = []  # until it is
+        self._row = first.row  # up to which samples have been taken
         self._begin = self._start = float(first.seconds[0])
         self._last = -np.inf
         self._stretch: Stretch | None = None
@@ -179,6 +180,7 @@ class _Recording:
         longest = max(self._settings.longest_gap, LONGEST_STEP / self._hz)
         edges = np.unique([0, *np.flatnonzero(steps > longest), len(steps)])
         for start, end in pairwise(edges):
+            self._row = piece.row + int(end) - 1
             if self._stretch is None or steps[start] > longest:
                 yield from self._end_stretch()
                 self._start = float(piece.seconds[start])
@@ -192,7 +194,7 @@ class _Recording:
         try:
             return self._classify(windows)
         except ValueError as error:
-            raise BadRecordingError(f"{self.file}, recording '{self.name}': {error}") from error
+            raise BadRecordingError(f"{self.file}, recording '{self.name}', up to row {self._row}: {error}") from error
 
     def _end_stretch(self) -> Iterator[TimelineRows]:
         if self._stretch is not None:

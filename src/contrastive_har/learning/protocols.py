@@ -140,9 +140,16 @@ class ProtocolSettings(BaseModel):
             smallest = min(budget.smallest_batch(count, processes) for count in counts)
             return self.methods[method].pretraining.problem(smallest, shape, classes)
 
+        fewest = min(counts)
+        if self.methods[method].pretraining.trains and fewest < max(2, processes):
+            raise IllPosedError(
+                f"Method '{method}' has {fewest} windows to pre-train on, in {processes} processes. Record more, or "
+                "lower compute.processes."
+            )
         if found := problem(batch):
-            smaller = range(batch, 1, -processes)  # those that divide as evenly
-            fitting = next((size for size in smaller if not problem(size)), None)
+            fitting = next(
+                (size for size in range(batch - batch % processes, 1, -processes) if not problem(size)), None
+            )
             budget = "budget" if self.methods[method].budget else "pretraining"
             hint = f"; {budget}.batch_size: {fitting} would do" if fitting else ""
             raise IllPosedError(f"Method '{method}' {found}{hint}.")

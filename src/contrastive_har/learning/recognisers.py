@@ -123,11 +123,11 @@ def recognise(network: Recogniser, windows: NDArray[np.float32], batch: int = 10
     with torch.inference_mode():
         parts = [network(part) for part in torch.from_numpy(np.ascontiguousarray(windows)).split(batch)]
         together: NDArray[np.float32] = torch.cat(parts).numpy()
-    if unknown := np.flatnonzero(~np.isfinite(together).all(axis=1)).tolist():
-        largest = np.abs(windows[unknown[0]]).max()
+    unknown = ~np.isfinite(together).all(axis=1)
+    if unknown.any():
         raise ValueError(
-            f"Window {unknown[0]} holds samples up to {largest:.3g}, which give no probabilities. Check the units, and "
-            "cut out what was not measured."
+            f"Samples up to {np.abs(windows[unknown]).max():.3g} give no probabilities. Check the units, and cut out "
+            "what was not measured."
         )
     return together
 

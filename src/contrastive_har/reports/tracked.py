@@ -54,7 +54,7 @@ def describe_cell(
     digest: str,
     source: str,
     *,
-    pictured: bool = True,
+    in_full: bool = True,
 ) -> TrackedRun:
     """Describe one cell's run.
 
@@ -68,7 +68,7 @@ def describe_cell(
         classes: Names of the class indices.
         digest: Fingerprint of the input data and parameters.
         source: Where the data come from.
-        pictured: Whether its confusion matrix is drawn.
+        in_full: Whether its confusion matrix is drawn and the history repeated, or it is a point of a curve only.
     """
     parts = [str(cell[key]) for key in ("protocol", "split", "method", "evaluation")]
     name = " / ".join([*parts, percent_of_labels(cell["label_fraction"])])
@@ -76,8 +76,8 @@ def describe_cell(
         name=name,
         tags={key: str(cell[key]) for key in CELL},
         parameters={**flatten(parameters), **{key: str(cell[key]) for key in CELL}},
-        metrics=[*_score_metrics(scores), *_curve_metrics(curves), *_history_metrics(history)],
-        figures={"confusion_matrix": draw_one_confusion(predictions, classes, name)} if pictured else {},
+        metrics=[*_score_metrics(scores), *_curve_metrics(curves), *(_history_metrics(history) if in_full else ())],
+        figures={"confusion_matrix": draw_one_confusion(predictions, classes, name)} if in_full else {},
         dataset=str(cell["dataset"]),
         digest=digest,
         source=source,

@@ -61,7 +61,7 @@ class LabelFraction(BaseModel):
 
     Attributes:
         share: Of the windows that may be labelled; all of them (1) only where people are held out to test on.
-        batch_size: Labelled windows a step.
+        batch_size: Labelled windows a step, where an evaluation has no batch size of its own.
         evaluations: Names of the evaluations tried with so many labels; null tries all.
     """
 
@@ -139,6 +139,8 @@ def _divide(
     available = ~held_out_test & ~held_out_validation
     labelled = classes != UNLABELLED
 
+    if test_subjects:
+        _require_labels_of(test_subjects, classes[held_out_test & labelled], windows, name)
     pretrain = np.ones(len(subjects), bool) if settings.pretrain_on == "all" else available
     yield float("nan"), "pretrain", np.flatnonzero(pretrain)
     for fraction in fractions:
@@ -146,28 +148,32 @@ def _divide(
             continue  # tests on what has no label: nothing would be left
         rng = np.random.default_rng(derive_seed(seed, "labels", name, repeat, fraction.share))
         train = _draw_labels(classes, available & labelled, fraction.share, rng, windows, name)
-        test = held_out_test & labelled if settings.held_out == "subjects" else labelled & ~train
-        untested = [
-            activity
-            for index, activity in enumerate(windows.description.class_names)
-            if not test[classes == index].any()
-        ]
-        if untested and (settings.held_out == "none" or not test.any()):
-            raise SplitError(
-                f"Split '{name}' with {100 * fraction.share:.3g} % of the labels leaves none of '{untested[0]}' to "
-                "test on. Lower the share in label_fractions, record more of it, or hold other subjects out."
-            )
-        if untested and fraction is fractions[0]:
-            logging.getLogger(__name__).warning(
-                "Split '%s', repeat %d: its test subjects %s have no window of %s, whose F1 is left out of the mean.",
-                name,
-                repeat + 1,
-                ", ".join(test_subjects),
-                ", ".join(map(repr, untested)),
-            )
+        test = labelled & (held_out_test if test_subjects else ~train)
+        for index, activity in enumerate(windows.description.class_names):
+            if not test_subjects and not test[classes == index].any():
+                raise SplitError(
+                    f"Split '{name}' labels {100 * fraction.share:.3g} % of the windows, which leaves none of "
+                    f"'{activity}' to test on: lower the share in label_fractions. An activity with a single window "
+                    "needs more recordings, or leave it out of 'recognised' in the data set's description."
+                )
         yield fraction.share, "train", np.flatnonzero(train)
         yield fraction.share, "validation", np.flatnonzero(held_out_validation & labelled)
         yield fraction.share, "test", np.flatnonzero(test)
+
+
+def _require_labels_of(test_subjects: list[str], tests: NDArray[np.int64], windows: Windows, name: str) -> None:
+    """Check that held-out people have labelled windows, of these classes; they need not have done everything."""
+    who = ", ".join(test_subjects)
+    if len(tests) == 0:
+        raise SplitError(
+            f"Split '{name}' tests on {who}, who have no labelled window. Label theirs, or test on others."
+        )
+    for index, activity in enumerate(windows.description.class_names):
+        if index not in tests:
+            logging.getLogger(__name__).warning(
+                "Split '%s' tests on %s, who have no window of '%s': in macro-F1 it is 0 if any is taken for it.",
+                *(name, who, activity),
+            )
 
 
 def _hold_out(

@@ -94,7 +94,7 @@ def downloadable_sources() -> list[str]:
 
 def raw_folder(dataset: str) -> str:
     """Return the folder of a data set's files: its own, or that of the data set whose files it reads otherwise."""
-    return str(_descriptions().get(dataset, {}).get("module", dataset))
+    return _module(dataset)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
         description = describe(folder)
     else:
         description = describe_source(settings.dataset)
-    source = cast(_Source, import_module(f"{__name__}.{raw_folder(settings.dataset)}"))
+    source = cast(_Source, import_module(f"{__name__}.{_module(settings.dataset)}"))
 
     def stream() -> Iterator[Recording | Rejection]:
         seen = SeenRecordings()
@@ -148,6 +148,10 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
             )
 
     return Recordings(description, stream)
+
+
+def _module(dataset: str) -> str:
+    return str(_descriptions().get(dataset, {}).get("module", dataset))
 
 
 def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:

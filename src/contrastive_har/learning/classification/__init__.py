@@ -129,7 +129,7 @@ def _task(
         windows_with_role(splits, split, repeat, role, fraction.share) for role in ("train", "validation", "test")
     )
     own_seed = derive_seed(seed, "classifier", repeat, evaluation, fraction.share)
-    batch_size = settings.batch_size or fraction.batch_size
+    batch_size = settings.batch_size_for(fraction)
     return Task(repeat, evaluation, fraction.share, batch_size, own_seed, classes, train, validation, test)
 
 

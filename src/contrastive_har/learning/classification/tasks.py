@@ -14,6 +14,7 @@ from torch import Tensor
 
 from contrastive_har.learning.classifiers import TrainedClassifier
 from contrastive_har.reports.metrics import accuracy, confusion_matrix, macro_f1
+from contrastive_har.signals.splits import LabelFraction
 
 LearningRate = Annotated[float, Field(gt=0)]
 
@@ -48,6 +49,10 @@ class EvaluationSettings(BaseModel):
     def learning_rates(self) -> tuple[float, ...]:
         """All rates to try."""
         return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
+
+    def batch_size_for(self, fraction: LabelFraction) -> int:
+        """Return how many labelled windows there are in a step, where there are so many in all."""
+        return self.batch_size or fraction.batch_size
 
     def frozen_stages(self, depth: int) -> int:
         """Return how many of an encoder's ``depth`` stages are not trained."""

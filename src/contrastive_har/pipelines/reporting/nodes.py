@@ -114,13 +114,14 @@ def describe_runs(
         def of_cell(table: pd.DataFrame, evaluation: str = evaluation, fraction: float = fraction) -> pd.DataFrame:
             return table[(table["evaluation"] == evaluation) & (table["label_fraction"] == fraction)]
 
+        settings = protocol.evaluations[evaluation]
         labels = next(one for one in protocol.label_fractions if one.share == fraction)
         parameters = {
             "seed": seed,
             "compute": str(compute.resolve()),
-            "labels": labels.model_dump(),
+            "labels": labels.model_copy(update={"batch_size": settings.batch_size_for(labels)}).model_dump(),
             **protocol.of_cell(split, method, windows.description.name),
-            "evaluation": protocol.evaluations[evaluation].model_dump(mode="json"),
+            "evaluation": settings.model_dump(mode="json", exclude={"batch_size"}),
         }
         runs.append(
             describe_cell(
@@ -134,7 +135,7 @@ def describe_runs(
                 digest=encoders.fingerprint,
                 source=windows.description.url,
                 # Fractions for some evaluations only serve the curve of label efficiency: many, and alike.
-                pictured=labels.evaluations is None,
+                in_full=labels.evaluations is None,
             )
         )
     return runs
