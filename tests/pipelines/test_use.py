@@ -53,8 +53,8 @@ def test_the_registered_model_says_what_the_stored_one_says(tracked: Project) ->
     assert model.metadata.signature.inputs.inputs[0].shape == (-1, 64, 3)
     with pytest.raises(mlflow.exceptions.MlflowException, match="shape"):
         model.predict(signals[:, :, :2])
-    with pytest.raises(ValueError, match=r"Samples up to 1e\+38 give no probabilities"):
-        model.predict(np.full_like(signals, 1e38) * np.array([1, -1, 1], np.float32))
+    with pytest.raises(ValueError, match="Samples up to nan give no probabilities"):
+        model.predict(np.full_like(signals, np.nan))
     versions = mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
     parents = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert versions[0].run_id in {run.info.run_id for run in parents if "mlflow.parentRunId" not in run.data.tags}
