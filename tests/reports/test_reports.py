@@ -199,6 +199,23 @@ def test_tracked_cell(scores: pd.DataFrame) -> None:
     assert flatten({"a": {"b": [1]}, "c": None}) == {"a.b": "[1]", "c": "None"}
 
 
+@pytest.mark.parametrize("panels", [1, 2])
+@pytest.mark.parametrize("title", ["M{}", "Strong, one resampling for the whole batch, number {}"])
+def test_a_long_legend_stays_inside_its_figure(panels: int, title: str) -> None:
+    titles = {str(number): title.format(number) for number in range(15)}
+    splits = {str(number): "S" for number in range(panels)}
+    cells = [(split, method, share) for split in splits for method in titles for share in (0.01, 0.1)]
+    table = pd.DataFrame(cells, columns=["split", "method", "label_fraction"])
+    table = table.assign(metric="macro_f1", evaluation="e", mean=0.5, low=0.4, high=0.6)
+    figure = figures.draw_label_efficiency(table, titles, {"e": "Linear evaluation"}, splits)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    inside = legend.get_window_extent()
+    assert figure.bbox.x0 <= inside.x0 < inside.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= inside.y0
+    assert all(axis.get_window_extent().height > 200 for axis in figure.axes), "a plot is left"
+
+
 def test_figures_are_drawn(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
     history = pd.DataFrame({"repeat": [0, 1], "epoch": [1, 1], "loss": [2.0, 1.0], "cluster_nmi": [0.5, 0.4]})
     nothing = history.iloc[:0]

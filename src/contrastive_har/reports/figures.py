@@ -23,6 +23,8 @@ COLOURS = (*_TWENTY[::2], *_TWENTY[1::2])
 """For methods and activities, the strong ones first; there are twenty."""
 _STYLES = ("-", "--", ":", "-.")  # of the evaluations' lines
 _SPREAD = 1.15  # how far lines that share a logarithmic axis stand beside their place, as a factor
+# Inches of a legend at 8 points: a line's sample with its gaps, a letter, a row.
+_LEGEND_LINE, _LEGEND_LETTER, _LEGEND_ROW = 0.6, 0.065, 0.17
 _GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
 
 
@@ -66,7 +68,12 @@ def draw_label_efficiency(
         splits: Titles of the splits.
     """
     rows = summary[summary["metric"] == "macro_f1"]
-    figure = _figure(5.4 * len(splits), 4.6)
+    cells = rows[["method", "evaluation"]].drop_duplicates().itertuples(index=False)
+    longest = max(len(name_row(titles[str(method)], evaluations[str(evaluation)])) for method, evaluation in cells)
+    width = 5.4 * len(splits)
+    columns = min(3, max(1, int(width / (_LEGEND_LINE + longest * _LEGEND_LETTER))))
+    lines_below = -(-len(rows.groupby(["method", "evaluation"])) // columns)
+    figure = _figure(width, 3.6 + lines_below * _LEGEND_ROW)
     axes = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axis, (split, title) in zip(axes, splits.items(), strict=True):
         lines = list(rows[rows["split"] == split].groupby(["method", "evaluation"], sort=False))
@@ -98,7 +105,7 @@ def draw_label_efficiency(
         axis.grid(**_GRID)
     axes[0].set_ylabel("macro-F1 (%)")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     return figure
 
 
