@@ -36,7 +36,7 @@ _MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_
 HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
 
 
-_FEWEST = 2  # windows a batch: a single one has nothing to be contrasted with
+FEWEST = 2  # windows a batch: a single one has nothing to be contrasted with
 
 
 class PretrainingBudget(BaseModel):
@@ -65,7 +65,7 @@ class PretrainingBudget(BaseModel):
         A last batch of too few windows is left out, and of one that they cannot share evenly what remains.
         """
         rest = windows % self.batch_size
-        smallest = min(windows, rest if rest >= max(_FEWEST, processes) else self.batch_size)
+        smallest = min(windows, rest if rest >= max(FEWEST, processes) else self.batch_size)
         return smallest // processes * processes
 
 
@@ -314,7 +314,7 @@ class Trainer:
         counted = 0
         agreement: float | None = None
         for index in order.split(self.budget.batch_size):
-            if len(index) < max(_FEWEST, self.compute.processes):
+            if len(index) < max(FEWEST, self.compute.processes):
                 continue  # every process needs a window
             step = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)))
             total += step.loss.detach() * len(index)

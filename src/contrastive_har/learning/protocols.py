@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.classification import EvaluationSettings
 from contrastive_har.learning.methods import PretrainingMethod
-from contrastive_har.learning.pretraining import PretrainingBudget
+from contrastive_har.learning.pretraining import FEWEST, PretrainingBudget
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.signals.splits import LabelFraction, SplitSettings
@@ -141,7 +141,7 @@ class ProtocolSettings(BaseModel):
             return self.methods[method].pretraining.problem(smallest, shape, classes)
 
         fewest = min(counts)
-        if self.methods[method].pretraining.trains and fewest < max(2, processes):
+        if self.methods[method].pretraining.trains and fewest < max(FEWEST, processes):
             raise IllPosedError(
                 f"Method '{method}' has {fewest} windows to pre-train on, in {processes} processes. Record more, or "
                 "lower compute.processes."

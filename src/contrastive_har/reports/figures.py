@@ -69,11 +69,10 @@ def draw_label_efficiency(
     """
     rows = summary[summary["metric"] == "macro_f1"]
     cells = rows[["method", "evaluation"]].drop_duplicates().itertuples(index=False)
-    longest = max(len(name_row(titles[str(method)], evaluations[str(evaluation)])) for method, evaluation in cells)
+    names = [name_row(titles[str(method)], evaluations[str(evaluation)]) for method, evaluation in cells]
     width = 5.4 * len(splits)
-    columns = min(3, max(1, int(width / (_LEGEND_LINE + longest * _LEGEND_LETTER))))
-    lines_below = -(-len(rows.groupby(["method", "evaluation"])) // columns)
-    figure = _figure(width, 3.6 + lines_below * _LEGEND_ROW)
+    columns = min(3, max(1, int(width / (_LEGEND_LINE + max(map(len, names)) * _LEGEND_LETTER))))
+    figure = _figure(width, 3.6 + -(-len(names) // columns) * _LEGEND_ROW)
     axes = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axis, (split, title) in zip(axes, splits.items(), strict=True):
         lines = list(rows[rows["split"] == split].groupby(["method", "evaluation"], sort=False))
