@@ -26,9 +26,9 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.clustering import KMeans as KMeansSettings
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.methods.contrastive import Contrastive, ContrastiveLearning
+from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveLearning
 from contrastive_har.learning.pretraining import PretrainingBudget, Trainer
-from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.models.encoders.tpn import TPN, TPNSettings
 from contrastive_har.signals.augmentations import resample
 
 CLASSES = 6

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.learning.protocols import ProtocolSettings
-from contrastive_har.reports.comparisons import least_repeats
+from contrastive_har.protocols import ProtocolSettings
 from contrastive_har.runs.settings import load_configuration
+from contrastive_har.scores.comparisons import least_repeats
 from contrastive_har.signals.splits import LabelFraction, assign_roles
-from contrastive_har.signals.windows import Windows, cut_windows, read_windows, write_windows
+from contrastive_har.signals.cutting import cut_windows
+from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source, source_names
 
 ROOT = Path(__file__).parents[1]

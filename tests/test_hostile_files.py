@@ -24,50 +24,37 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from scipy.io import savemat
 
-from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
-from contrastive_har.learning.classifiers import TrainedClassifier, read_classifiers, write_classifiers
-from contrastive_har.learning.recognisers import (
-    Origin,
-    TrainedRecogniser,
-    read_recogniser,
-    recognise,
-    write_recogniser,
-)
-from contrastive_har.learning.trained_encoders import (
+from contrastive_har.files.stamps import SchemaError
+from contrastive_har.files.tables import read_facts, read_table, write_facts, write_table
+from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.learning.evaluation.classifiers import TrainedClassifier, read_classifiers, write_classifiers
+from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
+from contrastive_har.learning.pretraining.encoders import (
     EncoderSet,
     TrainedEncoder,
     build_encoder,
     read_encoders,
     write_encoders,
 )
+from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.recogniser import Recogniser
-from contrastive_har.models.tpn import TPNSettings
 from contrastive_har.runs.manifest import Manifest, Manifests
-from contrastive_har.signals import schema
+from contrastive_har.files import stamps as schema
 from contrastive_har.signals.normalisation import Normalisation
-from contrastive_har.signals.recordings import (
-    BadRecordingError,
-    DatasetDescription,
-    Piece,
-    Recording,
-    Recordings,
-    Rejection,
-    read_recordings,
-    write_recordings,
-)
-from contrastive_har.signals.schema import (
-    SchemaError,
-    read_facts,
-    read_table,
-    read_tensors,
-    write_facts,
-    write_table,
-    write_tensors,
-)
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Piece, Recording, Recordings, Rejection, read_recordings, write_recordings
 from contrastive_har.signals.seeds import seeded
-from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows
+from contrastive_har.signals.cutting import WindowSettings, cut_windows
+from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, archive, open_source
-from contrastive_har.sources.new_recordings import open_new_recordings
+from contrastive_har.use.new_recordings import open_new_recordings
+from contrastive_har.use.recognisers import (
+    Origin,
+    TrainedRecogniser,
+    read_recogniser,
+    recognise,
+    write_recogniser,
+)
 from tests.conftest import OWN_DESCRIPTION, own_frame
 from tests.sources.test_official_files import COLUMNS
 

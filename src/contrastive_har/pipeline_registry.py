@@ -21,19 +21,21 @@ STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation",
 
 
 class PipelineOnDemand(Pipeline):
-    """A pipeline that is put together when somebody looks into it.
+    """A pipeline that is built when its nodes are first needed.
 
-    Its nodes' modules import torch and more, which whoever only asks for names should not wait for.
+    Importing the nodes takes seconds; listing pipeline names should not.
 
     Args:
         build: Returns the pipeline.
     """
 
-    def __init__(self, build: Callable[[], Pipeline]) -> None:  # the parent's attributes come with the first look
+    def __init__(
+        self, build: Callable[[], Pipeline]
+    ) -> None:  # the parent's attributes are set when the pipeline is built
         self._build = build
 
     def __getattr__(self, name: str) -> Any:
-        # Python asks here for attributes that are not there: until the pipeline is built, every one of them.
+        # Called for missing attributes: until the pipeline is built, every one of them.
         if name.startswith("__") or "_nodes" in vars(self) or "_build" not in vars(self):
             raise AttributeError(name)
         vars(self).update(vars(self._build()))
@@ -102,26 +104,28 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         reporting,
         windowing,
     )
+    from contrastive_har.scores.cells import Cell
     from contrastive_har.signals.splits import SplitSettings
 
     splits, methods = list(settings["splits"]), list(settings["methods"])
+    cells = [Cell(protocol, split, method) for split in splits for method in methods]
     validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
     if stage == "registration" and (settings.get("part_of") or not validated):
         return Pipeline([])  # parts of an ablation are not for use
     build: dict[str, Callable[[], Pipeline]] = {
         "ingestion": ingestion.create_pipeline,
-        "windowing": partial(windowing.create_pipeline, protocol),
+        "windowing": partial(windowing.create_pipeline, protocol, splits),
         "augmentation": partial(augmentation.create_pipeline, protocol),
-        "pretraining": partial(pretraining.create_pipeline, protocol, splits, methods),
-        "evaluation": partial(evaluation.create_pipeline, protocol, splits, methods),
-        "registration": partial(registration.create_pipeline, protocol, validated, methods),
-        "reporting": partial(reporting.create_pipeline, protocol, splits, methods),
+        "pretraining": partial(pretraining.create_pipeline, cells),
+        "evaluation": partial(evaluation.create_pipeline, cells),
+        "registration": partial(registration.create_pipeline, [cell for cell in cells if cell.split in validated]),
+        "reporting": partial(reporting.create_pipeline, cells),
     }
     return build[stage]()
 
 
 def _parameters() -> dict[str, Any]:
-    # The project somebody stands in; the source checkout for whoever stands elsewhere.
+    # The project that contains the working directory; the source checkout where there is none.
     project = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
     parameters: dict[str, Any] = load_configuration(project, env=RunSession.environment)["parameters"]
     return parameters

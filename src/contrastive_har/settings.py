@@ -2,10 +2,9 @@
 
 import os
 
-from kedro.config import OmegaConfigLoader
-
-from contrastive_har import hooks
+from contrastive_har.runs import hooks
 from contrastive_har.runs.session import RunSession
+from contrastive_har.runs.settings import ProjectConfigLoader
 
 # MLflow reports how it is used, unless told not to before it is imported.
 os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -24,7 +23,7 @@ def raw_folder(dataset: str) -> str:
     return sources.raw_folder(dataset)
 
 
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

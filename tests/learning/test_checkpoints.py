@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from contrastive_har.learning import pretraining
-from contrastive_har.learning.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.methods import Objective
-from contrastive_har.learning.methods.contrastive import Contrastive
-from contrastive_har.learning.methods.memory import NNCLR, MoCo
+from contrastive_har.learning.objectives import Objective
+from contrastive_har.learning.objectives.contrastive import Contrastive
+from contrastive_har.learning.objectives.memory import NNCLR, MoCo
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
-from contrastive_har.models.tpn import TPNSettings
+from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
+from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.signals.windows import Windows
 
 BUDGET = PretrainingBudget(epochs=5, batch_size=32, learning_rate=1e-3, dropout=True)

@@ -11,17 +11,24 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from contrastive_har.learning.classification import EvaluationSettings, evaluate
-from contrastive_har.learning.classifiers import read_classifiers, write_classifiers
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.methods import PretrainingMethod
+from contrastive_har.learning.evaluation import EvaluationSettings, evaluate
+from contrastive_har.learning.evaluation.classifiers import read_classifiers, write_classifiers
+from contrastive_har.learning.objectives import PretrainingMethod
 from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, Trainer, pretrain
-from contrastive_har.learning.recognisers import build_recogniser, combine_weights, recognise
-from contrastive_har.learning.trained_encoders import EncoderSet, build_encoder, embed, read_encoders, write_encoders
+from contrastive_har.learning.pretraining.encoders import (
+    EncoderSet,
+    build_encoder,
+    embed,
+    read_encoders,
+    write_encoders,
+)
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
-from contrastive_har.signals.windows import Windows, WindowSettings, cut_windows, read_windows, write_windows
+from contrastive_har.signals.cutting import WindowSettings, cut_windows
+from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source
+from contrastive_har.use.recognisers import build_recogniser, combine_weights, recognise
 
 SMALL_TRANSFORMER = {"layers": 1, "heads": 2, "feedforward": 16, "channels": [8, 8], "kernels": [3, 3]}
 METHODS = {

@@ -9,22 +9,23 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from contrastive_har.learning import classification, pretraining
-from contrastive_har.learning.classification import EvaluationSettings, evaluate
+from contrastive_har.files.stamps import SchemaError
+from contrastive_har.learning import evaluation as classification
+from contrastive_har.learning import pretraining
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.methods import Step
-from contrastive_har.learning.methods.contrastive import Contrastive, ContrastiveLearning
-from contrastive_har.learning.methods.untrained import Untrained
+from contrastive_har.learning.evaluation import EvaluationSettings, evaluate
+from contrastive_har.learning.objectives import Step
+from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveLearning
+from contrastive_har.learning.objectives.untrained import Untrained
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
-from contrastive_har.learning.protocols import ProtocolSettings
-from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
-from contrastive_har.models.tpn import TPN, TPNSettings
-from contrastive_har.models.transformer import TransformerSettings
-from contrastive_har.reports.metrics import confusion_matrix, macro_f1
+from contrastive_har.learning.pretraining.encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
+from contrastive_har.models.encoders.tpn import TPN, TPNSettings
+from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.protocols import ProtocolSettings
+from contrastive_har.scores.metrics import confusion_matrix, macro_f1
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS
 from contrastive_har.signals.normalisation import Normalisation
-from contrastive_har.signals.schema import SchemaError
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
 from contrastive_har.signals.windows import Windows

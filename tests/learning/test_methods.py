@@ -18,16 +18,16 @@ import yaml
 from torch.nn import functional
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.methods import Learner, Objective
-from contrastive_har.learning.methods.base import draws_for
-from contrastive_har.learning.methods.memory import NNCLR, MoCo, MomentumContrast, NearestNeighbourContrast, Queue
-from contrastive_har.learning.methods.multi_task import MultiTask
-from contrastive_har.learning.methods.predictive import PredictiveCoding
-from contrastive_har.learning.methods.reconstruction import Autoencoding, MaskedReconstruction
-from contrastive_har.models.conv_autoencoder import ConvAutoencoderSettings
-from contrastive_har.models.conv_gru import ConvGRUSettings
-from contrastive_har.models.tpn import TPNSettings
-from contrastive_har.models.transformer import TransformerSettings
+from contrastive_har.learning.objectives import Learner, Objective
+from contrastive_har.learning.objectives.base import draws_for
+from contrastive_har.learning.objectives.memory import NNCLR, MoCo, MomentumContrast, NearestNeighbourContrast, Queue
+from contrastive_har.learning.objectives.multi_task import MultiTask
+from contrastive_har.learning.objectives.predictive import PredictiveCoding
+from contrastive_har.learning.objectives.reconstruction import Autoencoding, MaskedReconstruction
+from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
+from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
+from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.models.encoders.transformer import TransformerSettings
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Negation, Rotation, make_view
 
 ROOT = Path(__file__).parents[2]
@@ -223,7 +223,7 @@ def test_the_documented_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run("-m", "ruff", "format", "--check", path)
     rows = [yaml.safe_load(entry)["agreement"], {"title": "T", "pretraining": eval(f"{{{line}}}")["agreement"]}]
     rows[1]["evaluations"] = ["linear"]
-    read = "from contrastive_har.learning.protocols import MethodSettings as Row; print(type(Row(**{}).pretraining))"
+    read = "from contrastive_har.protocols import MethodSettings as Row; print(type(Row(**{}).pretraining))"
     for row in rows:
         assert "methods.agreement.Agreement" in run("-c", read.format(row))
 

@@ -8,11 +8,11 @@ import torch
 
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.methods.contrastive import Contrastive
+from contrastive_har.learning.objectives.contrastive import Contrastive
 from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
 from contrastive_har.models.encoders import EncoderSettings
-from contrastive_har.models.tpn import TPNSettings
-from contrastive_har.models.transformer import TransformerSettings
+from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.models.encoders.transformer import TransformerSettings
 from contrastive_har.signals.windows import Windows
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)

@@ -16,29 +16,30 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from contrastive_har.learning.classifiers import TrainedClassifier
-from contrastive_har.learning.export import export_onnx
-from contrastive_har.learning.inference import (
-    InferenceSettings,
-    Timeline,
-    read_timeline,
-    recognise_recordings,
-    write_timeline,
-)
-from contrastive_har.learning.recognisers import (
+from contrastive_har.files.stamps import SchemaError
+from contrastive_har.files.tensors import write_tensors
+from contrastive_har.learning.evaluation.classifiers import TrainedClassifier
+from contrastive_har.learning.pretraining.encoders import EncoderSet, TrainedEncoder, build_encoder
+from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
+from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.windows import Windows
+from contrastive_har.use.export import export_onnx
+from contrastive_har.use.recognisers import (
     TrainedRecogniser,
     choose_recogniser,
     read_recogniser,
     recognise,
     write_recogniser,
 )
-from contrastive_har.learning.trained_encoders import EncoderSet, TrainedEncoder, build_encoder
-from contrastive_har.models.encoders import EncoderSettings
-from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
-from contrastive_har.signals.normalisation import Normalisation
-from contrastive_har.signals.recordings import BadRecordingError, Piece
-from contrastive_har.signals.schema import SchemaError, write_tensors
-from contrastive_har.signals.windows import Windows
+from contrastive_har.use.timelines import (
+    InferenceSettings,
+    Timeline,
+    read_timeline,
+    recognise_recordings,
+    write_timeline,
+)
 from tests.conftest import ACTIVITIES, RATE
 from tests.learning.test_contract import ENCODERS
 

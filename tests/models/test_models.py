@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from contrastive_har.models.companding import compand
-from contrastive_har.models.convolution import Convolution
-from contrastive_har.models.dropout import Dropout
+from contrastive_har.models.encoders.tpn import TPN, TPNSettings
 from contrastive_har.models.heads import linear_classifier, projection_head
-from contrastive_har.models.pooling import convolve_and_pool, global_max_pool
-from contrastive_har.models.tpn import TPN, TPNSettings
+from contrastive_har.models.layers.companding import compand
+from contrastive_har.models.layers.convolution import Convolution
+from contrastive_har.models.layers.dropout import Dropout
+from contrastive_har.models.layers.pooling import convolve_and_pool, global_max_pool
 
 
 def parameters(module: nn.Module) -> int:

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
-from contrastive_har.signals.schema import read_table
+from contrastive_har.files.tables import read_table
 from tests.pipelines.conftest import FEW, Project, make_project
 
 LONGEST = 6.0  # seconds before a kill

@@ -17,6 +17,7 @@ import yaml
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 
+from contrastive_har.refining import refine, resolve_bases
 from contrastive_har.runs.session import RunSession
 from tests.conftest import OWN_DESCRIPTION, own_frame
 
@@ -27,33 +28,27 @@ TINY: dict[str, Any] = {
     "report": {"tsne_windows": 30},
     "semi_supervised": {
         "windows": {"length": 64, "stride": 32},
-        "label_fractions": [
-            {"share": 0.1, "batch_size": 8},
-            {"share": 0.5, "batch_size": 32, "evaluations": ["linear"]},
-        ],
-        "pretraining": {"epochs": 2, "batch_size": 128},
+        "label_budgets": ["10 %", "50 %"],
+        "budget": {"epochs": 2, "batch_size": 128},
         "evaluations": {
-            "linear": {"epochs": 20, "test_every": 10},
-            "fine_tuning": {"epochs": 2, "test_every": 1},
-            "supervised": {"epochs": 2, "test_every": 1},
+            "linear": {"epochs": 20, "test_every": 10, "batch_size": {"10 %": 8, "other": 32}},
+            "fine_tuning": {"epochs": 2, "test_every": 1, "batch_size": 8, "label_budgets": ["10 %"]},
+            "supervised": {"epochs": 2, "test_every": 1, "batch_size": 8, "label_budgets": ["10 %"]},
         },
     },
     "self_supervised": {
         "repeats": 1,
         "windows": {"length": 64, "stride": 32},
-        "label_fractions": [
-            {"share": 0.5, "batch_size": 64, "evaluations": ["linear"]},
-            {"share": 1, "batch_size": 64},
-        ],
-        "pretraining": {"epochs": 1, "batch_size": 128},
+        "label_budgets": ["50 %", "100 %"],
+        "budget": {"epochs": 1, "batch_size": 128},
         "methods": {
             "masked_reconstruction": {"encoder": {"channels": [8], "feedforward": 8}},
             "csshar": {"encoder": {"channels": [8, 8, 8], "heads": 2, "feedforward": 8}},
             "cpc": {"encoder": {"hidden": 8}},
         },
         "evaluations": {
-            "linear_as_printed": {"epochs": 2, "test_every": 1},
-            "linear": {"epochs": 2, "test_every": 1},
+            "linear_as_printed": {"epochs": 2, "test_every": 1, "batch_size": 64},
+            "linear": {"epochs": 2, "test_every": 1, "batch_size": 64},
             "supervised": {"epochs": 1, "test_every": 1},
         },
     },
@@ -61,9 +56,12 @@ TINY: dict[str, Any] = {
 for _table in ("clustering", "clusters", "confidence", "budget", "strong"):
     TINY[f"ablation_{_table}"] = {
         "windows": {"length": 64, "stride": 32},
-        "label_fractions": [{"share": 0.2, "batch_size": 16}],
-        "pretraining": {"epochs": 1, "batch_size": 128},
-        "evaluations": {"linear": {"epochs": 2, "test_every": 1}, "fine_tuning": {"epochs": 1, "test_every": 1}},
+        "label_budgets": ["20 %"],
+        "budget": {"epochs": 1, "batch_size": 128},
+        "evaluations": {
+            "linear": {"epochs": 2, "test_every": 1, "batch_size": 16},
+            "fine_tuning": {"epochs": 1, "test_every": 1, "batch_size": 16, "label_budgets": ["20 %"]},
+        },
     }
 
 
@@ -84,16 +82,18 @@ class Project:
         with RunSession.create(self.path, runtime_params={**TINY, **params}) as session:
             session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
 
-    def cells(self, protocol: str) -> set[tuple[str, str, str, float]]:
-        """What the stored configuration has scored: split, method, evaluation and share of labels."""
+    def cells(self, protocol: str) -> set[tuple[str, str, str, str]]:
+        """What the stored configuration has scored: split, method, evaluation and label budget."""
         settings = yaml.safe_load((self.path / f"conf/base/parameters_{protocol}.yml").read_text())[protocol]
+        rows = resolve_bases(settings["methods"])
+        evaluations = refine(settings["evaluations"], TINY[protocol]["evaluations"])
         return {
-            (split, method, evaluation, fraction["share"])
+            (split, method, evaluation, budget)
             for split in settings["splits"]
-            for method, row in settings["methods"].items()
+            for method, row in rows.items()
             for evaluation in row["evaluations"]
-            for fraction in TINY[protocol]["label_fractions"]
-            if evaluation in fraction.get("evaluations", row["evaluations"])
+            for budget in TINY[protocol]["label_budgets"]
+            if budget in evaluations[evaluation].get("label_budgets", [budget])
         }
 
     def newest(self, name: str) -> Path:

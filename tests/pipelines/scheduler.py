@@ -26,9 +26,9 @@ import requests
 import yaml
 from kedro.framework.startup import bootstrap_project
 
+from contrastive_har.files.tables import read_table
 from contrastive_har.runs.dags import write_dags
 from contrastive_har.runs.manifest import Manifests
-from contrastive_har.signals.schema import read_table
 from tests.pipelines.conftest import FEW, TINY, Project, make_project
 
 DAG = "contrastive_har_semi_supervised"

@@ -20,13 +20,13 @@ import yaml
 from kedro.framework.project import pipelines
 from kedro.validation.exceptions import ParameterValidationError
 
+from contrastive_har.files.tables import read_table
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.pipeline_registry import register_pipelines
-from contrastive_har.reports.scores import CELL
 from contrastive_har.runs.session import RunSession
+from contrastive_har.scores.table import CELL
 from contrastive_har.signals import leakage
 from contrastive_har.signals.leakage import LeakageError
-from contrastive_har.signals.schema import read_table
 from contrastive_har.signals.windows import read_windows
 from tests.pipelines.conftest import ROOT, TINY, Project
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.protocols import IllPosedError, ProtocolSettings
 from contrastive_har.pipelines.pretraining.nodes import pretrain_encoders
 from contrastive_har.pipelines.windowing.nodes import assign_roles, cut
+from contrastive_har.protocols import IllPosedError, ProtocolSettings
 from contrastive_har.signals.engines import LOCAL
 from contrastive_har.signals.recordings import Recordings
 from contrastive_har.signals.splits import SplitError

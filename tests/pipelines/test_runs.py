@@ -19,11 +19,11 @@ import pytest
 import yaml
 
 from contrastive_har.catalog.atomic import AtomicDataset
+from contrastive_har.files.tables import read_table
 from contrastive_har.learning import pretraining
 from contrastive_har.runs import cleaning
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.processes import PROCESS, _started, is_dead, this_process
-from contrastive_har.signals.schema import read_table
 from tests.pipelines.conftest import ROOT, TINY, Project
 
 EARLY, LATE = "2026-01-31T12.00.00.000Z", "2026-01-31T12.00.00.001Z"

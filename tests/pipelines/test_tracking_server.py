@@ -18,7 +18,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from contrastive_har.signals.schema import read_table
+from contrastive_har.files.tables import read_table
 from tests.pipelines import chaos
 from tests.pipelines.conftest import Project, empty_tracking_database
 

@@ -19,9 +19,9 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from contrastive_har.learning.inference import read_timeline
-from contrastive_har.learning.recognisers import read_recogniser, recognise
 from contrastive_har.signals.windows import read_windows
+from contrastive_har.use.recognisers import read_recogniser, recognise
+from contrastive_har.use.timelines import read_timeline
 from tests.conftest import ACTIVITIES
 from tests.pipelines.conftest import Project
 

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
-from contrastive_har.reports import comparisons, figures
-from contrastive_har.reports.scores import EVERYTHING, SCORE_COLUMNS
-from contrastive_har.reports.statistics import ReportSettings
+from contrastive_har.reports import figures
+from contrastive_har.reports import findings as told
+from contrastive_har.scores import comparisons
+from contrastive_har.scores.statistics import ReportSettings
+from contrastive_har.scores.table import EVERYTHING, SCORE_COLUMNS
 
 METHODS = {"a": "A", "b": "B", "c": "C", "base": "Baseline"}
 EVALUATIONS = {"linear": "Linear", "fine": "Fine-tuning", "alone": "Alone"}
@@ -92,9 +94,9 @@ def test_repeats_from_which_a_test_can_tell() -> None:
 
 
 def test_sentences_say_what_the_test_says(scores: pd.DataFrame) -> None:
-    def findings(table: pd.DataFrame) -> dict[str, comparisons.Finding]:
+    def findings(table: pd.DataFrame) -> dict[str, told.Finding]:
         compared = comparisons.compare(table, "b", ReportSettings(resamples=200))
-        said = comparisons.findings(compared, METHODS, EVALUATIONS, {"s": "A split"}, 0.05)
+        said = told.findings(compared, METHODS, EVALUATIONS, {"s": "A split"}, 0.05)
         return {one.sentence.split(" (")[0]: one for one in said if one.family == "Linear, 1 % of the labels"}
 
     found = findings(scores)

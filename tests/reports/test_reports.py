@@ -9,11 +9,12 @@ from hypothesis.extra import numpy as hnp
 from matplotlib.figure import Figure
 from sklearn import metrics as reference
 
-from contrastive_har.reports import figures, metrics
-from contrastive_har.reports.scores import CELL, SCORE_COLUMNS, score
-from contrastive_har.reports.statistics import ReportSettings, bootstrap_interval, read_published, summarise
+from contrastive_har.reports import figures
 from contrastive_har.reports.tables import console_table, in_percent, result_tables
 from contrastive_har.reports.tracked import describe_cell, flatten
+from contrastive_har.scores import metrics
+from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval, read_published, summarise
+from contrastive_har.scores.table import CELL, SCORE_COLUMNS, score
 
 LABELS = hnp.arrays(np.int64, st.shared(st.integers(2, 60), key="n"), elements=st.integers(0, 4))
 

@@ -10,18 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contrastive_har.signals.recordings import (
-    BadRecordingError,
-    DatasetDescription,
-    Recording,
-    Recordings,
-    Rejection,
-    check_recording,
-    read_recordings,
-    summarise,
-    write_recordings,
-)
-from contrastive_har.signals.schema import SchemaError, read_facts, read_table, write_facts, write_table
+from contrastive_har.files.stamps import SchemaError
+from contrastive_har.files.tables import read_facts, read_table, write_facts, write_table
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection, check_recording, read_recordings, summarise, write_recordings
 
 
 def test_stored_recordings_are_the_same(recordings: Recordings, tmp_path: Path) -> None:

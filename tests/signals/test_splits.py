@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrastive_har.reports.metrics import macro_f1
+from contrastive_har.scores.metrics import macro_f1
 from contrastive_har.signals.leakage import LeakageError, count_leakage, require_leak_free
 from contrastive_har.signals.splits import (
     LabelFraction,

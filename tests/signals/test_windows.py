@@ -8,16 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contrastive_har.signals.recordings import DatasetDescription, Recording, Recordings
-from contrastive_har.signals.schema import SchemaError
-from contrastive_har.signals.windows import (
-    Windows,
-    WindowSettings,
-    cut_recording,
-    cut_windows,
-    read_windows,
-    write_windows,
-)
+from contrastive_har.files.stamps import SchemaError
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import Recording, Recordings
+from contrastive_har.signals.cutting import WindowSettings, cut_recording, cut_windows
+from contrastive_har.signals.windows import Windows, read_windows, write_windows
 
 
 @st.composite

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastive_har.signals.recordings import BadRecordingError, Channel, Piece
-from contrastive_har.sources.new_recordings import open_new_recordings
+from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.sensors import Channel
+from contrastive_har.use.new_recordings import open_new_recordings
 
 CHANNELS = (Channel(name="x", unit="g"), Channel(name="y", unit="g"))
 

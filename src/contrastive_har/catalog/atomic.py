@@ -9,7 +9,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
 
-from contrastive_har.signals.schema import sync
+from contrastive_har.files.atomic import sync
 
 
 class AtomicDataset(AbstractVersionedDataset[Any, Any]):
@@ -56,7 +56,7 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
 
     @property
     def is_pinned(self) -> bool:
-        """Whether somebody has chosen the version to load."""
+        """Whether the load version is pinned."""
         return self._version is not None and self._version.load is not None
 
     @property

@@ -15,18 +15,19 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 from matplotlib.figure import Figure
 
-from contrastive_har.learning.classifiers import TrainedClassifier, read_classifiers, write_classifiers
-from contrastive_har.learning.inference import Timeline, read_timeline, write_timeline
-from contrastive_har.learning.recognisers import (
+from contrastive_har.files.tables import read_facts, read_table, write_facts, write_table
+from contrastive_har.learning.evaluation.trained import TrainedHead, read_heads, write_heads
+from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encoders, write_encoders
+from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
+from contrastive_har.signals.roles import Roles, read_roles, write_roles
+from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
+from contrastive_har.use.recognisers import (
     TrainedRecogniser,
     describe_recogniser,
     read_recogniser,
     write_recogniser,
 )
-from contrastive_har.learning.trained_encoders import EncoderSet, read_encoders, write_encoders
-from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
-from contrastive_har.signals.schema import read_facts, read_table, write_facts, write_table
-from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
+from contrastive_har.use.timelines import Timeline, read_timeline, write_timeline
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -91,8 +92,8 @@ class RecordingsDataset(_FileDataset[Recordings, Recordings]):
         recordings = read_recordings(self._path)
         first = next(iter(recordings))
         samples = pd.DataFrame(first.samples[:nrows], columns=recordings.description.channel_names)
-        places = {"subject": first.subject, "recording": first.name, "sample": first.sample[:nrows]}
-        return _table_preview(samples.assign(**places, activity=first.activity[:nrows]))
+        columns = {"subject": first.subject, "recording": first.name, "sample": first.sample[:nrows]}
+        return _table_preview(samples.assign(**columns, activity=first.activity[:nrows]))
 
 
 class WindowsDataset(_FileDataset[WindowStream, Windows]):
@@ -107,7 +108,7 @@ class WindowsDataset(_FileDataset[WindowStream, Windows]):
         write_windows(data, self._path)
 
     def preview(self, nrows: int = 20) -> TablePreview:
-        """Return the first windows' places."""
+        """Return subject, recording, samples and activity of the first windows."""
         return _table_preview(read_windows(self._path).table.head(nrows))
 
 
@@ -123,28 +124,44 @@ class EncodersDataset(_FileDataset[EncoderSet, EncoderSet]):
         write_encoders(data, self._path)
 
     def preview(self) -> JSONPreview:
-        """Return what the file says of itself."""
+        """Return fingerprint, settings and the shapes of the weights."""
         encoders = read_encoders(self._path)
-        shape = {name: list(weights.shape) for name, weights in encoders.encoders[0].weights.items()}
+        shape = {name: list(weights.shape) for name, weights in encoders.weights[0].items()}
         about = {
             "fingerprint": encoders.fingerprint,
-            "repeats": len(encoders.encoders),
+            "repeats": encoders.repeats,
             "settings": encoders.settings.model_dump(mode="json"),
             "weights": shape,
         }
         return JSONPreview(json.dumps(about))
 
 
-class ClassifiersDataset(_FileDataset[list[TrainedClassifier], list[TrainedClassifier]]):
-    """Classifiers as safetensors with a JSON header."""
+class HeadsDataset(_FileDataset[list[TrainedHead], list[TrainedHead]]):
+    """Trained heads as safetensors with a JSON header."""
 
-    def load(self) -> list[TrainedClassifier]:
-        """Read the classifiers; nothing in the file is executed."""
-        return read_classifiers(self._path)
+    def load(self) -> list[TrainedHead]:
+        """Read the heads; nothing in the file is executed."""
+        return read_heads(self._path)
 
-    def save(self, data: list[TrainedClassifier]) -> None:
-        """Write the classifiers."""
-        write_classifiers(data, self._path)
+    def save(self, data: list[TrainedHead]) -> None:
+        """Write the heads."""
+        write_heads(data, self._path)
+
+
+class RolesDataset(_FileDataset[Roles, Roles]):
+    """The roles of the windows in one split, as Parquet."""
+
+    def load(self) -> Roles:
+        """Read the roles."""
+        return read_roles(self._path)
+
+    def save(self, data: Roles) -> None:
+        """Write the roles."""
+        write_roles(data, self._path)
+
+    def preview(self, nrows: int = 40) -> TablePreview:
+        """Return rows from all over the table."""
+        return _table_preview(_spread(self.load().table, nrows))
 
 
 class RecogniserDataset(_FileDataset[TrainedRecogniser, TrainedRecogniser]):
@@ -159,7 +176,7 @@ class RecogniserDataset(_FileDataset[TrainedRecogniser, TrainedRecogniser]):
         write_recogniser(data, self._path)
 
     def preview(self) -> JSONPreview:
-        """Return what the file says of itself."""
+        """Return the facts about the recogniser."""
         return JSONPreview(json.dumps(describe_recogniser(read_recogniser(self._path))))
 
 
@@ -180,7 +197,7 @@ class TimelineDataset(_FileDataset[Timeline, pd.DataFrame]):
 
 
 class BytesDataset(_FileDataset[bytes, bytes]):
-    """A file whose format is its maker's business."""
+    """A file of bytes, in any format."""
 
     def load(self) -> bytes:
         """Read the file."""
@@ -213,8 +230,7 @@ class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):
 
     def preview(self, nrows: int = 40) -> TablePreview:
         """Return rows from all over the table."""
-        table = self.load()
-        return _table_preview(table.iloc[np.linspace(0, len(table) - 1, min(nrows, len(table))).astype(int)])
+        return _table_preview(_spread(self.load(), nrows))
 
 
 class FactsDataset(_FileDataset[dict[str, Any], dict[str, Any]]):
@@ -262,6 +278,11 @@ class FigureDataset(_FileDataset[Figure, bytes]):
     def preview(self) -> ImagePreview:
         """Return the picture."""
         return ImagePreview(base64.b64encode(self._path.read_bytes()).decode())
+
+
+def _spread(table: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """Return so many rows from all over a table."""
+    return table.iloc[np.linspace(0, len(table) - 1, min(rows, len(table))).astype(int)]
 
 
 def _table_preview(table: pd.DataFrame) -> TablePreview:

@@ -15,7 +15,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from contrastive_har.learning.recognisers import TrainedRecogniser, describe_recogniser, write_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser, write_recogniser
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = Path(__file__).with_name("served_recogniser.py")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from contrastive_har.learning.recognisers import read_recogniser, recognise
+from contrastive_har.use.recognisers import read_recogniser, recognise
 
 
 class ServedRecogniser(PythonModel):
@@ -25,7 +25,7 @@ class ServedRecogniser(PythonModel):
         """Return the activity and every activity's probability for windows (batch, time, channels) as measured."""
         probabilities = recognise(self.network, np.asarray(model_input, np.float32))
         names = self.recogniser.description.class_names
-        activity = [names[place] for place in probabilities.argmax(1)]
+        activity = [names[index] for index in probabilities.argmax(1)]
         return pd.DataFrame(probabilities.astype(float), columns=names).assign(activity=activity)[["activity", *names]]
 
 

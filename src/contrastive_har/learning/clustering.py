@@ -1,5 +1,7 @@
 """Clusterings of a batch's projections: ``labels = cluster(embeddings)``, whatever the algorithm.
 
+To add one: a class, and one line in ``Clustering``.
+
 K-means is our own: it runs on the device, batched over both views and all restarts. The other algorithms are
 scikit-learn's and need a round trip to the CPU.
 """
@@ -15,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 
-class _Clustering(BaseModel):
-    """What all clusterings share.
+class BaseClustering(BaseModel):
+    """Settings and contract of a clustering.
 
     Attributes:
         clusters: Number of clusters; null takes the number of activities, as published.
@@ -26,6 +28,7 @@ class _Clustering(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: str
     clusters: int | None = Field(default=None, gt=0)
     confidence: float = Field(default=100.0, ge=0, le=100)
 
@@ -50,7 +53,7 @@ class _Clustering(BaseModel):
         raise TypeError(f"{type(self).__name__} does not cluster a single view")
 
 
-class KMeans(_Clustering):
+class KMeans(BaseClustering):
     """K-means from several greedy k-means++ seedings, of which the most promising is brought to its end.
 
     With the defaults the inertia is on average within half a per cent of that of scikit-learn's best of ten.
@@ -61,7 +64,7 @@ class KMeans(_Clustering):
         iterations: Limit of its further iterations.
     """
 
-    algorithm: Literal["kmeans"] = "kmeans"
+    name: Literal["kmeans"] = "kmeans"
     restarts: int = Field(default=8, gt=0)
     trial_iterations: int = Field(default=4, gt=0)
     iterations: int = Field(default=12, gt=0)
@@ -70,10 +73,10 @@ class KMeans(_Clustering):
         return kmeans(embeddings, clusters, self.restarts, self.trial_iterations, self.iterations, generator)[0]
 
 
-class Birch(_Clustering):
+class Birch(BaseClustering):
     """BIRCH with the published threshold; Ward's clustering joins its sub-clusters."""
 
-    algorithm: Literal["birch"] = "birch"
+    name: Literal["birch"] = "birch"
     threshold: float = Field(default=0.1, gt=0)
 
     def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
@@ -86,10 +89,10 @@ class Birch(_Clustering):
         return torch.from_numpy(estimator.predict(points.numpy())).long()
 
 
-class Agglomerative(_Clustering):
+class Agglomerative(BaseClustering):
     """Hierarchical clustering: Ward's linkage for Euclidean, average linkage for cosine distances."""
 
-    algorithm: Literal["agglomerative"] = "agglomerative"
+    name: Literal["agglomerative"] = "agglomerative"
     metric: Literal["euclidean", "cosine"] = "euclidean"
 
     def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
@@ -100,7 +103,7 @@ class Agglomerative(_Clustering):
         return torch.from_numpy(labels).long()
 
 
-class DBSCAN(_Clustering):
+class DBSCAN(BaseClustering):
     """Density-based clustering; the number of clusters follows from the data.
 
     Attributes:
@@ -113,7 +116,7 @@ class DBSCAN(_Clustering):
 
     finds_their_number: ClassVar[bool] = True
 
-    algorithm: Literal["dbscan"] = "dbscan"
+    name: Literal["dbscan"] = "dbscan"
     metric: Literal["euclidean", "cosine"] = "euclidean"
     radius: float | None = Field(default=None, gt=0)
     neighbours: int = Field(default=5, gt=0)
@@ -132,8 +135,8 @@ class DBSCAN(_Clustering):
         return found
 
 
-Clustering = Annotated[KMeans | Birch | Agglomerative | DBSCAN, Field(discriminator="algorithm")]
-"""Any clustering, chosen by its ``algorithm`` in configuration."""
+Clustering = Annotated[KMeans | Birch | Agglomerative | DBSCAN, Field(discriminator="name")]
+"""Any clustering, chosen by its ``name`` in configuration."""
 
 
 def keep_confident(points: Tensor, labels: Tensor, confidence: float) -> Tensor:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-_RANK = "RANK"  # set by torchrun: this process's place among all
+_RANK = "RANK"  # set by torchrun: the index of this process among all
 
 
 class ComputeSettings(BaseModel):
@@ -47,15 +47,15 @@ class ComputeSettings(BaseModel):
         return self.processes * self.machines
 
     @property
-    def is_helper(self) -> bool:
-        """Whether torchrun has started this process to help the first of several."""
+    def is_worker(self) -> bool:
+        """Whether torchrun has started this process as another one than the first."""
         return self.processes_in_all > 1 and int(os.environ.get(_RANK, 0)) > 0
 
     def resolve(self) -> Compute:
-        """Look at the machine and decide for a single process.
+        """Choose device and precision for a single process.
 
         Raises:
-            RuntimeError: if a device was asked for that is not there.
+            RuntimeError: if the device is not available.
         """
         device = self._device()
         bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(device))
@@ -65,8 +65,8 @@ class ComputeSettings(BaseModel):
         """Call ``work(compute, *arguments)`` in as many processes as were asked for.
 
         Args:
-            work: A module's own function, which other processes import by name. What it finds out it leaves in the
-                tensors it was given, which processes on one machine share.
+            work: A function of a module, which other processes import by name. It leaves its results in the tensors
+                it was given, which processes on one machine share.
             *arguments: What else to call it with.
 
         Raises:
@@ -141,30 +141,49 @@ class Compute:
         return batch[: len(batch) // self.processes * self.processes].chunk(self.processes)[self.rank]
 
     def gather(self, share: Tensor) -> Tensor:
-        """Return the whole batch, in order, of which each process has a share; gradients flow into the own share."""
+        """Return the whole batch, in order, of which each process has a share.
+
+        Gradients flow into this process's share only. They are multiplied by the number of processes, over which
+        :meth:`average_gradients` takes the mean: so the sum over shares is right for what comes before the gathering,
+        and the mean of equal gradients for what comes after it.
+        """
         if self._fabric is None:
             return share
         share = share.contiguous()  # NCCL takes no other
         shares = [torch.empty_like(share) for _ in range(self.processes)]
         torch.distributed.all_gather(shares, share.detach())
-        shares[self.rank] = share
+        shares[self.rank] = cast(Tensor, _ScaledGradient.apply(share, self.processes))  # type: ignore[no-untyped-call]
         return torch.cat(shares)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up the gradients of all processes.
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradients of every process by their mean over all processes.
 
-        Every process computes the loss of the whole batch, and its gradient by way of its own share of it.
+        Every process computes the loss of the whole batch; its gradient passes through its own share of it.
         """
         if self._fabric is None:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         together = torch.cat([gradient.flatten() for gradient in gradients])
-        total = cast(Tensor, self._fabric.all_reduce(together, reduce_op="sum"))
+        total = cast(Tensor, self._fabric.all_reduce(together, reduce_op="mean"))
         for gradient, part in zip(gradients, total.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def __str__(self) -> str:
         return f"{self.device.type}, {'bfloat16' if self.bfloat16 else 'float32'}"
+
+
+class _ScaledGradient(torch.autograd.Function):
+    """The identity, with a gradient that is multiplied by a factor."""
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, factor: int) -> Tensor:
+        ctx.factor = factor
+        return share.view_as(share)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        return gradient * ctx.factor, None
 
 
 def _as_one_of_many(

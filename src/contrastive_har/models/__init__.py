@@ -1,1 +1,1 @@
-"""Encoders and heads."""
+"""Encoders and heads, and the networks they make together."""

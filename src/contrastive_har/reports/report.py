@@ -13,10 +13,11 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from contrastive_har.reports.comparisons import Finding
-from contrastive_har.reports.scores import EVERYTHING
-from contrastive_har.reports.tables import in_percent, name_row, percent_of_labels, result_tables, shares_of_all
-from contrastive_har.signals.recordings import DatasetDescription
+from contrastive_har.reports.findings import Finding
+from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
+from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.signals.descriptions import DatasetDescription
 
 _PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
 
@@ -30,15 +31,16 @@ class ReportFacts:
         windows: Number of windows.
         subjects: Number of subjects.
         recordings_summary: Recordings per subject and activity, and the rejected ones.
-        leakage: The leakage audit.
+        leakage: The leakage audit by split.
         scores: Long scores.
         summary: One row per cell and metric.
         findings: What each comparison of methods shows.
         protocol: The protocol's settings as plain data.
+        refinements: Where rows, or the windows of this data set, differ from the protocol's settings.
         seed: Seed of the run.
         confidence: Of the intervals.
         device: Device and precision.
-        seconds: Pre-training time by ``split.method``.
+        seconds: Pre-training time by cell.
     """
 
     description: DatasetDescription
@@ -50,10 +52,11 @@ class ReportFacts:
     summary: pd.DataFrame
     findings: Sequence[Finding]
     protocol: Mapping[str, Any]
+    refinements: Mapping[str, Mapping[str, tuple[Any, Any]]]
     seed: int
     confidence: float
     device: str
-    seconds: Mapping[str, float]
+    seconds: Mapping[Cell, float]
 
 
 def render_html(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
@@ -82,16 +85,17 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     protocol = facts.protocol
     methods = {name: method["title"] for name, method in protocol["methods"].items()}
     evaluations = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
-    fewest = shares_of_all(facts.summary)[0]
+    fewest = budgets_of_all(facts.summary)[0]
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {
         "facts": facts,
         "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
-        "own_budgets": any(method["budget"] for method in protocol["methods"].values()),
+        "refined": {methods.get(name, name): keys for name, keys in facts.refinements.items()},
+        "own_budgets": any(key.startswith("budget.") for keys in facts.refinements.values() for key in keys),
         "fewest": fewest,
-        "few": percent_of_labels(fewest),
+        "few": describe_budget(fewest),
         "comparisons": _by_family(facts.findings),
         "by_class": _by_class(facts, methods, evaluations, fewest),
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
@@ -107,10 +111,10 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
 
 
 def _headlines(
-    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], fraction: float
+    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], budget: str
 ) -> list[str]:
-    """Return one plain sentence a split: what each method reaches at best with the fewest labels."""
-    rows = facts.summary[(facts.summary["metric"] == "macro_f1") & (facts.summary["label_fraction"] == fraction)]
+    """Return one sentence per split: what each method reaches at best with the fewest labels."""
+    rows = facts.summary[(facts.summary["metric"] == "macro_f1") & (facts.summary["label_budget"] == budget)]
     sentences = []
     for split, settings in facts.protocol["splits"].items():
         ranked = rows[rows["split"] == split].sort_values("mean", ascending=False).drop_duplicates("method")
@@ -118,7 +122,7 @@ def _headlines(
         for row in ranked.itertuples(index=False):
             name = name_row(methods[row.method], evaluations[row.evaluation])
             parts.append(f"{name} {in_percent(row.mean)} ± {in_percent(row.sd)}")
-        where = f"{settings['title']}, {percent_of_labels(fraction)} of the labels"
+        where = f"{settings['title']}, {describe_budget(budget)}"
         sentences.append(f"{where}, macro-F1 in per cent, each method at its best: {'; '.join(parts)}.")
     return sentences
 
@@ -132,14 +136,14 @@ def _by_family(findings: Sequence[Finding]) -> dict[str, dict[str, list[Finding]
 
 
 def _by_class(
-    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], fraction: float
+    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], budget: str
 ) -> dict[str, list[tuple[str, list[str]]]]:
     """Return mean F1 by class at the fewest labels: by split, rows of (method and evaluation, values)."""
     scores = facts.scores
-    rows = scores[(scores["metric"] == "f1") & (scores["group"] != EVERYTHING) & (scores["label_fraction"] == fraction)]
+    rows = scores[(scores["metric"] == "f1") & (scores["group"] != EVERYTHING) & (scores["label_budget"] == budget)]
     tables: dict[str, list[tuple[str, list[str]]]] = {}
-    for (split, method, evaluation), mine in rows.groupby(["split", "method", "evaluation"], sort=False):
-        means = mine.groupby("group", sort=False)["value"].mean()
+    for (split, method, evaluation), of_row in rows.groupby(["split", "method", "evaluation"], sort=False):
+        means = of_row.groupby("group", sort=False)["value"].mean()
         values = [in_percent(means[f"class: {name}"]) for name in facts.description.class_names]
         label = name_row(methods[method], evaluations[evaluation])
         tables.setdefault(facts.protocol["splits"][split]["title"], []).append((label, values))

@@ -1,4 +1,4 @@
-"""Result tables for people: rows of formatted cells, shared by every rendering."""
+"""Result tables: rows of formatted cells, shared by every rendering."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contrastive_har.signals.budgets import parse_budget, sort_budgets
+
 
 @dataclass(frozen=True)
 class ResultTable:
@@ -18,14 +20,14 @@ class ResultTable:
         title: Of the split.
         leak_free: Whether test data were unseen.
         published: Whether there is any published number to compare with.
-        fractions: Column groups, such as ``1 %``.
-        rows: (method, evaluation, one dictionary of formatted values per fraction).
+        budgets: Column groups, such as ``1 % of the labels``.
+        rows: (method, evaluation, one dictionary of formatted values per label budget).
     """
 
     title: str
     leak_free: bool
     published: bool
-    fractions: list[str]
+    budgets: list[str]
     rows: list[tuple[str, str, list[dict[str, str]]]]
 
 
@@ -35,25 +37,25 @@ def result_tables(
     methods: Mapping[str, str],
     evaluations: Mapping[str, str],
 ) -> list[ResultTable]:
-    """Return one table a split, of the label fractions that all its rows have.
+    """Return one table per split, of the label budgets that all its rows have.
 
     Args:
-        summary: From :func:`contrastive_har.reports.statistics.summarise`.
+        summary: From :func:`contrastive_har.scores.statistics.summarise`.
         splits: Settings by name (``title``, ``leak_free``).
         methods: Titles by name.
         evaluations: Titles by name.
     """
-    indexed = summary.set_index(["split", "method", "evaluation", "label_fraction", "metric"]).sort_index()
+    indexed = summary.set_index(["split", "method", "evaluation", "label_budget", "metric"]).sort_index()
     tables = []
     for split, settings in splits.items():
-        mine = summary[summary["split"] == split]
-        shares = shares_of_all(mine)
-        pairs = mine[["method", "evaluation"]].drop_duplicates().itertuples(index=False)
+        rows_of_split = summary[summary["split"] == split]
+        budgets = budgets_of_all(rows_of_split)
+        pairs = rows_of_split[["method", "evaluation"]].drop_duplicates().itertuples(index=False)
         rows = [
             (
                 methods[method],
                 evaluations[evaluation],
-                [_cell(indexed, (split, method, evaluation, share)) for share in shares],
+                [_cell(indexed, (split, method, evaluation, budget)) for budget in budgets],
             )
             for method, evaluation in pairs
         ]
@@ -61,18 +63,18 @@ def result_tables(
             ResultTable(
                 title=str(settings["title"]),
                 leak_free=bool(settings["leak_free"]),
-                published=bool(mine["published"].notna().any()),
-                fractions=[percent_of_labels(share) for share in shares],
+                published=bool(rows_of_split["published"].notna().any()),
+                budgets=[describe_budget(budget) for budget in budgets],
                 rows=rows,
             )
         )
     return tables
 
 
-def shares_of_all(summary: pd.DataFrame) -> list[float]:
-    """Return the label fractions at which every method and evaluation was scored, ascending."""
-    rows = summary.groupby(["split", "method", "evaluation"])["label_fraction"].unique()
-    return sorted(set.intersection(*map(set, rows)))
+def budgets_of_all(summary: pd.DataFrame) -> list[str]:
+    """Return the label budgets with which every method and evaluation was scored, the smallest first."""
+    rows = summary.groupby(["split", "method", "evaluation"])["label_budget"].unique()
+    return sort_budgets(list(set.intersection(*map(set, rows))))
 
 
 def name_row(method: str, evaluation: str) -> str:
@@ -80,9 +82,11 @@ def name_row(method: str, evaluation: str) -> str:
     return f"{method}, {evaluation.lower()}"
 
 
-def percent_of_labels(share: float) -> str:
-    """Return a label fraction for people, such as ``1 %``."""
-    return f"{100 * share:.3g} %"
+def describe_budget(name: str) -> str:
+    """Return a label budget in words, such as ``1 % of the labels``."""
+    budget = parse_budget(name)
+    words = {"share": "{} of the labels", "per_class": "{:g} labels per class", "long_tail": "labels in a {}"}
+    return words[budget.kind].format(budget.size if budget.kind == "per_class" else name)
 
 
 def in_percent(value: float, signed: bool = False) -> str:
@@ -92,7 +96,7 @@ def in_percent(value: float, signed: bool = False) -> str:
     return f"{100 * value:{'+' if signed else ''}.1f}"
 
 
-def _cell(indexed: pd.DataFrame, key: tuple[str, str, str, float]) -> dict[str, str]:
+def _cell(indexed: pd.DataFrame, key: tuple[str, str, str, str]) -> dict[str, str]:
     """Return the formatted values of one cell of a result table."""
     primary = indexed.loc[(*key, "macro_f1")]
     others = {
@@ -109,14 +113,14 @@ def _cell(indexed: pd.DataFrame, key: tuple[str, str, str, float]) -> dict[str, 
 
 
 def console_table(summary: pd.DataFrame) -> str:
-    """Return macro-F1 (mean ± sd, in per cent) by split, method, evaluation and label fraction, as plain text."""
-    rows = summary[(summary["metric"] == "macro_f1") & summary["label_fraction"].isin(shares_of_all(summary))]
+    """Return macro-F1 (mean ± sd, in per cent) by split, method, evaluation and label budget, as plain text."""
+    rows = summary[(summary["metric"] == "macro_f1") & summary["label_budget"].isin(budgets_of_all(summary))]
     text = rows.assign(
         cell=[f"{in_percent(mean)} ± {in_percent(sd)}" for mean, sd in zip(rows["mean"], rows["sd"], strict=True)],
-        labels=[percent_of_labels(share) for share in rows["label_fraction"]],
+        labels=rows["label_budget"],
     )
     index = ["split", "method", "evaluation"]
     order = text[index].drop_duplicates()
     wide = text.pivot(index=index, columns="labels", values="cell").loc[list(order.itertuples(index=False, name=None))]
-    wide = wide[list(text.sort_values("label_fraction")["labels"].unique())].reset_index()
-    return f"macro-F1 in per cent, by share of labels\n{wide.rename_axis(columns=None).to_string(index=False)}"
+    wide = wide[sort_budgets(list(text["labels"].unique()))].reset_index()
+    return f"macro-F1 in per cent, by labels\n{wide.rename_axis(columns=None).to_string(index=False)}"

@@ -1,10 +1,10 @@
-"""What a tracking server should know of each cell of the result table, described without knowing any server."""
+"""What a tracking server is told of each cell of the result table, described without knowing any server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures import draw_one_confusion
-from contrastive_har.reports.scores import CELL, EVERYTHING
-from contrastive_har.reports.tables import percent_of_labels
+from contrastive_har.scores.table import CELL, EVERYTHING
 
 _UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers refuse in the name of a metric
 
@@ -43,45 +42,64 @@ class TrackedRun:
     source: str = field(default="")
 
 
-def describe_cell(
-    cell: Mapping[str, Any],
-    scores: pd.DataFrame,
-    predictions: pd.DataFrame,
-    curves: pd.DataFrame,
-    history: pd.DataFrame,
-    parameters: Mapping[str, Any],
-    classes: Sequence[str],
-    digest: str,
-    source: str,
-    *,
-    in_full: bool = True,
-) -> TrackedRun:
-    """Describe one cell's run.
+@dataclass(frozen=True)
+class CellResults:
+    """What is known of one method on one split, and where it comes from.
 
-    Args:
-        cell: Values of ``CELL``.
-        scores: This cell's scores.
-        predictions: This cell's predictions.
-        curves: This cell's learning curves.
+    Attributes:
+        scores: Long scores.
+        predictions: Of the test windows.
+        curves: Learning curves.
         history: The pre-training history of its encoders.
-        parameters: Nested settings of everything that led to it.
         classes: Names of the class indices.
         digest: Fingerprint of the input data and parameters.
         source: Where the data come from.
+    """
+
+    scores: pd.DataFrame
+    predictions: pd.DataFrame
+    curves: pd.DataFrame
+    history: pd.DataFrame
+    classes: Sequence[str]
+    digest: str
+    source: str
+
+    def rows(self) -> Iterator[tuple[dict[str, str], CellResults]]:
+        """Find the cells of the result table: values of ``CELL``, and the results that belong to them."""
+        for values, scores in self.scores.groupby(CELL, sort=False):
+            row = dict(zip(CELL, map(str, values), strict=True))
+            chosen = (_of_row(table, row) for table in (self.predictions, self.curves))
+            yield row, replace(self, scores=scores, **dict(zip(("predictions", "curves"), chosen, strict=True)))
+
+
+def describe_row(
+    row: Mapping[str, str], results: CellResults, parameters: Mapping[str, Any], *, in_full: bool = True
+) -> TrackedRun:
+    """Describe the run of one cell of the result table.
+
+    Args:
+        row: Values of ``CELL``.
+        results: What belongs to it.
+        parameters: Nested settings of everything that led to it.
         in_full: Whether its confusion matrix is drawn and the history repeated, or it is a point of a curve only.
     """
-    parts = [str(cell[key]) for key in ("protocol", "split", "method", "evaluation")]
-    name = " / ".join([*parts, percent_of_labels(cell["label_fraction"])])
+    parts = [row[key] for key in ("protocol", "split", "method", "evaluation", "label_budget")]
+    name = " / ".join(parts)
+    history = _history_metrics(results.history) if in_full else ()
     return TrackedRun(
         name=name,
-        tags={key: str(cell[key]) for key in CELL},
-        parameters={**flatten(parameters), **{key: str(cell[key]) for key in CELL}},
-        metrics=[*_score_metrics(scores), *_curve_metrics(curves), *(_history_metrics(history) if in_full else ())],
-        figures={"confusion_matrix": draw_one_confusion(predictions, classes, name)} if in_full else {},
-        dataset=str(cell["dataset"]),
-        digest=digest,
-        source=source,
+        tags=dict(row),
+        parameters={**flatten(parameters), **row},
+        metrics=[*_score_metrics(results.scores), *_curve_metrics(results.curves), *history],
+        figures={"confusion_matrix": draw_one_confusion(results.predictions, results.classes, name)} if in_full else {},
+        dataset=row["dataset"],
+        digest=results.digest,
+        source=results.source,
     )
+
+
+def _of_row(table: pd.DataFrame, row: Mapping[str, str]) -> pd.DataFrame:
+    return table[(table["evaluation"] == row["evaluation"]) & (table["label_budget"] == row["label_budget"])]
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -89,10 +107,15 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{trackable(key)}.")
         else:
-            flat[f"{prefix}{key}"] = str(value)
+            flat[f"{prefix}{trackable(key)}"] = str(value)
     return flat
+
+
+def trackable(name: object) -> str:
+    """Return a name without the characters that tracking servers refuse."""
+    return _UNTRACKABLE.sub("_", str(name).replace(" %", "_percent"))
 
 
 def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
@@ -108,7 +131,7 @@ def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
         mean = float(rows["value"].mean())
         if np.isfinite(mean):
             kind, _, of = str(group).partition(": ")
-            yield f"{kind}_{metric}/{_UNTRACKABLE.sub('_', of)}", mean, 0
+            yield f"{kind}_{metric}/{trackable(of)}", mean, 0
 
 
 def _curve_metrics(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:

@@ -84,7 +84,7 @@ def remove(project: Path, planned: Plan) -> None:
 def _delete_tracked(project: Path, runs: list[str]) -> None:
     import mlflow
 
-    from contrastive_har.runs.tracking import TrackingSettings, absolute_uri
+    from contrastive_har.runs.hooks.tracking import TrackingSettings, absolute_uri
 
     tracking = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"]))
     mlflow.set_tracking_uri(absolute_uri(tracking.tracking_uri, project))

@@ -17,8 +17,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict, Field
 
+from contrastive_har.files.atomic import write_atomically
 from contrastive_har.runs.settings import load_configuration
-from contrastive_har.signals.schema import write_atomically
 from contrastive_har.sources import source_names
 
 _TOGETHER = ("reporting",)  # stages whose nodes hand each other what is not stored
@@ -33,7 +33,7 @@ class ScheduleSettings(BaseModel):
         retries: Of a failed task.
         retry_delay_minutes: Between them.
         max_active_tasks: Tasks of a run that work side by side.
-        pipelines: For which there are DAGs. Append: the place is part of their runs' ids.
+        pipelines: For which there are DAGs. Append: the index is part of their runs' ids.
         folder: Where these are written.
     """
 
@@ -108,7 +108,7 @@ def write_dags(project: Path) -> list[Path]:
     folder = project / schedule.folder
     folder.mkdir(exist_ok=True)
     written = []
-    for place, name in enumerate(schedule.pipelines):
+    for index, name in enumerate(schedule.pipelines):
         tasks, edges = divide(pipelines[name])
         dag = f"contrastive_har_{name}"
         text = environment.get_template("dag.py.j2").render(
@@ -116,7 +116,7 @@ def write_dags(project: Path) -> list[Path]:
             schedule=repr(schedule.schedule),
             description=f"The pipeline {name} of contrastive-har.",
             pipeline=name,
-            place=place,
+            index=index,
             dag_id=dag,
             kedro=Path(sys.executable).with_name("kedro"),
             project=str(project),

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset, FolderDataset
+from contrastive_har.files.fingerprints import code_version, fingerprint
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.settings import plain
-from contrastive_har.signals.fingerprints import code_version, fingerprint
 
-_NOT_INPUTS = (".checkpoints",)  # whatever lies there, the result is the same
+_NOT_INPUTS = (".checkpoints", ".method_check")  # which change no result
+_WORDS = ("title", "description", "citation", "url")  # settings that only the report shows
+_SHOWS_WORDS = "reporting"  # tag of the nodes whose results they change
 
 
 def fingerprint_nodes(
@@ -29,12 +32,22 @@ def fingerprint_nodes(
         manifests: Know where stored data sets come from.
     """
     known: dict[str, str] = {}
+    settings: dict[tuple[str, bool], str] = {}
     for node in pipeline.nodes:
-        inputs = [name for name in node.inputs if not name.endswith(_NOT_INPUTS)]
-        for name in inputs:
+        words = _SHOWS_WORDS in node.tags
+        parts = []
+        for name in node.inputs:
+            if name.endswith(_NOT_INPUTS):
+                continue
+            if _is_setting(name):
+                if (name, words) not in settings:
+                    settings[name, words] = _fingerprint_of_setting(catalog.load(name), words)
+                parts.append(f"{name}={settings[name, words]}")
+                continue
             if name not in known:
                 known[name] = _fingerprint_of(name, catalog, manifests)
-        own = fingerprint(code_version(), node.name, *(f"{name}={known[name]}" for name in inputs))
+            parts.append(f"{name}={known[name]}")
+        own = fingerprint(code_version(), node.name, *parts)
         outputs = {name: fingerprint(own, name) for name in node.outputs}
         known |= outputs
         yield node, own, outputs
@@ -56,10 +69,24 @@ def find_finished(node: Node, own: str, catalog: DataCatalog, manifests: list[Ma
     return None
 
 
+def _is_setting(name: str) -> bool:
+    return name == "parameters" or name.startswith("params:")
+
+
+def _fingerprint_of_setting(value: Any, words: bool) -> str:
+    settings = plain(value)
+    return fingerprint(json.dumps(settings if words else _without_words(settings), sort_keys=True, default=str))
+
+
+def _without_words(value: Any) -> Any:
+    """Return plain settings without titles and descriptions, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _without_words(part) for name, part in value.items() if name not in _WORDS}
+    return [_without_words(part) for part in value] if isinstance(value, list) else value
+
+
 def _fingerprint_of(name: str, catalog: DataCatalog, manifests: Manifests) -> str:
     """Return the fingerprint of something that no node of this run makes."""
-    if name == "parameters" or name.startswith("params:"):
-        return fingerprint(json.dumps(plain(catalog.load(name)), sort_keys=True, default=str))
     entry = catalog.get(name)
     if isinstance(entry, FolderDataset):
         return _fingerprint_of_folder(entry.load())

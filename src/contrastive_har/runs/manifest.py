@@ -12,7 +12,9 @@ from typing import Any
 from kedro.io import DataCatalog
 from pydantic import BaseModel, ConfigDict
 
-from contrastive_har.signals.schema import SchemaError, read_facts, refuse_broken, write_atomically, write_facts
+from contrastive_har.files.atomic import write_atomically
+from contrastive_har.files.stamps import SchemaError, refuse_broken
+from contrastive_har.files.tables import read_facts, write_facts
 
 MANIFEST = "run_manifest"
 """The catalog's entry, and the kind of file."""

@@ -7,102 +7,25 @@ one activity code per sample, and the sample's position on a regular clock, so t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, Json, model_validator
+from pydantic import BaseModel, Json
 
-from contrastive_har.signals.schema import check_schema, refuse_broken, schema_metadata
+from contrastive_har.files.stamps import refuse_broken
+from contrastive_har.files.tables import check_schema, schema_metadata
+from contrastive_har.signals.descriptions import MEASUREMENT_COLUMNS, UNLABELLED, DatasetDescription
 
-UNLABELLED = -1
-"""The activity code of a sample whose activity nobody wrote down."""
 LONGEST_STEP = 1.5
 """Sampling intervals between neighbours above which samples are missing."""
 
 KIND = "recordings"
-_MEASUREMENT_COLUMNS = ("subject", "recording", "sample", "activity")
-
-
-class Channel(BaseModel):
-    """One column of samples: its name and the unit it is measured in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    unit: str
-
-
-class DatasetDescription(BaseModel):
-    """What is true of every recording of a data set.
-
-    Attributes:
-        name: Short name, used in paths and tables.
-        title: Full name for people.
-        sampling_rate_hz: Samples per second.
-        channels: Columns in their fixed order.
-        activities: Names by activity code (codes are at least 0; -1 means unlabelled).
-        recognised: Codes that the protocols classify; the others stay in the recordings only.
-        licence: Terms of use.
-        citation: Whom to cite.
-        url: Where the data come from.
-        download: Address of the archive of its files, if there is one to be had without asking.
-        files: How many official files make up all of it; 0 where nobody counts them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    title: str
-    sampling_rate_hz: float = Field(gt=0, allow_inf_nan=False)
-    channels: tuple[Channel, ...] = Field(min_length=1)
-    activities: dict[int, str] = Field(min_length=2)
-    recognised: tuple[int, ...] = ()
-    licence: str = "not stated"
-    citation: str = ""
-    url: str = ""
-    download: str = ""
-    files: int = Field(default=0, ge=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _recognise_all_by_default(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("recognised"):
-            activities = values.get("activities")
-            values = {**values, "recognised": tuple(activities) if isinstance(activities, dict) else ()}
-        return values
-
-    @model_validator(mode="after")
-    def _codes_are_consistent(self) -> DatasetDescription:
-        if negative := [code for code in self.activities if code < 0]:
-            raise ValueError(f"activity codes must be 0 or more (-1 means unlabelled); found {negative}")
-        if unknown := set(self.recognised) - set(self.activities):
-            raise ValueError(f"'recognised' lists codes {sorted(unknown)} that 'activities' does not name")
-        if too_large := [code for code in self.activities if code > np.iinfo(np.int16).max]:
-            raise ValueError(f"activity codes must be at most {np.iinfo(np.int16).max}; found {too_large}")
-        if len(set(self.activities.values())) != len(self.activities):
-            raise ValueError(f"activity names must differ; found {list(self.activities.values())}")
-        if len(set(self.channel_names)) != len(self.channels):
-            raise ValueError(f"channel names must differ; found {self.channel_names}")
-        if reserved := set(self.channel_names) & set(_MEASUREMENT_COLUMNS):
-            raise ValueError(f"no channel can be named {sorted(reserved)}: other columns are")
-        return self
-
-    @property
-    def channel_names(self) -> list[str]:
-        """Channel names in column order."""
-        return [channel.name for channel in self.channels]
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the recognised activities, in the order of their class indices."""
-        return [self.activities[code] for code in self.recognised]
 
 
 @dataclass(frozen=True)
@@ -115,6 +38,7 @@ class Recording:
         sample: Position of each row on the regular clock, int64 (time,); a jump is a gap.
         activity: Activity code of each row, int16 (time,).
         samples: Measurements, float32 (time, channels), in the units of the description.
+        groups: Value of each group that the description declares, such as ``{"session": "2"}``.
     """
 
     subject: str
@@ -122,6 +46,7 @@ class Recording:
     sample: NDArray[np.int64]
     activity: NDArray[np.int16]
     samples: NDArray[np.float32]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +59,7 @@ class Piece:
         row: Row number in the file of the first sample (a CSV's header is row 1).
         seconds: Time of each sample, float64 (time,).
         samples: Finite measurements, float64 (time, channels).
-        sampling_rate_hz: As somebody has written down, if anybody has.
+        sampling_rate_hz: The declared rate; None where none is declared.
     """
 
     recording: str
@@ -176,7 +101,7 @@ class BadRecordingError(ValueError):
 def check_recording(
     recording: Recording, description: DatasetDescription, where: str, rows: Sequence[int] | None = None
 ) -> None:
-    """Refuse samples that would poison everything downstream.
+    """Check that a recording agrees with its description and holds finite samples.
 
     Args:
         recording: What was read.
@@ -185,7 +110,7 @@ def check_recording(
         rows: Row numbers in the file of the recording's samples, where they are not 1, 2, ...
 
     Raises:
-        BadRecordingError: empty, wrong width, NaN or infinite samples, activity codes nobody declared.
+        BadRecordingError: empty, wrong width, NaN or infinite samples, activity codes or groups that are not declared.
     """
 
     def number(row: int) -> int:
@@ -212,6 +137,11 @@ def check_recording(
         raise BadRecordingError(
             f"{where}, row {number(row)}: unknown activity {recording.activity[row]}. "
             f"Known codes: {sorted(description.activities)}; use {UNLABELLED} for unlabelled."
+        )
+    if set(recording.groups) != set(description.groups):
+        raise BadRecordingError(
+            f"{where}: belongs to groups {sorted(recording.groups)} where {sorted(description.groups)} were declared. "
+            "Correct the file or the description."
         )
 
 
@@ -244,7 +174,7 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
 
 
 def write_recordings(recordings: Recordings, path: Path) -> None:
-    """Stream recordings into one Parquet file, a row group a recording, in the memory of one recording.
+    """Stream recordings into one Parquet file, one row group per recording, in the memory of one recording.
 
     Rejected recordings are kept in the file's metadata, so that nothing disappears silently.
 
@@ -255,12 +185,12 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     schema = _arrow_schema(description)
     rejections: list[dict[str, str]] = []
     written = 0
-    # Dictionaries and statistics of samples would cost more than the rest of the writing and help nobody.
+    # Dictionaries and statistics of samples cost more than the rest of the writing and serve no reader.
     with pq.ParquetWriter(
         path,
         schema,
         compression="lz4",
-        use_dictionary=["subject", "recording", "activity"],
+        use_dictionary=["subject", *description.groups, "recording", "activity"],
         column_encoding={"sample": "DELTA_BINARY_PACKED"},
         write_statistics=False,
     ) as writer:
@@ -273,6 +203,7 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
                 pa.table(
                     [
                         pa.repeat(item.subject, rows),
+                        *(pa.repeat(item.groups[name], rows) for name in description.groups),
                         pa.repeat(item.name, rows),
                         pa.array(item.sample, pa.int64()),
                         pa.array(item.activity, pa.int16()),
@@ -311,6 +242,7 @@ def read_recordings(path: Path) -> Recordings:
                     sample=table["sample"].to_numpy(),
                     activity=table["activity"].to_numpy(),
                     samples=np.column_stack([table[name].to_numpy() for name in header.description.channel_names]),
+                    groups={name: table[name][0].as_py() for name in header.description.groups},
                 )
                 check_recording(recording, header.description, f"recording '{recording.name}'")
                 yield recording
@@ -320,7 +252,7 @@ def read_recordings(path: Path) -> Recordings:
 
 
 class _Header(BaseModel):
-    """What a recordings file says of itself."""
+    """The header of a recordings file."""
 
     description: Json[DatasetDescription]
     rejections: Json[tuple[Rejection, ...]]
@@ -351,7 +283,9 @@ def _columns(schema: pa.Schema) -> str:
 
 
 def _arrow_schema(description: DatasetDescription) -> pa.Schema:
-    types = zip(_MEASUREMENT_COLUMNS, (pa.string(), pa.string(), pa.int64(), pa.int16()), strict=True)
-    fields = [pa.field(name, kind) for name, kind in types]
+    subject, *others = zip(MEASUREMENT_COLUMNS, (pa.string(), pa.string(), pa.int64(), pa.int16()), strict=True)
+    fields = [pa.field(*subject)]
+    fields += [pa.field(name, pa.string()) for name in description.groups]
+    fields += [pa.field(name, kind) for name, kind in others]
     fields += [pa.field(name, pa.float32()) for name in description.channel_names]
     return pa.schema(fields, metadata=schema_metadata(KIND, description=description.model_dump_json()))

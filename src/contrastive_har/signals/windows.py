@@ -1,85 +1,53 @@
-"""Windows: equally long cuts of recordings, each inside one recording, one activity and no gap."""
+"""Windows: equally long cuts of recordings, and the Parquet file they are stored in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, Json, PositiveInt
+from pydantic import BaseModel, Json, PositiveInt
 
-from contrastive_har.signals.engines import LOCAL, EngineSettings
-from contrastive_har.signals.recordings import (
-    UNLABELLED,
-    DatasetDescription,
-    Recording,
-    Recordings,
-    refuse_gaps,
-    refuse_other_columns,
-)
-from contrastive_har.signals.schema import check_schema, refuse_broken, schema_metadata
+from contrastive_har.files.stamps import refuse_broken
+from contrastive_har.files.tables import check_schema, schema_metadata
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
+from contrastive_har.signals.recordings import refuse_gaps, refuse_other_columns
+from contrastive_har.signals.sensors import Channel, Layout
 
 KIND = "windows"
 
 
-class WindowSettings(BaseModel):
-    """How recordings are cut.
-
-    Attributes:
-        length: Length of a window, in ``unit``.
-        stride: Step from one window to the next, in ``unit``; half the length gives 50 % overlap.
-        unit: ``samples`` or ``seconds``.
-        keep_unlabelled: Also cut stretches without a label; they can serve pre-training only.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    length: float = Field(gt=0)
-    stride: float = Field(gt=0)
-    unit: Literal["samples", "seconds"] = "samples"
-    keep_unlabelled: bool = False
-
-    def in_samples(self, sampling_rate_hz: float) -> tuple[int, int]:
-        """Return (length, stride) in samples.
-
-        Raises:
-            ValueError: if either is not a whole number of samples of at least one.
-        """
-        scale = sampling_rate_hz if self.unit == "seconds" else 1.0
-        counts = []
-        for name, value in (("length", self.length), ("stride", self.stride)):
-            samples = value * scale
-            if round(samples) < 1 or abs(samples - round(samples)) > 1e-6:
-                raise ValueError(
-                    f"windows.{name} = {value:g} {self.unit} is {samples:g} samples at {sampling_rate_hz:g} Hz; "
-                    "choose a whole number of samples."
-                )
-            counts.append(round(samples))
-        return counts[0], counts[1]
-
-
 @dataclass(frozen=True)
 class WindowBatch:
-    """One recording's windows: start samples (windows,), activities (windows,), signals (windows, time, channels)."""
+    """One recording's windows.
+
+    Attributes:
+        subject: Who wore the sensors.
+        recording: Name of the recording.
+        start: First sample of each window on the recording's clock, int64 (windows,).
+        end: The sample after its last one, int64 (windows,).
+        activity: Activity codes, int16 (windows,).
+        signals: float32 (windows, time, channels).
+        groups: The recording's groups.
+    """
 
     subject: str
     recording: str
     start: NDArray[np.int64]
+    end: NDArray[np.int64]
     activity: NDArray[np.int16]
     signals: NDArray[np.float32]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class WindowStream:
-    """Windows on their way to storage, a recording at a time."""
+    """Windows on their way to storage, one recording at a time."""
 
     description: DatasetDescription
     length: int
@@ -95,7 +63,8 @@ class Windows:
         description: The data set they come from.
         length: Samples in a window.
         stride: Samples from one window to the next.
-        table: One row a window: window (0, 1, ...), subject, recording, start (sample), activity (code).
+        table: One row per window: window (0, 1, ...), subject, further groups, recording, start and end (samples),
+            activity (code).
         signals: float32 (windows, time, channels), rows in the order of ``table``.
     """
 
@@ -105,65 +74,72 @@ class Windows:
     table: pd.DataFrame
     signals: NDArray[np.float32]
 
+    @property
+    def layout(self) -> Layout:
+        """The shape of a window, and what its channels are."""
+        return self.description.layout(self.length)
+
+    @property
+    def class_count(self) -> int:
+        """Number of recognised activities, whether or not there are windows of each."""
+        return self.description.class_count
+
     def classes(self) -> NDArray[np.int64]:
-        """Return each window's class index (windows,): its activity's place in ``recognised``, or -1."""
+        """Return each window's class index (windows,): its activity's index in ``recognised``, or -1."""
         codes: NDArray[np.int16] = self.table["activity"].to_numpy()
         index: NDArray[np.int64] = np.full(max(codes.max(initial=0), *self.description.recognised) + 2, UNLABELLED)
-        index[list(self.description.recognised)] = np.arange(len(self.description.recognised))
+        index[list(self.description.recognised)] = np.arange(self.class_count)
         classes: NDArray[np.int64] = index[codes]
         return classes
 
+    @classmethod
+    def from_arrays(
+        cls,
+        signals: NDArray[np.float32],
+        classes: NDArray[np.int64],
+        class_names: Sequence[str],
+        channels: Sequence[Channel] | None = None,
+        sampling_rate_hz: float = 1.0,
+    ) -> Windows:
+        """Return windows that come from memory; each counts as a recording of its own.
 
-def cut_windows(recordings: Recordings, settings: WindowSettings, engine: EngineSettings = LOCAL) -> WindowStream:
-    """Plan the windows of all recordings; nothing is read until the stream is consumed."""
-    length, stride = settings.in_samples(recordings.description.sampling_rate_hz)
-    kept = list(recordings.description.recognised) + ([UNLABELLED] if settings.keep_unlabelled else [])
-    cut = partial(_cut_one, length=length, stride=stride, activities=kept)
-    return WindowStream(recordings.description, length, stride, lambda: engine.map(cut, recordings))
-
-
-def _cut_one(recording: Recording, length: int, stride: int, activities: list[int]) -> list[WindowBatch]:
-    return [cut_recording(recording, length, stride, activities)]
-
-
-def cut_recording(recording: Recording, length: int, stride: int, activities: list[int]) -> WindowBatch:
-    """Cut one recording; each run of one activity without a gap starts its own grid of windows.
-
-    Args:
-        recording: The recording.
-        length: Samples in a window.
-        stride: Samples from one window's start to the next within a run.
-        activities: Codes of the runs to cut.
-    """
-    breaks = (np.diff(recording.sample) != 1) | (np.diff(recording.activity) != 0)
-    edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(recording.sample)]])
-    starts = np.concatenate(
-        [
-            np.arange(begin, end - length + 1, stride)
-            for begin, end in pairwise(edges)
-            if begin < end and recording.activity[begin] in activities
-        ]
-        or [np.empty(0, np.int64)]
-    ).astype(np.int64)
-    if len(recording.samples) < length:
-        signals = np.empty((0, length, recording.samples.shape[1]), np.float32)
-    else:
-        views = np.lib.stride_tricks.sliding_window_view(recording.samples, length, axis=0)
-        signals = np.ascontiguousarray(views[starts].transpose(0, 2, 1))
-    return WindowBatch(recording.subject, recording.name, recording.sample[starts], recording.activity[starts], signals)
+        Args:
+            signals: Windows (windows, time, channels).
+            classes: Their class indices (windows,), -1 where unlabelled.
+            class_names: Names of the class indices.
+            channels: What the channels are; None where nothing is known about them.
+            sampling_rate_hz: Samples per second.
+        """
+        count, length, width = signals.shape
+        description = DatasetDescription(
+            name="arrays",
+            title="Windows from memory",
+            sampling_rate_hz=sampling_rate_hz,
+            channels=tuple(channels) if channels is not None else Layout.anonymous(length, width).channels,
+            activities=dict(enumerate(class_names)),
+        )
+        names = [str(index) for index in range(count)]
+        table = pd.DataFrame({"window": range(count), "subject": names, "recording": names})
+        table = table.assign(start=0, end=length, activity=classes.astype(np.int16))
+        return cls(description, length, length, table, np.ascontiguousarray(signals, np.float32))
 
 
 def write_windows(stream: WindowStream, path: Path) -> None:
-    """Stream windows into one Parquet file, a row group a recording, in the memory of one recording's windows.
+    """Stream windows into one Parquet file, one row group per recording, in the memory of one recording's windows.
 
     Raises:
         ValueError: if no window fits into any run.
     """
-    schema = _arrow_schema(stream.description, stream.length, stream.stride)
+    description = stream.description
+    schema = _arrow_schema(description, stream.length, stream.stride)
     count = 0
-    # Floats of sensors do not compress well, and nobody looks for a window by its largest sample.
+    # Floats of sensors do not compress well, and no reader looks for a window by its largest sample.
     with pq.ParquetWriter(
-        path, schema, compression="none", use_dictionary=["subject", "recording"], write_statistics=False
+        path,
+        schema,
+        compression="none",
+        use_dictionary=["subject", *description.groups, "recording"],
+        write_statistics=False,
     ) as writer:
         for batch in stream.batches():
             rows = len(batch.start)
@@ -174,8 +150,10 @@ def write_windows(stream: WindowStream, path: Path) -> None:
                     [
                         pa.array(np.arange(count, count + rows), pa.int64()),
                         pa.repeat(batch.subject, rows),
+                        *(pa.repeat(batch.groups[name], rows) for name in description.groups),
                         pa.repeat(batch.recording, rows),
                         pa.array(batch.start, pa.int64()),
+                        pa.array(batch.end, pa.int64()),
                         pa.array(batch.activity, pa.int16()),
                         pa.FixedSizeListArray.from_arrays(
                             pa.array(batch.signals.reshape(-1)), type=schema.field("signal").type
@@ -187,7 +165,7 @@ def write_windows(stream: WindowStream, path: Path) -> None:
             count += rows
     if count == 0:
         raise ValueError(
-            f"No window of {stream.length} samples fits into any activity of '{stream.description.name}'. "
+            f"No window of {stream.length} samples fits into any activity of '{description.name}'. "
             "Shorten windows.length."
         )
 
@@ -205,7 +183,7 @@ def read_windows(path: Path) -> Windows:
         with pq.ParquetFile(path, memory_map=True) as file:
             refuse_other_columns(file.schema_arrow, _arrow_schema(description, length, header.stride))
             signals = np.empty((file.metadata.num_rows, length, len(description.channels)), np.float32)
-            places = []
+            tables = []
             filled = 0
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group)
@@ -214,18 +192,20 @@ def read_windows(path: Path) -> Windows:
                 if not np.isfinite(values).all():
                     raise ValueError(f"samples of recording '{rows['recording'][0]}' are not finite")
                 signals[filled : filled + len(rows)] = values.reshape(-1, *signals.shape[1:])
-                places.append(rows.drop_columns(["signal"]))
+                tables.append(rows.drop_columns(["signal"]))
                 filled += len(rows)
-        table = pa.concat_tables(places).to_pandas()
+        table = pa.concat_tables(tables).to_pandas()
         if filled != len(signals) or not table["window"].equals(pd.Series(range(filled))):
             raise ValueError(f"{filled} windows, not numbered from 0 to {len(signals) - 1}")
         if unknown := set(table["activity"].unique()) - {UNLABELLED, *description.activities}:
             raise ValueError(f"unknown activities {sorted(unknown)}")
+        if (table["end"] <= table["start"]).any():
+            raise ValueError("a window ends before it starts")
         return Windows(description, length, header.stride, table, signals)
 
 
 class _Header(BaseModel):
-    """What a windows file says of itself."""
+    """The header of a windows file."""
 
     description: Json[DatasetDescription]
     length: PositiveInt
@@ -238,10 +218,12 @@ def _arrow_schema(description: DatasetDescription, length: int, stride: int) -> 
         [
             ("window", pa.int64()),
             ("subject", pa.string()),
+            *((name, pa.string()) for name in description.groups),
             ("recording", pa.string()),
             ("start", pa.int64()),
+            ("end", pa.int64()),
             ("activity", pa.int16()),
-            # Values that can't be missing are read twice as fast.
+            # Values that cannot be missing are read twice as fast.
             pa.field("signal", pa.list_(pa.field("element", pa.float32(), nullable=False), values), nullable=False),
         ],
         metadata=schema_metadata(

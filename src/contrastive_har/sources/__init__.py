@@ -17,16 +17,10 @@ from typing import Literal, Protocol, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
-from contrastive_har.signals.recordings import (
-    BadRecordingError,
-    DatasetDescription,
-    Recording,
-    Recordings,
-    Rejection,
-    check_recording,
-)
-from contrastive_har.signals.schema import explain
+from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection, check_recording
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.repeats import SeenRecordings
 

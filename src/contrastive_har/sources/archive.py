@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from contrastive_har.signals.recordings import BadRecordingError, DatasetDescription
-from contrastive_har.signals.schema import explain
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError
 
 _LARGEST = 1 << 28  # bytes of a file inside an archive; the official ones have a hundredth of that
 

@@ -15,7 +15,7 @@ import pooch
 import requests
 from tqdm.auto import tqdm
 
-from contrastive_har.signals.schema import write_atomically
+from contrastive_har.files.atomic import write_atomically
 from contrastive_har.sources import describe_source, downloadable_sources, raw_folder
 
 CHECKSUMS = "checksums.json"

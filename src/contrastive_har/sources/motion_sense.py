@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contrastive_har.signals.recordings import BadRecordingError, DatasetDescription, Recording
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
 

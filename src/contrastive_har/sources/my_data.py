@@ -18,14 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from contrastive_har.signals.recordings import (
-    LONGEST_STEP,
-    UNLABELLED,
-    BadRecordingError,
-    DatasetDescription,
-    Recording,
-)
-from contrastive_har.signals.schema import explain
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
+from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Recording
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.tables import (
     DESCRIPTION_FILE,

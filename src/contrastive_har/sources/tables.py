@@ -11,8 +11,8 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
+from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import BadRecordingError
-from contrastive_har.signals.schema import explain
 
 DESCRIPTION_FILE = "dataset.yml"
 NOT_A_NUMBER = ["", "nan", "NaN", "NA"]

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contrastive_har.signals.recordings import UNLABELLED, BadRecordingError, DatasetDescription, Recording
-from contrastive_har.signals.schema import explain
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import warn_of_missing
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate

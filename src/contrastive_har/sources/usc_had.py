@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from contrastive_har.signals.recordings import BadRecordingError, DatasetDescription, Recording
-from contrastive_har.signals.schema import explain
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
 

@@ -14,14 +14,10 @@ def create_pipeline(protocol: str) -> Pipeline:
         [
             Node(
                 func=preview_views,
-                inputs=["windows", "params:protocol", "params:report", "params:seed"],
+                inputs=["windows", "params:plan", "params:report"],
                 outputs="augmentation_preview",
                 name="preview_views",
             )
         ]
     )
-    return in_namespace(
-        stage,
-        protocol,
-        tags="augmentation",
-    )
+    return in_namespace(stage, protocol, inputs={"windows": f"{protocol}.windows"}, plan="views", tags="augmentation")

@@ -1,4 +1,4 @@
-"""encoders -> predictions, curves, classifiers, embeddings -> scores: once a split and method, then all together."""
+"""encoders -> predictions, learning curves, heads, embeddings -> scores: once per split and method, then together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from contrastive_har.pipelines.evaluation.nodes import (
     evaluate_encoders,
     score_predictions,
 )
+from contrastive_har.scores.cells import Cell
 
 
-def create_pipeline(protocol: str, splits: list[str], methods: list[str]) -> Pipeline:
+def create_pipeline(cells: list[Cell]) -> Pipeline:
     """Return the evaluation stage of a protocol."""
     # Inside the stage a name of another namespace is written with underscores.
-    scores = {f"{split}__{method}": f"{protocol}.{split}.{method}.scores" for split in splits for method in methods}
+    scores = {f"{cell.split}__{cell.method}": cell.artifact("scores") for cell in cells}
     together = pipeline(
         [
             Node(
@@ -26,31 +27,30 @@ def create_pipeline(protocol: str, splits: list[str], methods: list[str]) -> Pip
                 name="combine_scores",
             )
         ],
-        namespace=protocol,
+        namespace=cells[0].protocol,
         inputs=scores,
     )
-    cells = (_of_cell(protocol, split, method) for split in splits for method in methods)
-    return pipeline(sum(cells, together), tags="evaluation")
+    return pipeline(sum((_of_cell(cell) for cell in cells), together), tags="evaluation")
 
 
-def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
+def _of_cell(cell: Cell) -> Pipeline:
     stage = Pipeline(
         [
             Node(
-                func=bind(evaluate_encoders, split=split, method=method),
-                inputs=["windows", "splits", "encoders", "params:protocol", "params:compute", "params:seed"],
-                outputs=["predictions", "learning_curves", "classifiers"],
+                func=evaluate_encoders,
+                inputs=["windows", "roles", "encoders", "params:plan", "params:compute"],
+                outputs=["predictions", "learning_curves", "heads"],
                 name="evaluate_encoders",
             ),
             Node(
-                func=bind(score_predictions, protocol=protocol, split=split, method=method),
+                func=bind(score_predictions, cell=cell),
                 inputs=["windows", "predictions", "learning_curves"],
                 outputs="scores",
                 name="score_predictions",
             ),
             Node(
-                func=bind(embed_test_windows, split=split),
-                inputs=["windows", "splits", "encoders", "params:protocol", "params:report", "params:compute"],
+                func=embed_test_windows,
+                inputs=["windows", "roles", "encoders", "params:plan", "params:report", "params:compute"],
                 outputs="embeddings",
                 name="embed_test_windows",
             ),
@@ -58,6 +58,7 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
     )
     return in_namespace(
         stage,
-        f"{protocol}.{split}.{method}",
-        inputs={"windows": f"{protocol}.windows", "splits": f"{protocol}.splits"},
+        cell.namespace,
+        inputs={"windows": f"{cell.protocol}.windows", "roles": f"{cell.protocol}.{cell.split}.roles"},
+        plan=f"evaluation.{cell.method}",
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from contrastive_har.learning.export import export_onnx
-from contrastive_har.learning.inference import InferenceSettings, Timeline
-from contrastive_har.learning.inference import recognise_recordings as plan
-from contrastive_har.learning.recognisers import TrainedRecogniser
 from contrastive_har.reports import timelines
-from contrastive_har.sources.new_recordings import open_new_recordings
+from contrastive_har.use.export import export_onnx
+from contrastive_har.use.new_recordings import open_new_recordings
+from contrastive_har.use.recognisers import TrainedRecogniser
+from contrastive_har.use.timelines import InferenceSettings, Timeline
+from contrastive_har.use.timelines import recognise_recordings as plan
 
 
 def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, inference: InferenceSettings) -> Timeline:

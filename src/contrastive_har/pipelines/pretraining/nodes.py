@@ -3,52 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.pretraining import pretrain
-from contrastive_har.learning.protocols import ProtocolSettings
-from contrastive_har.learning.trained_encoders import EncoderSet
-from contrastive_har.signals.splits import windows_with_role
+from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
+from contrastive_har.learning.pretraining.encoders import EncoderSet
+from contrastive_har.protocols import require_trainable
+from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
 
 
 def pretrain_encoders(
     windows: Windows,
-    splits: pd.DataFrame,
-    checkpoints: Path,
-    protocol: ProtocolSettings,
+    roles: Roles,
+    method_check: dict[str, Any],
+    plan: PretrainingPlan,
     compute: ComputeSettings,
-    seed: int,
-    *,
-    split: str,
-    method: str,
+    checkpoints: Path,
 ) -> tuple[pd.DataFrame, EncoderSet]:
     """Pre-train the encoders of all repeats of one method on one split, without labels.
 
-    What an interrupted run left in the folder of ``checkpoints`` is gone on from. The encoders come last: once they are
-    stored, that folder is emptied, and everything else must be in place by then.
+    A state that an interrupted run left in the folder of ``checkpoints`` is gone on from. The encoders come last: once
+    they are stored, that folder is emptied, and everything else must be stored by then. ``method_check`` is an input
+    for the order only: all methods are checked before any is trained.
 
     Raises:
-        IllPosedError: if the method could not learn from such windows; other settings may have made them.
+        IllPosedError: if the method cannot learn from such windows, which may have been made with other settings.
     """
-    members = [windows_with_role(splits, split, repeat, "pretrain") for repeat in range(protocol.repeats)]
-    shape = (windows.length, len(windows.description.channels))
-    protocol.require_length(method, windows.length, windows.description.name)
-    counts = [len(one) for one in members]
-    classes = len(windows.description.recognised)
-    protocol.require_trainable(method, counts, shape, classes, compute.processes_in_all)
-    encoders, history = pretrain(
-        signals=windows.signals,
-        classes=windows.classes(),
-        members=members,
-        method=protocol.methods[method].pretraining,
-        encoder=protocol.encoder_of(method),
-        budget=protocol.budget_of(method),
-        compute=compute,
-        seed=seed,
-        title=f"{split} {method}",
-        checkpoints=checkpoints,
-    )
+    members = [roles.members(repeat, "pretrain") for repeat in range(plan.repeats)]
+    counts = [len(of_repeat) for of_repeat in members]
+    require_trainable(plan, counts, windows.layout, windows.class_count, compute.processes_in_all)
+    titled = plan.model_copy(update={"name": f"{roles.split} {plan.name}"})
+    encoders, history = pretrain(windows, members, titled, compute, checkpoints)
     return history, encoders

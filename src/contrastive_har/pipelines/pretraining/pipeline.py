@@ -1,24 +1,25 @@
-"""windows, splits -> history, encoders: once a split and method."""
+"""windows, roles -> history, encoders: once per split and method."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from contrastive_har.pipelines.binding import bind, in_namespace
+from contrastive_har.pipelines.binding import in_namespace
 from contrastive_har.pipelines.pretraining.nodes import pretrain_encoders
+from contrastive_har.scores.cells import Cell
 
 
-def create_pipeline(protocol: str, splits: list[str], methods: list[str]) -> Pipeline:
+def create_pipeline(cells: list[Cell]) -> Pipeline:
     """Return the pre-training stage of a protocol."""
-    return sum((_of_cell(protocol, split, method) for split in splits for method in methods), Pipeline([]))
+    return sum((_of_cell(cell) for cell in cells), Pipeline([]))
 
 
-def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
+def _of_cell(cell: Cell) -> Pipeline:
     stage = Pipeline(
         [
             Node(
-                func=bind(pretrain_encoders, split=split, method=method),
-                inputs=["windows", "splits", "checkpoints", "params:protocol", "params:compute", "params:seed"],
+                func=pretrain_encoders,
+                inputs=["windows", "roles", "method_check", "params:plan", "params:compute", "checkpoints"],
                 outputs=["history", "encoders"],
                 name="pretrain_encoders",
             )
@@ -26,7 +27,12 @@ def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
     )
     return in_namespace(
         stage,
-        f"{protocol}.{split}.{method}",
-        inputs={"windows": f"{protocol}.windows", "splits": f"{protocol}.splits"},
+        cell.namespace,
+        inputs={
+            "windows": f"{cell.protocol}.windows",
+            "roles": f"{cell.protocol}.{cell.split}.roles",
+            "method_check": f"{cell.protocol}.method_check",
+        },
+        plan=f"pretraining.{cell.method}",
         tags="pretraining",
     )

@@ -1,4 +1,4 @@
-"""Encoders and classifiers to the one model for use."""
+"""Encoders and heads to the one model for use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from contrastive_har.learning.recognisers import TrainedRecogniser
-from contrastive_har.learning.recognisers import choose_recogniser as choose
+from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.windows import Windows
+from contrastive_har.use.recognisers import TrainedRecogniser
+from contrastive_har.use.recognisers import choose_recogniser as choose
 
 
 def choose_recogniser(
@@ -20,11 +21,12 @@ def choose_recogniser(
         windows: What everything learned from.
         scores: Of the whole protocol.
         protocol: Its name.
-        **trained: Encoders and classifiers, as ``<split>.<method>.encoders`` and ``<split>.<method>.classifiers``.
+        **trained: Encoders and heads, by the names of the artifacts.
     """
-    found: dict[str, dict[tuple[str, str], Any]] = {"encoders": {}, "classifiers": {}}
+    found: dict[str, dict[Cell, Any]] = {"encoders": {}, "heads": {}}
     for name, value in trained.items():
-        split, method, kind = name.split(".")
-        found[kind][split, method] = value
-    recogniser = choose(windows, protocol, found["encoders"], found["classifiers"], scores)
+        namespace, _, kind = name.rpartition(".")
+        if cell := Cell.parse(namespace):
+            found[kind][cell] = value
+    recogniser = choose(windows, protocol, found["encoders"], found["heads"], scores)
     return recogniser, recogniser

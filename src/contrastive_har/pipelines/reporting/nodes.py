@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.protocols import ProtocolSettings, titles
-from contrastive_har.learning.trained_encoders import EncoderSet
-from contrastive_har.reports import comparisons, figures, statistics
+from contrastive_har.protocols import ProtocolSettings, titles
+from contrastive_har.reports import figures, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
-from contrastive_har.reports.scores import CELL
-from contrastive_har.reports.statistics import ReportSettings
-from contrastive_har.reports.tracked import TrackedRun, describe_cell
+from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
+from contrastive_har.scores import comparisons, statistics
+from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.windows import Windows
 
 
@@ -25,8 +26,8 @@ def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFra
 
 def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
     """Draw macro-F1 against pre-training epochs and batch size, where methods differ in them."""
-    budgets = {name: protocol.budget_of(name) for name in protocol.methods if protocol.methods[name].pretraining.trains}
-    few = summary[(summary["metric"] == "macro_f1") & (summary["label_fraction"] == protocol.fewest_labels)]
+    budgets = {name: row.budget for name, row in protocol.methods.items() if row.objective.trains}
+    few = summary[(summary["metric"] == "macro_f1") & (summary["label_budget"] == protocol.fewest_labels.name)]
     rows = few[few["method"].isin(list(budgets))].assign(
         epochs=lambda table: [budgets[name].epochs for name in table["method"]],
         batch_size=lambda table: [budgets[name].batch_size for name in table["method"]],
@@ -40,31 +41,31 @@ def compare_methods(scores: pd.DataFrame, protocol: ProtocolSettings, report: Re
 
 
 def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
-    """Draw macro-F1 against the share of labels."""
+    """Draw macro-F1 against the labels."""
     return figures.draw_label_efficiency(
         summary, titles(protocol.methods), titles(protocol.evaluations), titles(protocol.splits)
     )
 
 
 def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
-    """Draw loss curves and the clusters' agreement with the activities; histories by ``split.method``."""
-    methods, splits = titles(protocol.methods), titles(protocol.splits)
+    """Draw loss curves and the clusters' agreement with the activities; histories by artifact."""
+    methods, splits, of_cells = titles(protocol.methods), titles(protocol.splits), dict(_by_cell(histories))
     return (
-        figures.draw_loss_curves(histories, methods, splits),
-        figures.draw_cluster_agreement(histories, methods, splits),
+        figures.draw_loss_curves(of_cells, methods, splits),
+        figures.draw_cluster_agreement(of_cells, methods, splits),
     )
 
 
 def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
-    """Draw a split's confusion matrices at the fewest labels; predictions by method."""
-    few = protocol.fewest_labels
+    """Draw a split's confusion matrices with the fewest labels; predictions by method."""
+    few = protocol.fewest_labels.name
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
     return figures.draw_confusion_matrices(predictions, few, methods, evaluations, windows.description.class_names)
 
 
 def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
-    """Draw the scores of a split's test subjects at the fewest labels; scores by method."""
-    few = protocol.fewest_labels
+    """Draw the scores of a split's test subjects with the fewest labels; scores by method."""
+    few = protocol.fewest_labels.name
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
     return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
 
@@ -92,52 +93,38 @@ def draw_embedding_map(
 
 
 def describe_runs(
-    windows: Windows,
-    encoders: EncoderSet,
-    history: pd.DataFrame,
-    predictions: pd.DataFrame,
-    learning_curves: pd.DataFrame,
-    scores: pd.DataFrame,
-    protocol: ProtocolSettings,
-    compute: ComputeSettings,
-    seed: int,
-    *,
-    split: str,
-    method: str,
+    protocol: ProtocolSettings, compute: ComputeSettings, seed: int, *, cell: Cell, **artifacts: Any
 ) -> list[TrackedRun]:
-    """Describe one run per evaluation and label fraction of a method on a split, for the tracking server."""
+    """Describe one run per evaluation and label budget of a cell, for the tracking server.
+
+    Args:
+        protocol: Its settings.
+        compute: Where it was computed.
+        seed: Seed of the run.
+        cell: Method and split.
+        **artifacts: windows, encoders, history, predictions, learning_curves and scores.
+    """
+    description = artifacts["windows"].description
+    results = CellResults(
+        scores=artifacts["scores"],
+        predictions=artifacts["predictions"],
+        curves=artifacts["learning_curves"],
+        history=artifacts["history"],
+        classes=description.class_names,
+        digest=artifacts["encoders"].fingerprint,
+        source=description.url,
+    )
+    shown = {budget.name for budget in protocol.budgets_of_all}
     runs = []
-    for values, mine in scores.groupby(CELL, sort=False):
-        cell = dict(zip(CELL, values, strict=True))
-        evaluation, fraction = cell["evaluation"], cell["label_fraction"]
-
-        def of_cell(table: pd.DataFrame, evaluation: str = evaluation, fraction: float = fraction) -> pd.DataFrame:
-            return table[(table["evaluation"] == evaluation) & (table["label_fraction"] == fraction)]
-
-        settings = protocol.evaluations[evaluation]
-        labels = next(one for one in protocol.label_fractions if one.share == fraction)
+    for row, of_row in results.rows():
         parameters = {
             "seed": seed,
             "compute": str(compute.resolve()),
-            "labels": labels.model_copy(update={"batch_size": settings.batch_size_for(labels)}).model_dump(),
-            **protocol.of_cell(split, method, windows.description.name),
-            "evaluation": settings.model_dump(mode="json", exclude={"batch_size"}),
+            **protocol.settings_of(cell, description.name),
+            "evaluation": protocol.evaluations[row["evaluation"]].model_dump(mode="json"),
         }
-        runs.append(
-            describe_cell(
-                cell=cell,
-                scores=mine,
-                predictions=of_cell(predictions),
-                curves=of_cell(learning_curves),
-                history=history,
-                parameters=parameters,
-                classes=windows.description.class_names,
-                digest=encoders.fingerprint,
-                source=windows.description.url,
-                # Fractions for some evaluations only serve the curve of label efficiency: many, and alike.
-                in_full=labels.evaluations is None,
-            )
-        )
+        # Budgets of single evaluations are points of a curve only: many, and alike.
+        runs.append(describe_row(row, of_row, parameters, in_full=row["label_budget"] in shown))
     return runs
 
 
@@ -147,57 +134,50 @@ def gather_runs(*described: list[TrackedRun]) -> list[TrackedRun]:
 
 
 def gather_facts(
-    windows: Windows,
-    recordings_summary: pd.DataFrame,
-    leakage: dict[str, Any],
-    scores: pd.DataFrame,
-    summary: pd.DataFrame,
-    compared: pd.DataFrame,
-    protocol: ProtocolSettings,
-    report: ReportSettings,
-    compute: ComputeSettings,
-    seed: int,
-    **histories: pd.DataFrame,
+    protocol: ProtocolSettings, report: ReportSettings, compute: ComputeSettings, seed: int, **artifacts: Any
 ) -> ReportFacts:
-    """Put together everything the report says; histories by ``split.method``.
+    """Put together everything the report says.
+
+    Args:
+        protocol: Its settings.
+        report: How results are summarised.
+        compute: Where they were computed.
+        seed: Seed of the run.
+        **artifacts: windows, recordings_summary, scores, summary and comparisons; each split's leakage and each cell's
+            history, by artifact.
 
     Raises:
         ValueError: if the stored results were made with other settings than those the report would state.
     """
-    for name, history in histories.items():
-        epochs = set(history.groupby("repeat")["epoch"].max())
-        if not epochs <= {protocol.budget_of(name.partition(".")[2]).epochs}:
-            raise _stale(f"the encoders of {name} had {epochs} epochs", protocol)
-    if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
-        raise _stale("the scores have another number of repeats", protocol)
-    shares = {fraction.share for fraction in protocol.label_fractions}
-    if (set(scores["label_fraction"]) ^ shares) - {1.0}:  # without held-out people, all labels leave nothing to test on
-        raise _stale("the scores have other label fractions", protocol)
+    histories = dict(_by_cell({name: table for name, table in artifacts.items() if name.endswith(".history")}))
+    windows: Windows = artifacts["windows"]
+    _require_same_settings(protocol, histories, artifacts["scores"])
+    found = findings.findings(
+        artifacts["comparisons"],
+        titles(protocol.methods),
+        titles(protocol.evaluations),
+        titles(protocol.splits),
+        1 - report.confidence,
+    )
+    dataset = windows.description.name
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
         subjects=windows.table["subject"].nunique(),
-        recordings_summary=recordings_summary,
-        leakage=leakage,
-        scores=scores,
-        summary=summary,
-        findings=list(
-            comparisons.findings(
-                compared,
-                titles(protocol.methods),
-                titles(protocol.evaluations),
-                titles(protocol.splits),
-                1 - report.confidence,
-            )
-        ),
+        recordings_summary=artifacts["recordings_summary"],
+        leakage={name.split(".")[1]: counted for name, counted in artifacts.items() if name.endswith(".leakage")},
+        scores=artifacts["scores"],
+        summary=artifacts["summary"],
+        findings=list(found),
         protocol={
             **protocol.model_dump(mode="json"),
-            "windows": protocol.windows_for(windows.description.name).model_dump(mode="json"),
+            "windows": protocol.windows_for(dataset).model_dump(mode="json"),
         },
+        refinements=protocol.refinements(dataset),
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
-        seconds={name: float(history["seconds"].sum()) for name, history in histories.items()},
+        seconds={cell: float(history["seconds"].sum()) for cell, history in histories.items()},
     )
 
 
@@ -212,14 +192,38 @@ def write_markdown(facts: ReportFacts) -> str:
 
 
 def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
-    """Return mean macro-F1 by ``split.method.evaluation.fraction``, small enough to look at in kedro-viz."""
+    """Return mean macro-F1 by ``split.method.evaluation.budget``, small enough to look at in kedro-viz."""
     rows = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
-    return {f"{row.split}.{row.method}.{row.evaluation}.{row.label_fraction:g}": float(row.mean) for row in rows}
+    return {
+        f"{row.split}.{row.method}.{row.evaluation}.{trackable(row.label_budget)}": float(row.mean) for row in rows
+    }
+
+
+def _by_cell(artifacts: Mapping[str, pd.DataFrame]) -> Iterator[tuple[Cell, pd.DataFrame]]:
+    for name, table in artifacts.items():
+        if cell := Cell.parse(name.rpartition(".")[0]):
+            yield cell, table
+
+
+def _require_same_settings(
+    protocol: ProtocolSettings, histories: Mapping[Cell, pd.DataFrame], scores: pd.DataFrame
+) -> None:
+    for cell, history in histories.items():
+        epochs = set(history.groupby("repeat")["epoch"].max())
+        if not epochs <= {protocol.methods[cell.method].budget.epochs}:
+            raise _stale(f"the encoders of {cell.namespace} had {epochs} epochs", protocol)
+    if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
+        raise _stale("the scores have another number of repeats", protocol)
+    expected = {budget.name for budget in protocol.label_budgets}
+    # Where nothing is held out, all labels leave nothing to test on.
+    optional = {budget.name for budget in protocol.label_budgets if budget.labels_everything}
+    if (set(scores["label_budget"]) ^ expected) - optional:
+        raise _stale("the scores have other label budgets", protocol)
 
 
 def _stale(what: str, protocol: ProtocolSettings) -> ValueError:
     return ValueError(
-        f"Stored results do not belong to these settings ({protocol.repeats} repeats, {protocol.pretraining.epochs} "
+        f"Stored results do not belong to these settings ({protocol.repeats} repeats, {protocol.budget.epochs} "
         f"epochs): {what}. Report with the --env and --params of the run that made them, or run the whole protocol "
         "again."
     )

@@ -22,34 +22,24 @@ from contrastive_har.pipelines.reporting.nodes import (
     write_html,
     write_markdown,
 )
+from contrastive_har.scores.cells import Cell
 
 _SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "embedding_map")
 _FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "augmentation_preview")
 
 
-def create_pipeline(protocol: str, splits: list[str], methods: list[str]) -> Pipeline:
+def create_pipeline(cells: list[Cell]) -> Pipeline:
     """Return the reporting stage of a protocol."""
-    stages = [_of_protocol(protocol, splits, methods)]
-    stages += [_of_split(protocol, split, methods) for split in splits]
-    stages += [_of_cell(protocol, split, method) for split in splits for method in methods]
+    splits = list(dict.fromkeys(cell.split for cell in cells))
+    stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, splits)]
+    stages += [_of_split(split, [cell for cell in cells if cell.split == split]) for split in splits]
+    stages += [_of_cell(cell) for cell in cells]
     return pipeline(sum(stages, Pipeline([])), tags="reporting")
 
 
-def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeline:
-    # Inside the stage a name of another namespace is written with underscores; ``outside`` says where it really is.
-    cells = {f"{split}.{method}": f"{split}__{method}" for split in splits for method in methods}
-    pictures = {f"{name}.{split}": f"{split}__{name}" for split in splits for name in _SPLIT_FIGURES}
-    outside = {local: f"{protocol}.{cell}.history" for cell, local in cells.items()}
-    outside |= {f"{split}__{name}": f"{protocol}.{split}.{name}" for split in splits for name in _SPLIT_FIGURES}
-    described = {f"{local}__described_runs": f"{protocol}.{cell}.described_runs" for cell, local in cells.items()}
+def _statistics(protocol: str) -> Pipeline:
     stage = Pipeline(
         [
-            Node(
-                func=gather_runs,
-                inputs=list(described),
-                outputs="tracked_runs",
-                name="gather_runs",
-            ),
             Node(
                 func=summarise_scores,
                 inputs=["scores", "params:report"],
@@ -80,33 +70,62 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
                 outputs="budgets",
                 name="draw_budgets",
             ),
-            Node(
-                func=draw_histories,
-                inputs={"protocol": "params:protocol", **cells},
-                outputs=["loss_curves", "cluster_agreement"],
-                name="draw_histories",
-            ),
+        ]
+    )
+    return in_namespace(stage, protocol, inputs={"scores": f"{protocol}.scores"})
+
+
+def _histories(cells: list[Cell]) -> Pipeline:
+    histories = _from_cells(cells, "history")
+    node = Node(
+        func=draw_histories,
+        inputs={"protocol": "params:protocol", **histories},
+        outputs=["loss_curves", "cluster_agreement"],
+        name="draw_histories",
+    )
+    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=_inverted(histories))
+
+
+def _tracking(cells: list[Cell]) -> Pipeline:
+    described = _from_cells(cells, "described_runs")
+    node = Node(
+        func=gather_runs,
+        inputs=list(described.values()),
+        outputs="tracked_runs",
+        name="gather_runs",
+    )
+    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=_inverted(described))
+
+
+def _report(cells: list[Cell], splits: list[str]) -> Pipeline:
+    protocol = cells[0].protocol
+    known = {name: name for name in ("windows", "recordings_summary", "scores", "summary", "comparisons")}
+    histories = _from_cells(cells, "history")
+    leakage = {f"{protocol}.{split}.leakage": f"{split}__leakage" for split in splits}
+    pictures = {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in _SPLIT_FIGURES}
+    stage = Pipeline(
+        [
             Node(
                 func=gather_facts,
                 inputs={
-                    "windows": "windows",
-                    "recordings_summary": "recordings_summary",
-                    "leakage": "leakage",
-                    "scores": "scores",
-                    "summary": "summary",
-                    "compared": "comparisons",
                     "protocol": "params:protocol",
                     "report": "params:report",
                     "compute": "params:compute",
                     "seed": "params:seed",
-                    **cells,
+                    **known,
+                    **leakage,
+                    **histories,
                 },
                 outputs="report_facts",
                 name="gather_facts",
             ),
             Node(
                 func=write_html,
-                inputs={"facts": "report_facts", **{name: name for name in _FIGURES}, **pictures},
+                inputs={
+                    "facts": "report_facts",
+                    **{name: name for name in _FIGURES},
+                    **{name.partition(".")[2]: local for name, local in pictures.items()},
+                },
                 outputs="report",
                 name="write_html",
             ),
@@ -118,17 +137,15 @@ def _of_protocol(protocol: str, splits: list[str], methods: list[str]) -> Pipeli
             ),
         ]
     )
-    return in_namespace(
-        stage,
-        protocol,
-        inputs={"recordings_summary": "recordings_summary", **outside, **described},
-    )
+    own = ("windows", "scores", "summary", "comparisons", *_FIGURES)
+    outside = {"recordings_summary": "recordings_summary", **{name: f"{protocol}.{name}" for name in own}}
+    return in_namespace(stage, protocol, inputs={**outside, **_inverted({**histories, **leakage, **pictures})})
 
 
-def _of_split(protocol: str, split: str, methods: list[str]) -> Pipeline:
-    namespace = f"{protocol}.{split}"
+def _of_split(split: str, cells: list[Cell]) -> Pipeline:
+    namespace = f"{cells[0].protocol}.{split}"
     artifacts = ("predictions", "scores", "embeddings")
-    by_method = {name: {method: f"{method}__{name}" for method in methods} for name in artifacts}
+    by_method = {name: {cell.method: f"{cell.method}__{name}" for cell in cells} for name in artifacts}
     stage = Pipeline(
         [
             Node(
@@ -166,27 +183,36 @@ def _of_split(protocol: str, split: str, methods: list[str]) -> Pipeline:
         stage,
         namespace,
         inputs={
-            "windows": f"{protocol}.windows",
-            **{f"{method}__{name}": f"{namespace}.{method}.{name}" for name in artifacts for method in methods},
+            "windows": f"{cells[0].protocol}.windows",
+            **{f"{cell.method}__{name}": cell.artifact(name) for name in artifacts for cell in cells},
         },
     )
 
 
-def _of_cell(protocol: str, split: str, method: str) -> Pipeline:
-    namespace = f"{protocol}.{split}.{method}"
+def _of_cell(cell: Cell) -> Pipeline:
     artifacts = ("encoders", "history", "predictions", "learning_curves", "scores")
-    stage = Pipeline(
-        [
-            Node(
-                func=bind(describe_runs, split=split, method=method),
-                inputs=["windows", *artifacts, "params:protocol", "params:compute", "params:seed"],
-                outputs="described_runs",
-                name="describe_runs",
-            )
-        ]
+    node = Node(
+        func=bind(describe_runs, cell=cell),
+        inputs={
+            "protocol": "params:protocol",
+            "compute": "params:compute",
+            "seed": "params:seed",
+            **{name: name for name in ("windows", *artifacts)},
+        },
+        outputs="described_runs",
+        name="describe_runs",
     )
     return in_namespace(
-        stage,
-        namespace,
-        inputs={"windows": f"{protocol}.windows", **{name: f"{namespace}.{name}" for name in artifacts}},
+        Pipeline([node]),
+        cell.namespace,
+        inputs={"windows": f"{cell.protocol}.windows", **{name: cell.artifact(name) for name in artifacts}},
     )
+
+
+def _from_cells(cells: list[Cell], name: str) -> dict[str, str]:
+    """Return what a stage calls an artifact of each cell: inside it, a name of another namespace has underscores."""
+    return {cell.artifact(name): f"{cell.split}__{cell.method}__{name}" for cell in cells}
+
+
+def _inverted(names: dict[str, str]) -> dict[str, str]:
+    return {local: name for name, local in names.items()}

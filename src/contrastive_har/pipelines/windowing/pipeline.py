@@ -1,32 +1,45 @@
-"""recordings -> windows -> splits, leakage."""
+"""recordings -> windows -> roles, leakage of each split; method_check."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
 from contrastive_har.pipelines.binding import in_namespace
-from contrastive_har.pipelines.windowing.nodes import assign_roles, audit_leakage, cut
+from contrastive_har.pipelines.windowing.nodes import assign_roles, audit_leakage, check_methods, cut
 
 
-def create_pipeline(protocol: str) -> Pipeline:
+def create_pipeline(protocol: str, splits: list[str]) -> Pipeline:
     """Return the windowing stage of a protocol."""
+    stages = [_cutting(protocol), _check(protocol, splits), *(_of_split(protocol, split) for split in splits)]
+    return sum(stages, Pipeline([]))
+
+
+def _cutting(protocol: str) -> Pipeline:
     stage = Pipeline(
         [
             Node(
                 func=cut,
-                inputs=["recordings", "params:protocol", "params:engine"],
+                inputs=["recordings", "params:plan", "params:engine"],
                 outputs="windows",
                 name="cut_windows",
-            ),
+            )
+        ]
+    )
+    return in_namespace(stage, protocol, inputs={"recordings": "recordings"}, plan="windows", tags="windowing")
+
+
+def _of_split(protocol: str, split: str) -> Pipeline:
+    stage = Pipeline(
+        [
             Node(
                 func=assign_roles,
-                inputs=["windows", "params:protocol", "params:seed"],
-                outputs="splits",
+                inputs=["windows", "params:plan"],
+                outputs="roles",
                 name="assign_roles",
             ),
             Node(
                 func=audit_leakage,
-                inputs=["windows", "splits", "params:protocol"],
+                inputs=["windows", "roles", "params:plan"],
                 outputs="leakage",
                 name="audit_leakage",
             ),
@@ -34,7 +47,24 @@ def create_pipeline(protocol: str) -> Pipeline:
     )
     return in_namespace(
         stage,
-        protocol,
-        inputs={"recordings": "recordings"},
+        f"{protocol}.{split}",
+        inputs={"windows": f"{protocol}.windows"},
+        plan=f"splits.{split}",
         tags="windowing",
     )
+
+
+def _check(protocol: str, splits: list[str]) -> Pipeline:
+    roles = {split: f"{split}__roles" for split in splits}
+    stage = Pipeline(
+        [
+            Node(
+                func=check_methods,
+                inputs={"windows": "windows", "protocol": "params:protocol", **roles},
+                outputs="method_check",
+                name="check_methods",
+            )
+        ]
+    )
+    outside = {local: f"{protocol}.{split}.roles" for split, local in roles.items()}
+    return in_namespace(stage, protocol, inputs={"windows": f"{protocol}.windows", **outside}, tags="windowing")

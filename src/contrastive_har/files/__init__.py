@@ -1,0 +1,1 @@
+"""Files as the project writes them: stamped, checksummed, atomic."""

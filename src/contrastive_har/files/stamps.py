@@ -1,0 +1,68 @@
+"""The stamp that every stored file carries, and the checks that read it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+SCHEMA_VERSION = "2"
+
+
+class SchemaError(ValueError):
+    """A stored file is not what its reader expects; the message names the file and the cure."""
+
+
+def explain(error: Exception) -> str:
+    """Return what went wrong on one line, short enough for a message, whatever a hostile file makes a library say."""
+    if isinstance(error, ValidationError):
+        text = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]
+
+
+@contextmanager
+def refuse_broken(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a stored file is read into one error that names it.
+
+    Files are damaged, or made to harm, in more ways than the libraries that read them promise errors for.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+
+    Raises:
+        SchemaError: for any error inside the block but a missing permission, which says enough.
+    """
+    try:
+        yield
+    except (SchemaError, PermissionError):
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise SchemaError(f"{path}: too large for the memory there is ({explain(error)}).") from error
+    except Exception as error:
+        raise SchemaError(f"{path}: not a readable {what} file ({explain(error)}). Delete it and run again.") from error
+
+
+def check_stamp(path: Path, stamp: Mapping[str, str], kind: str) -> None:
+    """Check a file's stamp, wherever its format keeps it.
+
+    Raises:
+        SchemaError: if it says another kind or another version.
+    """
+    if stamp.get("kind") != kind:
+        raise SchemaError(f"{path}: holds {stamp.get('kind', 'something else')!r}, not {kind!r}.")
+    if stamp.get("schema_version") != SCHEMA_VERSION:
+        raise SchemaError(
+            f"{path}: schema version {stamp.get('schema_version')}, this release reads {SCHEMA_VERSION}. "
+            "Run the pipeline again to rebuild it."
+        )
+
+
+def stamp(kind: str, **entries: str) -> dict[str, str]:
+    """Return the stamp of a file: what it holds, the schema version, and further entries."""
+    return {"kind": kind, "schema_version": SCHEMA_VERSION, **entries}

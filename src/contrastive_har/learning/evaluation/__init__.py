@@ -1,0 +1,178 @@
+"""Evaluations: what a head on top of pre-trained encoders makes of a few labels.
+
+Linear evaluation, fine-tuning and supervised training are settings of one procedure: choose a head and how much of the
+encoders is trained with it, run the frozen part once, train or fit the rest. Linear heads on frozen encoders of several
+repeats and all label budgets are trained side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from contrastive_har.learning.compute import Compute, ComputeSettings
+from contrastive_har.learning.evaluation.fitted import fit_head
+from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
+from contrastive_har.learning.evaluation.side_by_side import train_side_by_side
+from contrastive_har.learning.evaluation.stages import StageTraining
+from contrastive_har.learning.evaluation.tasks import PREDICTED, Outcome, Task
+from contrastive_har.learning.evaluation.trained import TrainedHead
+from contrastive_har.learning.pretraining.encoders import EncoderSet
+from contrastive_har.models.backbone import Backbone
+from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.signals.windows import Windows
+
+__all__ = ["CURVE_COLUMNS", "PREDICTION_COLUMNS", "EvaluationPlan", "EvaluationSettings", "evaluate"]
+
+_KEY = ["repeat", "evaluation", "label_budget"]
+PREDICTION_COLUMNS = [*_KEY, *PREDICTED]
+CURVE_COLUMNS = [*_KEY, "learning_rate", "epoch", "loss", "role", "macro_f1", "accuracy"]
+
+_AT_ONCE = 2**28
+"""Numbers (4 bytes each) of frozen features above which no further repeat's are added to those held."""
+
+
+def evaluate(
+    windows: Windows, roles: Roles, trained: EncoderSet, plan: EvaluationPlan, compute: ComputeSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
+    """Judge the encoders of every repeat by every evaluation with every label budget.
+
+    Args:
+        windows: All windows, raw, with their labels.
+        roles: Which of them train, validate and test.
+        trained: One backbone per repeat.
+        plan: Evaluations, label budgets and seed.
+        compute: Where and how precisely.
+
+    Returns:
+        Predictions (repeat, evaluation, label_budget, window, true, predicted, probability) of the last epoch,
+        learning curves (repeat, evaluation, label_budget, learning_rate, epoch, loss, role, macro_f1, accuracy), and
+        the heads.
+
+    Raises:
+        ValueError: if a learning rate is to be chosen where there are no validation windows.
+    """
+    evaluator = _Evaluator(windows, roles, trained, plan, compute.resolve())
+    tries: dict[tuple[object, ...], list[Outcome]] = {}
+    with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=None) as bar:
+        for outcome in evaluator.run():
+            tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
+            bar.update()
+    outcomes = [max(of_task, key=lambda one: one.validation_score() or 0.0) for of_task in tries.values()]
+    outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
+    predictions = pd.concat([outcome.predictions.assign(**outcome.task.key) for outcome in outcomes])
+    curves = pd.concat([pd.DataFrame(outcome.curves).assign(**outcome.task.key) for outcome in outcomes])
+    return (
+        predictions[PREDICTION_COLUMNS].reset_index(drop=True),
+        curves.reindex(columns=CURVE_COLUMNS).reset_index(drop=True),
+        [outcome.head() for outcome in outcomes],
+    )
+
+
+@dataclass(frozen=True)
+class _Evaluator:
+    """All evaluations of one row of the result tables."""
+
+    windows: Windows
+    roles: Roles
+    trained: EncoderSet
+    plan: EvaluationPlan
+    compute: Compute
+
+    @property
+    def heads(self) -> int:
+        """Number of heads to train."""
+        of_each = (
+            max(1, len(settings.learning_rates)) * len(self._budgets(settings))
+            for settings in self.plan.evaluations.values()
+        )
+        return self.trained.repeats * sum(of_each)
+
+    def run(self) -> Iterator[Outcome]:
+        """Train all heads."""
+        for name, settings in self.plan.evaluations.items():
+            yield from self._run_one(name, settings)
+
+    def _run_one(self, name: str, settings: EvaluationSettings) -> Iterator[Outcome]:
+        """Train the heads of one evaluation; stacked heads of as many repeats together as memory allows."""
+        stacked = settings.head.stacks and settings.trained_stages == 0
+        features: dict[int, Tensor] = {}
+        waiting: list[Task] = []
+        repeats = range(self.trained.repeats)
+        for repeat in repeats:
+            tasks = self._tasks(name, settings, repeat)
+            if not stacked:
+                yield from self._run_repeat(repeat, settings, tasks)
+                continue
+            features[repeat] = self._features(repeat, settings)
+            waiting += tasks
+            if repeat == repeats[-1] or sum(held.numel() for held in features.values()) > _AT_ONCE:
+                for rate in settings.learning_rates:
+                    yield from train_side_by_side(features, waiting, rate, self.compute)
+                features.clear()
+                waiting.clear()
+
+    def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
+        if settings.head.fitted:
+            features = self._features(repeat, settings)
+            yield from (fit_head(features, task) for task in tasks)
+            return
+        activations = self._run_frozen(repeat, settings)
+        for task in tasks:
+            for rate in settings.learning_rates:
+                yield StageTraining(self._backbone(repeat, settings), task, rate, self.compute).run(activations)
+
+    def _budgets(self, settings: EvaluationSettings) -> list[LabelBudget]:
+        known = self.roles.budgets
+        return [budget for budget in self.plan.label_budgets if settings.is_for(budget) and budget.name in known]
+
+    def _tasks(self, name: str, settings: EvaluationSettings, repeat: int) -> list[Task]:
+        classes = self.windows.classes()
+        tasks = []
+        for budget in self._budgets(settings):
+            train, validation, test = (
+                self.roles.members(repeat, role, budget) for role in ("train", "validation", "test")
+            )
+            seed = derive_seed(self.plan.seed, "classifier", repeat, name, budget.key)
+            task = Task(
+                *(repeat, name, settings, budget, seed),
+                *(classes, self.windows.class_count, train, validation, test),
+            )
+            tasks.append(task)
+        if len(settings.learning_rates) > 1 and not all(len(task.validation) for task in tasks):
+            raise ValueError(
+                f"Evaluation '{name}' chooses a learning rate on validation windows, but split '{self.roles.split}' "
+                "has none. Give it a validation_share, or the evaluation one learning_rate."
+            )
+        return tasks
+
+    def _backbone(self, repeat: int, settings: EvaluationSettings) -> Backbone:
+        backbone = self.trained.build(repeat)
+        return backbone if settings.modalities is None else backbone.only(settings.modalities)
+
+    def _features(self, repeat: int, settings: EvaluationSettings) -> Tensor:
+        """Return frozen embeddings (windows, features) of all windows."""
+        activations = self._run_frozen(repeat, settings)
+        with torch.no_grad(), self.compute.autocast():
+            return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
+
+    def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
+        """Return what the frozen stages make of all windows, once for all label budgets."""
+        backbone = self._backbone(repeat, settings).to(self.compute.device)
+        signals = torch.from_numpy(self.windows.signals)
+        if settings.modalities is not None:
+            channels = self.trained.layout.modalities
+            signals = torch.cat([signals[..., channels[name]] for name in backbone.channels], dim=2)
+        with torch.no_grad(), self.compute.autocast():
+            parts = [
+                backbone.begin(part.to(self.compute.device), settings.trained_stages)
+                for part in signals.split(self.compute.inference_batch)
+            ]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,108 @@
+"""What an evaluation is: a head, how much of the encoders is trained with it, and how long."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contrastive_har.models.backbone import TrainedStages
+from contrastive_har.models.heads import HeadSettings
+from contrastive_har.models.heads.linear import LinearSettings
+from contrastive_har.signals.budgets import LabelBudget, parse_budget
+
+LearningRate = Annotated[float, Field(gt=0)]
+OTHER = "other"
+"""The key of the batch size that holds for every label budget without its own."""
+
+
+class EvaluationSettings(BaseModel):
+    """One way to judge encoders.
+
+    A head that is fitted in closed form needs no learning rate, epochs or batch size.
+
+    Attributes:
+        title: For readers.
+        description: A sentence that explains it to them.
+        head: What turns embeddings into activities.
+        trained_stages: How many of each encoder's last stages (convolutions, in TPN) are trained along with the head:
+            0 is evaluation of frozen encoders, ``all`` is supervised training or full fine-tuning.
+        modalities: What the recogniser sees; null takes every modality.
+        label_budgets: With which label budgets of the protocol it is run; null takes all.
+        learning_rate: Adam's; of several, each is tried and the best by macro-F1 on the validation windows is kept.
+        epochs: Passes over the labelled windows.
+        batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
+        weight_penalty: Factor of the squared weights of trained stages, added to the loss.
+        test_every: Epochs between two evaluations on the test set for the learning curves; scores use the last epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    description: str = ""
+    head: HeadSettings = LinearSettings()
+    trained_stages: Annotated[int, Field(ge=0)] | TrainedStages = 0
+    modalities: tuple[str, ...] | None = None
+    label_budgets: tuple[LabelBudget, ...] | None = None
+    learning_rate: LearningRate | tuple[LearningRate, ...] | None = None
+    epochs: int | None = Field(default=None, gt=0)
+    batch_size: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]] | None = None
+    weight_penalty: float = Field(default=0.0, ge=0)
+    test_every: int = Field(default=1, gt=0)
+
+    @model_validator(mode="after")
+    def _suits_its_head(self) -> EvaluationSettings:
+        trained = {"learning_rate": self.learning_rate, "epochs": self.epochs, "batch_size": self.batch_size}
+        if self.head.fitted and self.trained_stages != 0:
+            raise ValueError(f"head '{self.head.name}' is fitted to frozen encoders; set trained_stages: 0")
+        if not self.head.fitted and (missing := [name for name, value in trained.items() if value is None]):
+            raise ValueError(f"head '{self.head.name}' is trained by gradient and needs {', '.join(missing)}")
+        if isinstance(self.batch_size, dict):
+            for name in self.batch_size:
+                if name != OTHER:
+                    parse_budget(name)
+        return self
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """All rates to try; none for a head that is fitted."""
+        if self.learning_rate is None:
+            return ()
+        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
+
+    def is_for(self, budget: LabelBudget) -> bool:
+        """Return whether it is run with a label budget."""
+        return self.label_budgets is None or budget in self.label_budgets
+
+    def batch_size_for(self, budget: LabelBudget) -> int:
+        """Return the labelled windows per step with a label budget.
+
+        Raises:
+            ValueError: if none is set.
+        """
+        sizes = {OTHER: self.batch_size} if isinstance(self.batch_size, int) else dict(self.batch_size or {})
+        named = {parse_budget(name): size for name, size in sizes.items() if name != OTHER}
+        size = named.get(budget, sizes.get(OTHER))
+        if size is None:
+            raise ValueError(f"batch_size has no entry '{budget.name}' or '{OTHER}'")
+        return size
+
+
+class EvaluationPlan(BaseModel):
+    """Everything that decides how the encoders of one row of the result tables are judged.
+
+    Attributes:
+        name: Of the row, for progress bars.
+        evaluations: By name.
+        label_budgets: How many labels there are.
+        shown: The label budget at which details are shown.
+        seed: Seed of the whole run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "evaluation"
+    evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
+    label_budgets: tuple[LabelBudget, ...] = Field(min_length=1)
+    shown: LabelBudget
+    seed: int = 0

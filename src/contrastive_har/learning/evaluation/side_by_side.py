@@ -1,0 +1,108 @@
+"""Linear heads on frozen features, trained side by side as one stack of matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.evaluation.tasks import Outcome, Task
+from contrastive_har.models.heads.linear import Linear
+from contrastive_har.signals.seeds import seeded
+
+
+def train_side_by_side(
+    features: Mapping[int, Tensor], tasks: Sequence[Task], rate: float, compute: Compute
+) -> Iterator[Outcome]:
+    """Train linear heads on frozen features (windows, features) by repeat; those of equally many steps together."""
+    for steps in sorted({task.steps for task in tasks}):
+        heads = _Heads(features, [task for task in tasks if task.steps == steps], rate, compute.device)
+        yield from heads.run()
+
+
+class _Heads:
+    """Linear heads with equally many batches per epoch.
+
+    Batches are padded to the largest; each head has its own generator, and Adam works entry by entry, so that they are
+    independent.
+    """
+
+    def __init__(
+        self,
+        features: Mapping[int, Tensor],
+        tasks: Sequence[Task],
+        rate: float,
+        device: torch.device,
+    ) -> None:
+        self.features = features
+        self.tasks = tasks
+        self.rate = rate
+        self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
+        width = next(iter(features.values())).shape[1]
+        initial = [_initial_head(width, task).linear for task in tasks]
+        weights, biases = zip(*((one.weight.detach().T, one.bias.detach()) for one in initial), strict=True)
+        self.weights = torch.stack(weights).to(device).requires_grad_()
+        self.biases = torch.stack(biases).unsqueeze(1).to(device).requires_grad_()
+        self.optimiser = torch.optim.Adam([self.weights, self.biases], lr=rate, fused=True)
+        most = max(len(task.train) for task in tasks)
+        self.examples = torch.zeros(len(tasks), most, width, device=device)
+        self.targets = torch.zeros(len(tasks), most, dtype=torch.long, device=device)
+        for head, task in enumerate(tasks):
+            train = torch.from_numpy(task.train).to(device)
+            self.examples[head, : len(train)] = features[task.repeat].index_select(0, train)
+            self.targets[head, : len(train)] = torch.from_numpy(task.classes[task.train]).to(device)
+
+    def run(self) -> list[Outcome]:
+        """Train all; return one outcome per task."""
+        outcomes = [Outcome(task, self.rate) for task in self.tasks]
+        sizes = torch.tensor([len(task.train) for task in self.tasks], device=self.weights.device)
+        for epoch in range(1, self.tasks[0].epochs + 1):
+            losses = torch.stack([self._step(batch) for batch in self._batches()]).sum(0) / sizes
+            for head, outcome in enumerate(outcomes):
+                outcome.score(epoch, losses[head], partial(self._probabilities, head))
+        for head, outcome in enumerate(outcomes):
+            outcome.keep({"linear.weight": self.weights[head].T, "linear.bias": self.biases[head, 0]})
+        return outcomes
+
+    def _batches(self) -> Tensor:
+        """Return this epoch's batches (steps, heads, batch) of indices of the head's examples; -1 pads."""
+        largest = max(task.batch_size for task in self.tasks)
+        batches = torch.full((self.tasks[0].steps, len(self.tasks), largest), -1)
+        for head, (task, generator) in enumerate(zip(self.tasks, self.generators, strict=True)):
+            size = task.batch_size
+            order = torch.full((task.steps * size,), -1)
+            order[: len(task.train)] = torch.randperm(len(task.train), generator=generator)
+            batches[:, head, :size] = order.view(task.steps, size)
+        return batches.to(self.weights.device)
+
+    def _step(self, batch: Tensor) -> Tensor:
+        """Take one step of every head; return their summed losses (heads,)."""
+        real = batch >= 0
+        index = batch.clamp(min=0)
+        examples = self.examples.gather(1, index.unsqueeze(-1).expand(-1, -1, self.examples.shape[2]))
+        logits = torch.baddbmm(self.biases, examples, self.weights)
+        losses = functional.cross_entropy(logits.transpose(1, 2), self.targets.gather(1, index), reduction="none")
+        summed = (losses * real).sum(1)
+        self.optimiser.zero_grad(set_to_none=True)
+        (summed / real.sum(1)).sum().backward()
+        self.optimiser.step()
+        return summed.detach()
+
+    def _probabilities(self, head: int, members: NDArray[np.int64]) -> Tensor:
+        with torch.no_grad():
+            chosen = self.features[self.tasks[head].repeat].index_select(
+                0, torch.from_numpy(members).to(self.weights.device)
+            )
+            return torch.addmm(self.biases[head], chosen, self.weights[head]).softmax(1)
+
+
+def _initial_head(width: int, task: Task) -> Linear:
+    with seeded(task.seed):
+        return cast(Linear, task.build_head(width))

@@ -1,0 +1,90 @@
+"""A head, trained by gradient along with the encoders' last stages, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.evaluation.tasks import Outcome, Task
+from contrastive_har.models.backbone import Backbone
+from contrastive_har.signals.seeds import seeded
+
+Activations = Mapping[str, Tensor]
+"""What the frozen stages make of all windows, by modality; the first dimension is the windows'."""
+
+
+class StageTraining:
+    """Trains one head and the encoders' last stages.
+
+    Args:
+        backbone: Its trained stages change.
+        task: What to train.
+        rate: Adam's learning rate.
+        compute: Where and how precisely.
+    """
+
+    def __init__(self, backbone: Backbone, task: Task, rate: float, compute: Compute) -> None:
+        self.backbone = backbone.to(compute.device)
+        self.trained = task.settings.trained_stages
+        self.task = task
+        self.rate = rate
+        self.compute = compute
+
+    def run(self, activations: Activations) -> Outcome:
+        """Train on what the frozen stages made of all windows."""
+        device = self.compute.device
+        outcome = Outcome(self.task, self.rate)
+        before = {name: value.detach().cpu().clone() for name, value in self.backbone.state_dict().items()}
+        with seeded(self.task.seed, self.compute.random_devices):
+            self.head = self.task.build_head(self.backbone.features).to(device)
+            stages = self.backbone.trained(self.trained)
+            self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
+            parameters = [parameter for module in (*stages, self.head) for parameter in module.parameters()]
+            optimiser = torch.optim.Adam(parameters, lr=self.rate, fused=True)
+            targets = torch.from_numpy(self.task.classes).to(device)
+            train = torch.from_numpy(self.task.train).to(device)
+            for epoch in range(1, self.task.epochs + 1):
+                loss = self._epoch(activations, targets, train, optimiser)
+                outcome.score(epoch, loss, partial(self._probabilities, activations))
+        after = self.backbone.state_dict()
+        changed = {name: value for name, value in after.items() if not torch.equal(value.cpu(), before[name])}
+        outcome.keep(self.head.state_dict(), changed)
+        return outcome
+
+    def _epoch(self, activations: Activations, targets: Tensor, train: Tensor, optimiser: torch.optim.Adam) -> Tensor:
+        if self.trained != 0:
+            self.backbone.train()
+        self.head.train()
+        total = torch.zeros((), device=train.device)
+        order = train[torch.randperm(len(train)).to(train.device)]
+        for index in order.split(self.task.batch_size):
+            loss = self.head.loss(self._embed(activations, index), targets.index_select(0, index))
+            optimiser.zero_grad(set_to_none=True)
+            (loss + self._penalty()).backward()
+            optimiser.step()
+            total += loss.detach() * len(index)
+        return total / len(train)
+
+    def _penalty(self) -> Tensor | float:
+        if not self.penalised:
+            return 0.0
+        return self.task.settings.weight_penalty * torch.stack([w.square().sum() for w in self.penalised]).sum()
+
+    def _probabilities(self, activations: Activations, members: NDArray[np.int64]) -> Tensor:
+        self.backbone.eval()
+        self.head.eval()
+        with torch.no_grad():
+            parts = torch.from_numpy(members).to(self.compute.device).split(self.compute.inference_batch)
+            return torch.cat([self.head(self._embed(activations, part)).softmax(1) for part in parts])
+
+    def _embed(self, activations: Activations, members: Tensor) -> Tensor:
+        with self.compute.autocast():
+            # Indexed, not index_select: that loses the memory order convolutions are fast in.
+            chosen = {modality: values[members] for modality, values in activations.items()}
+            return self.backbone.finish(chosen, self.trained).float()

@@ -1,0 +1,136 @@
+"""One head to train, and the result: learning curves, predictions and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contrastive_har.learning.evaluation.settings import EvaluationSettings
+from contrastive_har.learning.evaluation.trained import HeadFacts, TrainedHead
+from contrastive_har.models.heads import Head
+from contrastive_har.scores.metrics import accuracy, confusion_matrix, macro_f1
+from contrastive_har.signals.budgets import LabelBudget
+
+PREDICTED = ["window", "true", "predicted", "probability"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One head to train: on whose backbone, from which windows, judged on which.
+
+    Attributes:
+        repeat: Whose backbone.
+        evaluation: Name of the evaluation.
+        settings: Its settings.
+        budget: How many labels there are.
+        seed: Seed of initial weights, batches and dropout.
+        classes: Class index of every window (windows,).
+        class_count: Number of classes.
+        train: Labelled windows.
+        validation: Windows evaluated while training; possibly none.
+        test: Windows the scores come from; possibly none.
+    """
+
+    repeat: int
+    evaluation: str
+    settings: EvaluationSettings
+    budget: LabelBudget
+    seed: int
+    classes: NDArray[np.int64]
+    class_count: int
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What tells this head's rows from others'."""
+        return {"repeat": self.repeat, "evaluation": self.evaluation, "label_budget": self.budget.name}
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the labelled windows; one for a head that is fitted."""
+        return self.settings.epochs or 1
+
+    @property
+    def batch_size(self) -> int:
+        """Labelled windows per step."""
+        return self.settings.batch_size_for(self.budget)
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.train) // self.batch_size)
+
+    def build_head(self, features: int) -> Head:
+        """Return the untrained head, from the random state that is current."""
+        return self.settings.head.build(features, self.class_count)
+
+
+@dataclass
+class Outcome:
+    """What becomes of a task: learning curves, and predictions and weights after the last epoch."""
+
+    task: Task
+    learning_rate: float
+    curves: list[dict[str, object]] = field(default_factory=list)
+    predictions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PREDICTED))
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def score(self, epoch: int, loss: Tensor | float, probabilities: Callable[[NDArray[np.int64]], Tensor]) -> None:
+        """Score the head if it is time to; keep the predictions of the last epoch.
+
+        Args:
+            epoch: The epoch that has just ended.
+            loss: Its mean loss.
+            probabilities: Returns class probabilities (members, classes) of given windows.
+        """
+        task = self.task
+        last = epoch == task.epochs
+        if epoch % task.settings.test_every and not last:
+            return
+        for role, members in (("validation", task.validation), ("test", task.test)):
+            if len(members) == 0:
+                continue
+            found = probabilities(members).cpu()
+            confusion = confusion_matrix(task.classes[members], found.argmax(1).numpy(), task.class_count)
+            scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
+            self.curves.append(
+                {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}
+            )
+            if last and role == "test":
+                self._keep_predictions(found)
+
+    def _keep_predictions(self, found: Tensor) -> None:
+        probability, predicted = found.max(1)
+        true = self.task.classes[self.task.test]
+        columns = (self.task.test, true, predicted.numpy(), probability.numpy())
+        self.predictions = pd.DataFrame(dict(zip(PREDICTED, columns, strict=True)))
+
+    def validation_score(self) -> float | None:
+        """Return the last macro-F1 on the validation windows, if there are any."""
+        return next((float(str(row["macro_f1"])) for row in self.curves[::-1] if row["role"] == "validation"), None)
+
+    def keep(self, head: Mapping[str, Tensor], backbone: Mapping[str, Tensor] | None = None) -> None:
+        """Keep the state of the head, and of the backbone where it was trained along."""
+        named = {f"head.{name}": value for name, value in head.items()}
+        named |= {f"backbone.{name}": value for name, value in (backbone or {}).items()}
+        self.weights = {name: value.detach().cpu().clone() for name, value in named.items()}
+
+    def head(self) -> TrainedHead:
+        """Return what was trained."""
+        task = self.task
+        facts = HeadFacts(
+            repeat=task.repeat,
+            evaluation=task.evaluation,
+            label_budget=task.budget.name,
+            validation_macro_f1=self.validation_score(),
+            head=task.settings.head,
+            modalities=task.settings.modalities,
+        )
+        return TrainedHead(facts, self.weights)

@@ -1,0 +1,80 @@
+"""Trained heads and the file they live in: what an evaluation added to, or changed in, a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from torch import Tensor
+
+from contrastive_har.files.stamps import refuse_broken
+from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.models.heads import HeadSettings
+
+KIND = "heads"
+
+
+class HeadFacts(BaseModel):
+    """What a trained head is.
+
+    Attributes:
+        repeat: Whose backbone it sits on.
+        evaluation: How it was trained.
+        label_budget: Name of the label budget.
+        validation_macro_f1: On the validation windows after the last epoch; None where there are none.
+        head: Its settings.
+        modalities: What it sees; None for every modality.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repeat: int
+    evaluation: str
+    label_budget: str
+    validation_macro_f1: float | None
+    head: HeadSettings
+    modalities: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """One head on one repeat's backbone.
+
+    Attributes:
+        facts: What it is.
+        weights: State of the head, as ``head.<name>``, and the state of the backbone that training has changed, as
+            ``backbone.<name>``.
+    """
+
+    facts: HeadFacts
+    weights: dict[str, Tensor]
+
+
+_ALL_FACTS: TypeAdapter[list[HeadFacts]] = TypeAdapter(list[HeadFacts])
+
+
+def write_heads(heads: Sequence[TrainedHead], path: Path) -> None:
+    """Write heads into one safetensors file."""
+    tensors = {f"{index}.{name}": value for index, one in enumerate(heads) for name, value in one.weights.items()}
+    facts = _ALL_FACTS.dump_json([one.facts for one in heads]).decode()
+    write_tensors(tensors, path, KIND, heads=facts)
+
+
+def read_heads(path: Path) -> list[TrainedHead]:
+    """Read heads back.
+
+    Raises:
+        SchemaError: the file is broken, holds something else, or another version of it.
+    """
+    with refuse_broken(path, KIND):
+        header, tensors = read_tensors(path, KIND)
+        weights: dict[int, dict[str, Any]] = {}
+        for name, value in tensors.items():
+            index, _, rest = name.partition(".")
+            weights.setdefault(int(index), {})[rest] = value
+        return [
+            TrainedHead(facts, weights[index]) for index, facts in enumerate(_ALL_FACTS.validate_json(header["heads"]))
+        ]

@@ -1,0 +1,169 @@
+"""The contract of pre-training objectives.
+
+Settings build an objective around untrained encoders; the objective turns a batch into a loss. Everything else (device,
+precision, seeds, checkpoints, progress, history) belongs to the one training loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from contrastive_har.learning.compute import Compute
+from contrastive_har.models.encoders import Encoder, EncoderSettings
+from contrastive_har.signals.augmentations import Augmentation, Draws, first_problem
+from contrastive_har.signals.sensors import Layout
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of training.
+
+    Attributes:
+        seed: Of the step's random choices; the same in every process.
+        compute: Gathers a batch from all processes, and chooses the precision of encoders and heads.
+        progress: Share of the training that is done, from 0 to below 1.
+    """
+
+    seed: int
+    compute: Compute
+    progress: float = 0.0
+
+    def draws(self, windows: Tensor) -> Draws:
+        """Return random numbers on the device of ``windows``."""
+        generator = torch.Generator(windows.device).manual_seed(self.seed)
+        return Draws(generator, self.compute.processes, self.compute.rank)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What an objective makes of one batch.
+
+    Attributes:
+        loss: Scalar to minimise.
+        clusters: Cluster of each window in each view (views, batch), where the objective clusters.
+    """
+
+    loss: Tensor
+    clusters: Tensor | None = None
+
+
+class Objective(nn.Module, ABC):
+    """Encoders, whatever else is trained along with them, and their loss.
+
+    Where several processes share a batch, each has its share; ``step.compute.gather`` puts outputs together.
+
+    Attributes:
+        encoder: The encoder of the one modality it trains.
+    """
+
+    encoder: Encoder
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The trained encoders, one per modality."""
+        return [self.encoder]
+
+    @abstractmethod
+    def loss(self, windows: Tensor, step: Step) -> StepResult:
+        """Return the loss of normalised ``windows`` (batch, time, channels), on this module's device."""
+
+
+class EachModality(Objective):
+    """One objective per modality, trained side by side; the loss is their sum.
+
+    Args:
+        objectives: By modality.
+        layout: Which channels belong to which modality.
+    """
+
+    def __init__(self, objectives: Mapping[str, Objective], layout: Layout) -> None:
+        super().__init__()
+        self.objectives = nn.ModuleList(objectives.values())
+        self.channels = [layout.modalities[name] for name in objectives]
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The encoders of all modalities."""
+        return [encoder for objective in self._all() for encoder in objective.encoders]
+
+    def loss(self, windows: Tensor, step: Step) -> StepResult:
+        """Return the summed loss of ``windows`` (batch, time, channels), and the clusters of the first modality."""
+        results = [
+            objective.loss(windows[..., channels].contiguous(), step)
+            for objective, channels in zip(self._all(), self.channels, strict=True)
+        ]
+        return StepResult(torch.stack([result.loss for result in results]).sum(), results[0].clusters)
+
+    def _all(self) -> list[Objective]:
+        return [cast(Objective, objective) for objective in self.objectives]
+
+
+class BaseObjectiveSettings(BaseModel, ABC):
+    """Settings of an objective.
+
+    Attributes:
+        suits: Names of the encoders the objective can train; all of them where there are none.
+        trains: Whether there is anything to train.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    suits: ClassVar[tuple[str, ...]] = ()
+    trains: ClassVar[bool] = True
+
+    name: str
+
+    @abstractmethod
+    def build(self, encoder: Encoder, layout: Layout, classes: int) -> Objective:
+        """Return the objective that trains the encoder of one modality.
+
+        Args:
+            encoder: Untrained.
+            layout: Of a window of this modality.
+            classes: Number of activities, as described and not as found in labels.
+        """
+
+    def build_for(self, encoders: Mapping[str, Encoder], layout: Layout, classes: int) -> Objective:
+        """Return the objective that trains the encoders of all modalities; by default each by itself.
+
+        Args:
+            encoders: Untrained, by modality.
+            layout: Of a window.
+            classes: Number of activities.
+        """
+        objectives = {name: self.build(encoder, layout.only([name]), classes) for name, encoder in encoders.items()}
+        return next(iter(objectives.values())) if len(objectives) == 1 else EachModality(objectives, layout)
+
+    def refusal(self, encoder: EncoderSettings) -> str | None:
+        """Return why this objective cannot train such an encoder, and the cure; None if it can."""
+        if self.suits and encoder.name not in self.suits:
+            return f"cannot train the encoder '{encoder.name}'; set its encoder to {' or '.join(self.suits)}"
+        return None
+
+    @property
+    def augmentations(self) -> Iterable[Augmentation]:
+        """Every augmentation that windows go through."""
+        return ()
+
+    def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
+        """Return why this objective cannot learn from such windows, and the cure; None if it can.
+
+        Args:
+            smallest_batch: Windows in the smallest batch of an epoch.
+            layout: Of a window.
+            classes: Number of activities.
+        """
+        problems = (first_problem(self.augmentations, layout.only([name])) for name in layout.modalities)
+        return next(filter(None, problems), None)
+
+
+def full_precision(outputs: Tensor) -> Tensor:
+    """Return what an encoder or head gave in float32 or better: half precision must not reach a loss."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

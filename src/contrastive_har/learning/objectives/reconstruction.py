@@ -1,0 +1,129 @@
+"""Objectives that restore windows: the convolutional autoencoder and masked reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Literal, cast
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Objective, Step, StepResult, full_precision
+from contrastive_har.models.encoders import Encoder, EncoderSettings
+from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoder
+from contrastive_har.models.encoders.transformer import ConvolutionalTransformer, TransformerSettings
+from contrastive_har.signals.augmentations import Augmentation, View, make_view
+from contrastive_har.signals.sensors import Layout
+
+
+class AutoencodingSettings(BaseObjectiveSettings):
+    """Convolutional autoencoder (Haresamudram et al. 2019): windows through a narrow embedding and back.
+
+    Attributes:
+        corruption: Augmentations of the input; the target is the window as recorded. None by default.
+    """
+
+    suits: ClassVar[tuple[str, ...]] = ("conv_autoencoder",)
+
+    name: Literal["autoencoding"] = "autoencoding"
+    corruption: View = ()
+
+    @property
+    def augmentations(self) -> Iterable[Augmentation]:
+        """The corruption's."""
+        return self.corruption
+
+    def build(self, encoder: Encoder, layout: Layout, classes: int) -> Autoencoding:
+        """Return the objective that trains ``encoder``."""
+        return Autoencoding(cast(ConvAutoencoder, encoder), self, layout)
+
+
+class Autoencoding(Objective):
+    """An encoder and its mirror image.
+
+    Args:
+        encoder: What is trained, along with a decoder.
+        settings: What is taken away.
+        layout: Of a window.
+    """
+
+    def __init__(self, encoder: ConvAutoencoder, settings: AutoencodingSettings, layout: Layout) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.settings = settings
+        self.layout = layout
+        self.lengths = encoder.lengths
+        self.widths = encoder.widths
+        self.expand = nn.Linear(encoder.features, self.widths[-1] * self.lengths[-1])
+        self.layers = nn.ModuleList(
+            nn.ConvTranspose1d(before, after, 3, padding=1)
+            for before, after in zip(self.widths[::-1], (*self.widths[-2::-1], layout.width), strict=True)
+        )
+
+    def loss(self, windows: Tensor, step: Step) -> StepResult:
+        """Return the mean squared error of the restored ``windows`` (batch, time, channels)."""
+        compute = step.compute
+        corrupted = make_view(windows, self.settings.corruption, step.draws(windows), self.layout)
+        with compute.autocast():
+            restored = self.expand(self.encoder(corrupted)).unflatten(1, (self.widths[-1], self.lengths[-1]))
+            for index, layer in enumerate(self.layers):
+                restored = functional.interpolate(restored, size=self.lengths[-2 - index])
+                # The last layer restores signed values: nothing may rectify them.
+                restored = layer(restored if index == 0 else functional.relu(restored))
+        return StepResult(
+            functional.mse_loss(compute.gather(full_precision(restored).transpose(1, 2)), compute.gather(windows))
+        )
+
+
+class MaskedReconstructionSettings(BaseObjectiveSettings):
+    """Masked reconstruction (Haresamudram et al. 2020): restore samples that were hidden from a transformer.
+
+    Attributes:
+        masked: Share of the samples that are set to zero in all channels.
+    """
+
+    suits: ClassVar[tuple[str, ...]] = ("transformer",)
+
+    name: Literal["masked_reconstruction"] = "masked_reconstruction"
+    masked: float = Field(default=0.1, gt=0, lt=1)
+
+    def refusal(self, encoder: EncoderSettings) -> str | None:
+        """Return why this objective cannot train such an encoder: it restores every sample."""
+        if isinstance(encoder, TransformerSettings) and encoder.stride > 1:
+            return f"restores every sample, but its encoder sees every {encoder.stride}th; set its stride to 1"
+        return super().refusal(encoder)
+
+    def build(self, encoder: Encoder, layout: Layout, classes: int) -> MaskedReconstruction:
+        """Return the objective that trains ``encoder``."""
+        return MaskedReconstruction(cast(ConvolutionalTransformer, encoder), self, layout)
+
+
+class MaskedReconstruction(Objective):
+    """An encoder and one linear layer that restores each sample.
+
+    Args:
+        encoder: What is trained, along with that layer.
+        settings: What is taken away.
+        layout: Of a window.
+    """
+
+    def __init__(
+        self, encoder: ConvolutionalTransformer, settings: MaskedReconstructionSettings, layout: Layout
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.settings = settings
+        self.width = encoder.width
+        self.sequence = encoder.sequence
+        self.restore = nn.Linear(encoder.width, layout.width)
+
+    def loss(self, windows: Tensor, step: Step) -> StepResult:
+        """Return the mean squared error of ``windows`` (batch, time, channels) at the hidden samples only."""
+        compute, draws = step.compute, step.draws(windows)
+        hidden = draws.uniform(windows, windows.shape[1], 1) < self.settings.masked
+        with compute.autocast():
+            restored = self.restore(self.sequence(windows.masked_fill(hidden, 0)))
+        errors = (compute.gather(full_precision(restored)) - compute.gather(windows)).square()
+        hidden = compute.gather(hidden.float())
+        return StepResult((errors * hidden).sum() / (hidden.sum() * windows.shape[2]).clamp(min=1))

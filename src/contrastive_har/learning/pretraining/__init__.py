@@ -1,0 +1,181 @@
+"""Pre-training: windows without labels to encoders, one per repeat and modality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from contrastive_har.files.fingerprints import code_version, fingerprint
+from contrastive_har.learning.compute import Compute, ComputeSettings
+from contrastive_har.learning.objectives import Objective
+from contrastive_har.learning.pretraining.checkpoints import Checkpoints
+from contrastive_har.learning.pretraining.encoders import EncoderSet
+from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget, PretrainingPlan
+from contrastive_har.learning.pretraining.trainer import MEASURED, Trainer
+from contrastive_har.models.backbone import Backbone
+from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.seeds import derive_seed, seeded
+from contrastive_har.signals.sensors import Layout
+from contrastive_har.signals.windows import Windows
+
+__all__ = ["HISTORY_COLUMNS", "BackboneSettings", "PretrainingBudget", "PretrainingPlan", "checkpoints_of", "pretrain"]
+
+HISTORY_COLUMNS = ["repeat", "epoch", *MEASURED]
+
+
+def pretrain(
+    windows: Windows,
+    members: Sequence[NDArray[np.int64]],
+    plan: PretrainingPlan,
+    compute: ComputeSettings,
+    checkpoints: Path | None = None,
+) -> tuple[EncoderSet, pd.DataFrame]:
+    """Pre-train one backbone per repeat, without labels.
+
+    The seed of a repeat does not depend on the objective, so objectives start from the same weights and see the same
+    batches: their scores are paired.
+
+    Args:
+        windows: All windows, raw; their labels serve the cluster diagnostics only.
+        members: For each repeat, the windows to learn from.
+        plan: With what to train what, and how long.
+        compute: Where, how precisely and in how many processes.
+        checkpoints: Folder of unfinished trainings' states, in which this one has a folder of its own
+            (:func:`checkpoints_of`). A state of the same code, data, plan and seed is gone on from, to the same
+            weights as if there had been no interruption. None saves nothing.
+
+    Returns:
+        The encoders, and the history: one row per repeat and epoch.
+
+    Raises:
+        ValueError: if the processes asked for cannot share a batch evenly, or what they train has batch normalisation.
+        FloatingPointError: if the loss stops being a number.
+    """
+    layout = windows.layout
+    trains = plan.objective.trains
+    backbones = [_initial_backbone(plan, layout, windows.signals, repeat, one) for repeat, one in enumerate(members)]
+    if trains and compute.processes_in_all > 1:
+        _require_divisible(plan, backbones[0], layout, windows.class_count, compute.processes_in_all)
+    trained = fingerprint(
+        code_version(),
+        windows.signals,
+        *(plan.objective, plan.backbone, plan.budget),
+        *(layout, windows.class_count, plan.seed),
+    )
+    trained_with = fingerprint(trained, *members)
+    history = torch.full((len(members), plan.budget.epochs, len(MEASURED)), torch.nan, dtype=torch.float64)
+    if trains:
+        folder = checkpoints and checkpoints_of(checkpoints, trained_with)
+        saving = Checkpoints(folder, trained, compute.checkpoint_every) if folder else None
+        signals = torch.from_numpy(windows.signals)
+        job = _Job(backbones, history, signals, windows.classes(), members, layout, windows.class_count, plan, saving)
+        compute.run(_train_repeats, job)
+    encoders = EncoderSet(
+        settings=plan.backbone,
+        layout=layout,
+        fingerprint=trained_with,
+        weights=tuple(
+            {name: value.detach().clone() for name, value in backbone.state_dict().items()} for backbone in backbones
+        ),
+    )
+    index = pd.MultiIndex.from_product(
+        [range(len(members)), range(1, plan.budget.epochs + 1)], names=["repeat", "epoch"]
+    )
+    table = pd.DataFrame(history.flatten(0, 1).numpy(), index, MEASURED).reset_index()
+    return encoders, table if trains else table[:0]
+
+
+def checkpoints_of(checkpoints: Path, encoders: str) -> Path:
+    """Return the folder, within one of unfinished trainings' states, of the training that leads to a fingerprint."""
+    return checkpoints / encoders[:16]
+
+
+def _initial_backbone(
+    plan: PretrainingPlan, layout: Layout, signals: NDArray[np.float32], repeat: int, members: NDArray[np.int64]
+) -> Backbone:
+    with seeded(derive_seed(plan.seed, "weights", repeat)):
+        backbone = plan.backbone.build(layout)
+    normalisation = Normalisation.of(signals[members])
+    backbone.set_normalisation(torch.from_numpy(normalisation.mean), torch.from_numpy(normalisation.deviation))
+    return backbone
+
+
+def _require_divisible(plan: PretrainingPlan, backbone: Backbone, layout: Layout, classes: int, processes: int) -> None:
+    """Check that several processes can train together.
+
+    Raises:
+        ValueError: if they cannot share a batch evenly, or anything that is trained has batch normalisation.
+    """
+    if plan.budget.batch_size % processes:
+        raise ValueError(
+            f"{plan.name}: budget.batch_size {plan.budget.batch_size} does not divide among {processes} processes. "
+            "Choose a multiple."
+        )
+    with seeded(0):
+        objective = _objective(plan, backbone, layout, classes)
+    if any(isinstance(module, _BatchNorm) for module in objective.modules()):
+        raise ValueError(
+            f"{plan.name}: batch normalisation would see each process's share of a batch and not all of it. Set "
+            "batch_norm: false where the encoder or the objective has it, or compute.processes: 1."
+        )
+
+
+def _objective(plan: PretrainingPlan, backbone: Backbone, layout: Layout, classes: int) -> Objective:
+    """Return the objective of a plan around copies of a backbone's encoders."""
+    return plan.objective.build_for(deepcopy(backbone.by_modality), layout, classes)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All repeats of a training; processes on one machine share the tensors.
+
+    Attributes:
+        backbones: One per repeat; trained in place.
+        history: Filled (repeats, epochs, measured).
+        signals: All windows (windows, time, channels), raw.
+        classes: Their class indices, for diagnostics.
+        members: For each repeat, the windows to learn from.
+        layout: Of a window.
+        class_count: Number of activities.
+        plan: With what to train, and how long.
+        saving: Where states are saved, if anywhere.
+    """
+
+    backbones: Sequence[Backbone]
+    history: Tensor
+    signals: Tensor
+    classes: NDArray[np.int64]
+    members: Sequence[NDArray[np.int64]]
+    layout: Layout
+    class_count: int
+    plan: PretrainingPlan
+    saving: Checkpoints | None
+
+
+def _train_repeats(compute: Compute, job: _Job) -> None:
+    """Train every repeat's backbone in place and fill the history."""
+    plan = job.plan
+    for repeat, (backbone, members) in enumerate(zip(job.backbones, job.members, strict=True)):
+        with seeded(derive_seed(plan.seed, "head", repeat), compute.random_devices):
+            objective = _objective(plan, backbone, job.layout, job.class_count)
+            saving = job.saving and replace(
+                job.saving, training=fingerprint(job.saving.training, members, repeat, str(compute), compute.processes)
+            )
+            title = f"{plan.name} {repeat + 1}/{len(job.members)}"
+            trainer = Trainer(objective, plan.budget, compute, derive_seed(plan.seed, repeat), title, saving)
+            normalised = backbone.normalise(job.signals[torch.from_numpy(members)])
+            rows = trainer.run(normalised, job.classes[members])
+        if compute.rank:
+            continue  # the first process has come to the same weights
+        for encoder, trained in zip(backbone.encoders, objective.encoders, strict=True):
+            encoder.load_state_dict(trained.state_dict())
+        job.history[repeat] = torch.tensor([[row[name] for name in MEASURED] for row in rows], dtype=job.history.dtype)

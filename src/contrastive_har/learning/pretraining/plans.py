@@ -1,0 +1,101 @@
+"""What pre-training needs beside windows: an objective, encoders and a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.models.backbone import Backbone
+from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.signals.sensors import Layout
+
+FEWEST = 2  # windows in a batch: a single one has nothing to be contrasted with
+
+
+class PretrainingBudget(BaseModel):
+    """How long and how an encoder is pre-trained.
+
+    Attributes:
+        epochs: Passes over the pre-training windows.
+        batch_size: Windows per step; the last, smaller batch of an epoch is kept.
+        learning_rate: Adam's, constant.
+        keep: ``best_in_second_half`` keeps the epoch of least training loss among the second half, as published;
+            ``last`` keeps the last.
+        dropout: Whether the encoder's dropout is active; it was not in the published training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=1)
+    learning_rate: float = Field(gt=0)
+    keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
+    dropout: bool = False
+
+    def smallest_batch(self, windows: int, processes: int = 1) -> int:
+        """Return the size of an epoch's smallest batch, as ``processes`` share it.
+
+        A last batch of too few windows is left out, and of one that they cannot share evenly what remains.
+        """
+        rest = windows % self.batch_size
+        smallest = min(windows, rest if rest >= max(FEWEST, processes) else self.batch_size)
+        return smallest // processes * processes
+
+
+class BackboneSettings(BaseModel):
+    """Which encoder each modality has.
+
+    Attributes:
+        encoder: Of every modality that has none of its own.
+        encoders: By modality.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: EncoderSettings = TPNSettings()
+    encoders: dict[str, EncoderSettings] = {}
+
+    def of(self, modality: str) -> EncoderSettings:
+        """Return the encoder of a modality."""
+        return self.encoders.get(modality, self.encoder)
+
+    @property
+    def all(self) -> tuple[EncoderSettings, ...]:
+        """Every encoder that may be built."""
+        return (self.encoder, *self.encoders.values())
+
+    def shortest_window(self, modalities: Iterable[str]) -> int:
+        """Return the samples a window needs for the encoders of some modalities."""
+        return max(self.of(modality).shortest_window for modality in modalities)
+
+    def build(self, layout: Layout) -> Backbone:
+        """Return an untrained backbone, on the device and from the random state that are current."""
+        channels = layout.modalities
+        widths = {name: part.stop - part.start for name, part in channels.items()}
+        return Backbone({name: self.of(name).build(widths[name], layout.length) for name in channels}, channels)
+
+
+class PretrainingPlan(BaseModel):
+    """Everything that decides the pre-training of one row of the result tables.
+
+    Attributes:
+        name: Of the row, for messages and progress bars.
+        objective: What the encoders are trained with.
+        backbone: What is trained.
+        budget: How long.
+        repeats: Number of repeats.
+        seed: Seed of the whole run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "pre-training"
+    objective: ObjectiveSettings
+    backbone: BackboneSettings = BackboneSettings()
+    budget: PretrainingBudget
+    repeats: int = Field(default=1, gt=0)
+    seed: int = 0

@@ -1,0 +1,208 @@
+"""The one training loop: any objective, any device."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from contrastive_har.files.stamps import refuse_broken
+from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.objectives import Objective, Step, StepResult
+from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
+from contrastive_har.learning.pretraining.plans import FEWEST, PretrainingBudget
+from contrastive_har.models.layers.dropout import switch_off_dropout
+from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.seeds import derive_seed
+
+MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
+"""What is measured in each epoch."""
+
+
+class Trainer:
+    """Trains one objective once.
+
+    No random state is carried from one epoch to the next: every epoch's batches and dropout, and every step's views,
+    have seeds of their own. So a training goes on from a checkpoint to the same weights.
+
+    Args:
+        objective: The encoders and what else is trained along with them.
+        budget: How long and how fast.
+        compute: Where, how precisely and in how many processes.
+        seed: Seed of batches, views and dropout.
+        title: Name for the progress bar.
+        checkpoints: Where states are saved, if anywhere.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        budget: PretrainingBudget,
+        compute: Compute,
+        seed: int,
+        title: str = "",
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        self.objective = objective.to(compute.device)
+        self.budget = budget
+        self.compute = compute
+        self.title = title
+        self.seed = seed
+        self.checkpoints = checkpoints
+        self.steps = 0
+        self.rows: list[dict[str, float]] = []
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+        self.optimiser = torch.optim.Adam(objective.parameters(), lr=budget.learning_rate, fused=True)
+        objective.train()
+        if not budget.dropout:
+            switch_off_dropout(objective)
+
+    def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
+        """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoders.
+
+        Args:
+            windows: To learn from.
+            classes: Their class indices (windows,), for diagnostics only.
+
+        Returns:
+            What was measured in each epoch.
+
+        Raises:
+            FloatingPointError: if the loss stops being a number.
+        """
+        windows = windows.to(self.compute.device)
+        if self.checkpoints and (state := self.checkpoints.newest()):
+            with refuse_broken(self.checkpoints.path(state.epoch), "checkpoint"):
+                self._restore(state)
+        # The bar counts windows: its rate is windows per second and its forecast the time left.
+        with tqdm(
+            total=self.budget.epochs * len(windows),
+            initial=len(self.rows) * len(windows),
+            unit=" windows",
+            unit_scale=True,
+            desc=self.title,
+            bar_format="{desc} {percentage:3.0f}%{postfix}, {rate_fmt}, {remaining} left |{bar}|",
+            postfix=f"epoch {len(self.rows) + 1}/{self.budget.epochs}",
+            disable=None if self.compute.rank == 0 else True,
+        ) as bar:
+            for epoch in range(len(self.rows) + 1, self.budget.epochs + 1):
+                row = self._epoch(epoch, windows, classes, bar)
+                self.rows.append({"learning_rate": self.budget.learning_rate, **row})
+                bar.set_postfix_str(f"epoch {epoch}/{self.budget.epochs}, loss {row['loss']:.3f}")
+                eligible = self.budget.keep == "best_in_second_half" and epoch > self.budget.epochs // 2
+                if eligible and (self.best is None or row["loss"] < self.best[0]):
+                    self.best = row["loss"], {name: value.clone() for name, value in self._encoder_state().items()}
+                self._save(epoch)
+        if self.best is not None:
+            self._load_encoders(self.best[1])
+        return self.rows
+
+    def step(self, batch: Tensor, progress: float = 0.0) -> StepResult:
+        """Learn from one batch of normalised windows (batch, time, channels); of many processes, from its share."""
+        step = Step(derive_seed(self.seed, "draws", self.steps), self.compute, progress)
+        result = self.objective.loss(batch, step)
+        self.steps += 1
+        self.optimiser.zero_grad(set_to_none=True)
+        result.loss.backward()
+        self.compute.average_gradients(self.objective.parameters())
+        self.optimiser.step()
+        return result
+
+    def _epoch(self, epoch: int, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
+        started = time.perf_counter()
+        # Dropout draws from global random state, and must not fall on the same activations of every process's share.
+        torch.manual_seed(derive_seed(self.seed, "dropout", epoch, self.compute.rank))
+        batches = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
+        order = torch.randperm(len(windows), generator=batches)
+        total = torch.zeros((), device=windows.device)
+        counted = 0
+        agreement: float | None = None
+        for index in order.split(self.budget.batch_size):
+            if len(index) < max(FEWEST, self.compute.processes):
+                continue  # every process needs a window
+            progress = (epoch - 1 + counted / len(windows)) / self.budget.epochs
+            result = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)), progress)
+            total += result.loss.detach() * len(index)
+            counted += len(index)
+            if result.clusters is not None and agreement is None:
+                clusters = result.clusters[0]
+                agreement = _agreement(clusters, classes[index.numpy()[: len(clusters)]])
+            bar.update(len(index))
+        loss = float(total) / counted if counted else float("nan")
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"{self.title}: the loss is {loss}. Lower budget.learning_rate or set compute.precision: float32."
+            )
+        seconds = time.perf_counter() - started
+        return {
+            "loss": loss,
+            "seconds": seconds,
+            "windows_per_second": len(windows) / seconds,
+            "cluster_nmi": float("nan") if agreement is None else agreement,
+        }
+
+    def _encoder_state(self) -> dict[str, Tensor]:
+        """Return the state of all encoders, each name preceded by the encoder's number."""
+        return {
+            f"{number}.{name}": value
+            for number, encoder in enumerate(self.objective.encoders)
+            for name, value in encoder.state_dict().items()
+        }
+
+    def _load_encoders(self, state: dict[str, Tensor]) -> None:
+        for number, encoder in enumerate(self.objective.encoders):
+            prefix = f"{number}."
+            encoder.load_state_dict(
+                {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            )
+
+    def _save(self, epoch: int) -> None:
+        """Save the state of the training, if it is time to."""
+        due = self.checkpoints and (epoch % self.checkpoints.every == 0 or epoch == self.budget.epochs)
+        if not due or self.checkpoints is None or self.compute.rank:
+            return
+        tensors = {f"objective/{name}": value for name, value in self.objective.state_dict().items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{index}/{name}": value for name, value in values.items()}
+        if self.best:
+            tensors |= {f"best/{name}": value for name, value in self.best[1].items()}
+        facts = {"steps": self.steps, "rows": self.rows, "least_loss": self.best and self.best[0]}
+        self.checkpoints.save(Checkpoint(epoch, tensors, facts))
+
+    def _restore(self, state: Checkpoint) -> None:
+        """Go back to a saved state."""
+        parts: dict[str, dict[str, Tensor]] = {"objective": {}, "optimiser": {}, "best": {}}
+        for name, value in state.tensors.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = value
+        self.objective.load_state_dict(parts["objective"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.objective.parameters())
+        for name, value in parts["optimiser"].items():
+            index, _, rest = name.partition("/")
+            # The fused optimiser walks weights and moments in memory order, which a file does not keep.
+            like = torch.empty_like(parameters[int(index)]) if value.ndim else torch.empty_like(value)
+            moments.setdefault(int(index), {})[rest] = like.copy_(value)
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.steps = state.facts["steps"]
+        self.rows = list(state.facts["rows"])
+        if parts["best"]:
+            self.best = state.facts["least_loss"], parts["best"]
+        logging.getLogger(__name__).info("%s goes on after epoch %d.", self.title, state.epoch)
+
+
+def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
+    """Return the normalised mutual information of one batch's clusters and labels (a diagnostic of the first batch)."""
+    from sklearn.metrics import normalized_mutual_info_score
+
+    labelled = classes != UNLABELLED
+    if not labelled.any():
+        return float("nan")
+    return float(normalized_mutual_info_score(classes[labelled], clusters.cpu().numpy()[labelled]))

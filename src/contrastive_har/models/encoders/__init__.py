@@ -1,0 +1,25 @@
+"""Encoders: normalised windows to embeddings.
+
+To add one: a module with settings and an encoder, and one line in ``EncoderSettings``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
+from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
+from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
+from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.models.encoders.transformer import TransformerSettings
+
+__all__ = ["BaseEncoderSettings", "Encoder", "EncoderSettings"]
+
+EncoderSettings = Annotated[
+    TPNSettings | TransformerSettings | DeepConvLSTMSettings | ConvAutoencoderSettings | ConvGRUSettings,
+    Field(discriminator="name"),
+]
+"""Any encoder, chosen by its ``name`` in configuration; ``build(sensor_channels, length)`` returns it, untrained."""

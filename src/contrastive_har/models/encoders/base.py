@@ -1,0 +1,91 @@
+"""The contract of encoders: stages from a window to its embedding, of which an evaluation may freeze the first."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module, ABC):
+    """Normalised windows (batch, time, channels) to embeddings (batch, features), in stages.
+
+    Attributes:
+        features: Width of an embedding.
+        shortest_window: Samples a window needs.
+    """
+
+    features: int
+    shortest_window: int
+
+    @property
+    @abstractmethod
+    def stages(self) -> Sequence[nn.Module]:
+        """The trainable parts, from the window to the embedding."""
+
+    @abstractmethod
+    def enter(self, windows: Tensor) -> Tensor:
+        """Return ``windows`` (batch, time, channels) in the memory order the first stage works in."""
+
+    @abstractmethod
+    def run(self, activations: Tensor, first: int, end: int) -> Tensor:
+        """Run stages ``first`` to ``end`` (excluded); frozen stages can so be run once and their result kept."""
+
+    @property
+    def depth(self) -> int:
+        """Number of stages."""
+        return len(self.stages)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Embed ``windows`` (batch, time, channels) as (batch, features).
+
+        Raises:
+            ValueError: if they are too short.
+        """
+        self.require_length(windows)
+        return self.run(self.enter(windows), 0, self.depth)
+
+    def require_length(self, windows: Tensor) -> None:
+        """Refuse ``windows`` (batch, time, channels) that are too short.
+
+        Raises:
+            ValueError: if they are.
+        """
+        if windows.shape[1] < self.shortest_window:
+            raise ValueError(
+                f"Windows of {windows.shape[1]} samples are too short for this encoder, which needs "
+                f"{self.shortest_window}. Lengthen windows.length."
+            )
+
+
+class BaseEncoderSettings(BaseModel, ABC):
+    """Settings of an encoder: its shape."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+
+    @property
+    @abstractmethod
+    def shortest_window(self) -> int:
+        """Samples a window needs."""
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Number of stages."""
+
+    @abstractmethod
+    def build(self, sensor_channels: int, length: int) -> Encoder:
+        """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
+
+
+def as_image(windows: Tensor) -> Tensor:
+    """Return ``windows`` (batch, time, channels) as (batch, channels, 1, time), without copying.
+
+    A one-dimensional convolution is written as a two-dimensional one of height 1: in the channels-last layout, which
+    windows already have, its kernels are several times faster in bfloat16.
+    """
+    return windows.permute(0, 2, 1).unsqueeze(2)

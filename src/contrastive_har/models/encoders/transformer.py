@@ -1,0 +1,140 @@
+"""Convolutions and a transformer over time: CSSHAR's encoder and, with other settings, masked reconstruction's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
+
+
+class TransformerSettings(BaseEncoderSettings):
+    """The encoder's shape; the defaults are CSSHAR's for UCI-HAR.
+
+    Attributes:
+        channels: Outputs of each convolution; the last is the transformer's width.
+        kernels: Their lengths; odd, so that time keeps its length.
+        stride: Of the last convolution: the transformer sees every so many samples only.
+        batch_norm: Whether a convolution is followed by batch normalisation and leaky ReLU.
+        layers: Transformer layers.
+        heads: Attention heads; they divide the width.
+        feedforward: Width of a layer's hidden part.
+        dropout: Inside the transformer and after the positions are added.
+        pooling: ``flatten`` strings all time steps together (CSSHAR), ``mean`` averages them.
+    """
+
+    name: Literal["transformer"] = "transformer"
+    channels: tuple[int, ...] = (32, 64, 128)
+    kernels: tuple[int, ...] = (3, 3, 3)
+    stride: int = Field(default=1, gt=0)
+    batch_norm: bool = True
+    layers: int = Field(default=8, gt=0)
+    heads: int = Field(default=8, gt=0)
+    feedforward: int = Field(default=2048, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    pooling: Literal["flatten", "mean"] = "flatten"
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> TransformerSettings:
+        if not self.channels or len(self.channels) != len(self.kernels):
+            raise ValueError(f"channels {self.channels} and kernels {self.kernels} must be equally many")
+        if any(kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"kernels {self.kernels} must be odd, so that time keeps its length")
+        if self.channels[-1] % self.heads or self.channels[-1] % 2:
+            raise ValueError(f"the last of channels {self.channels} must be even and divisible by heads {self.heads}")
+        return self
+
+    @property
+    def shortest_window(self) -> int:
+        """Samples a window needs."""
+        return 1
+
+    @property
+    def depth(self) -> int:
+        """Number of stages: the convolutions together, then the layers."""
+        return 1 + self.layers
+
+    def build(self, sensor_channels: int, length: int) -> ConvolutionalTransformer:
+        """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
+        return ConvolutionalTransformer(sensor_channels, length, self)
+
+
+class ConvolutionalTransformer(Encoder):
+    """Convolutions, sinusoidal positions, transformer layers (Khaertdinov et al. 2021, CSSHAR).
+
+    Args:
+        sensor_channels: Channels of a window.
+        length: Samples of a window.
+        settings: Shape of the encoder.
+    """
+
+    def __init__(self, sensor_channels: int, length: int, settings: TransformerSettings) -> None:
+        super().__init__()
+        self.shortest_window = length if settings.pooling == "flatten" else 1
+        self.width = settings.channels[-1]
+        self.pooling = settings.pooling
+        steps = -(-length // settings.stride)
+        self.features = self.width * (steps if settings.pooling == "flatten" else 1)
+        inputs = (sensor_channels, *settings.channels[:-1])
+        parts: list[nn.Module] = []
+        strides = (*(1 for _ in inputs[1:]), settings.stride)
+        for before, after, kernel, stride in zip(inputs, settings.channels, settings.kernels, strides, strict=True):
+            parts.append(nn.Conv1d(before, after, kernel, stride, padding=kernel // 2))
+            if settings.batch_norm:
+                parts += [nn.BatchNorm1d(after), nn.LeakyReLU()]
+        self.convolutions = nn.Sequential(*parts)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                self.width, settings.heads, settings.feedforward, settings.dropout, batch_first=True
+            )
+            for _ in range(settings.layers)
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+        self.positions: Tensor
+        self.register_buffer("positions", _sinusoids(steps, self.width), persistent=False)
+
+    @property
+    def stages(self) -> Sequence[nn.Module]:
+        """The convolutions together, then each transformer layer."""
+        return [self.convolutions, *self.layers]
+
+    def enter(self, windows: Tensor) -> Tensor:
+        """Return ``windows`` (batch, time, channels) as (batch, channels, time)."""
+        return windows.transpose(1, 2)
+
+    def run(self, activations: Tensor, first: int, end: int) -> Tensor:
+        """Run stages ``first`` to ``end`` (excluded); the last one also pools."""
+        for stage in range(first, end):
+            activations = self._stage(activations, stage)
+            if stage == self.depth - 1:
+                activations = self.dropout(activations)
+                activations = activations.flatten(1) if self.pooling == "flatten" else activations.mean(1)
+        return activations
+
+    def sequence(self, windows: Tensor) -> Tensor:
+        """Return what the last layer makes of each step of ``windows``: (batch, steps, width)."""
+        activations = self.enter(windows)
+        for stage in range(self.depth):
+            activations = self._stage(activations, stage)
+        return activations
+
+    def _stage(self, activations: Tensor, stage: int) -> Tensor:
+        if stage == 0:
+            steps = self.convolutions(activations).transpose(1, 2)
+            activations = self.dropout(steps + self.positions[: steps.shape[1]])
+        else:
+            activations = self.layers[stage - 1](activations)
+        return activations
+
+
+def _sinusoids(length: int, width: int) -> Tensor:
+    """Return the positions of Vaswani et al. 2017, section 3.5: (length, width)."""
+    # Named, the device stays this one where an encoder is built for its shapes only, without memory.
+    rates = torch.exp(torch.arange(0, width, 2, device="cpu") * (-math.log(10000.0) / width))
+    angles = torch.arange(length, device="cpu").unsqueeze(1) * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -1,0 +1,20 @@
+"""Heads: what turns embeddings into scores of activities.
+
+To add one: a module with settings and a head, and one line in ``HeadSettings``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.heads.linear import LinearSettings
+from contrastive_har.models.heads.mlp import MLPSettings
+from contrastive_har.models.heads.ridge import RidgeSettings
+
+__all__ = ["BaseHeadSettings", "Head", "HeadSettings"]
+
+HeadSettings = Annotated[LinearSettings | MLPSettings | RidgeSettings, Field(discriminator="name")]
+"""Any head, chosen by its ``name`` in configuration; ``build(features, classes)`` returns it, untrained."""

@@ -1,0 +1,53 @@
+"""The contract of heads."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Head(nn.Module, ABC):
+    """Features (batch, features) to log-scores (batch, classes), whose softmax are probabilities.
+
+    A head is either trained by gradient with its :meth:`loss`, or fitted by :meth:`fit`; its settings say which.
+    """
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """Return log-scores (batch, classes) of ``features`` (batch, features)."""
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss, a scalar, of ``features`` (batch, features) with class indices ``targets`` (batch,)."""
+        return functional.cross_entropy(self(features), targets)
+
+    def fit(self, features: Tensor, targets: Tensor) -> None:
+        """Set the weights from all labelled ``features`` (windows, features) and class indices ``targets`` (windows,).
+
+        Raises:
+            TypeError: if the head is trained by gradient.
+        """
+        raise TypeError(f"{type(self).__name__} is trained by gradient")
+
+
+class BaseHeadSettings(BaseModel, ABC):
+    """Settings of a head.
+
+    Attributes:
+        fitted: Whether the head is fitted and not trained by gradient.
+        stacks: Whether many such heads on frozen features are trained side by side as one stack of matrices.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fitted: ClassVar[bool] = False
+    stacks: ClassVar[bool] = False
+
+    name: str
+
+    @abstractmethod
+    def build(self, features: int, classes: int) -> Head:
+        """Return an untrained head of embeddings of a given width."""

@@ -1,0 +1,40 @@
+"""A linear classifier."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.layers.linear import linear
+
+
+class LinearSettings(BaseHeadSettings):
+    """A linear classifier: multinomial logistic regression, trained by gradient."""
+
+    stacks: ClassVar[bool] = True
+
+    name: Literal["linear"] = "linear"
+
+    def build(self, features: int, classes: int) -> Linear:
+        """Return an untrained linear classifier."""
+        return Linear(features, classes)
+
+
+class Linear(Head):
+    """One linear layer.
+
+    Args:
+        features: Width of an embedding.
+        classes: Number of classes.
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.linear = linear(features, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return log-scores (batch, classes) of ``features`` (batch, features)."""
+        scores: Tensor = self.linear(features)
+        return scores

@@ -1,0 +1,29 @@
+"""Figures: functions from tables to Matplotlib figures, without global state."""
+
+from __future__ import annotations
+
+from contrastive_har.reports.figures.curves import (
+    draw_budgets,
+    draw_cluster_agreement,
+    draw_label_efficiency,
+    draw_loss_curves,
+)
+from contrastive_har.reports.figures.predictions import draw_confusion, draw_confusion_matrices, draw_one_confusion
+from contrastive_har.reports.figures.signals import draw_embeddings, draw_views
+from contrastive_har.reports.figures.spreads import draw_critical_differences, draw_subjects
+from contrastive_har.reports.figures.style import COLOURS
+
+__all__ = [
+    "COLOURS",
+    "draw_budgets",
+    "draw_cluster_agreement",
+    "draw_confusion",
+    "draw_confusion_matrices",
+    "draw_critical_differences",
+    "draw_embeddings",
+    "draw_label_efficiency",
+    "draw_loss_curves",
+    "draw_one_confusion",
+    "draw_subjects",
+    "draw_views",
+]

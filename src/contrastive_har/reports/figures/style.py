@@ -1,0 +1,25 @@
+"""What figures share: colours, grid, empty figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_TWENTY = colormaps["tab20"].colors  # type: ignore[attr-defined]
+COLOURS = (*_TWENTY[::2], *_TWENTY[1::2])
+"""For methods and activities, the strong ones first; there are twenty."""
+GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches, without global state."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def say_empty(axis: Axes, text: str) -> None:
+    """Write in place of a diagram why there is none."""
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, text, ha="center", va="center")

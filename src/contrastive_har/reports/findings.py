@@ -1,0 +1,64 @@
+"""What comparisons of methods show, in sentences to quote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from contrastive_har.reports.tables import describe_budget, in_percent
+from contrastive_har.scores.comparisons import least_repeats
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one comparison shows.
+
+    Attributes:
+        split: Title of the split.
+        family: Evaluation and label budget.
+        sentence: For quoting.
+        significant: Whether the test tells the two apart.
+    """
+
+    split: str
+    family: str
+    sentence: str
+    significant: bool
+
+
+def findings(
+    comparisons: pd.DataFrame,
+    methods: Mapping[str, str],
+    evaluations: Mapping[str, str],
+    splits: Mapping[str, str],
+    level: float,
+) -> Iterator[Finding]:
+    """Say in plain words what each comparison shows.
+
+    Args:
+        comparisons: From :func:`compare`.
+        methods: Titles by name.
+        evaluations: Titles by name.
+        splits: Titles by name.
+        level: Of significance.
+    """
+    for (split, evaluation, budget), family in comparisons.groupby(["split", "evaluation", "label_budget"], sort=False):
+        enough = least_repeats(len(family), level)
+        heading = f"{evaluations[evaluation]}, {describe_budget(budget)}"
+        for row in family.itertuples(index=False):
+            better, worse = (row.method, row.other) if row.difference >= 0 else (row.other, row.method)
+            sign = 1 if row.difference >= 0 else -1
+            low, high = sorted((sign * row.low, sign * row.high))
+            lead = f"{methods[better]} is {in_percent(abs(row.difference))} points above {methods[worse]}"
+            interval = f"interval {in_percent(low)} to {in_percent(high)}, {row.repeats} repeats"
+            if row.repeats == 1:
+                interval = "one repeat"
+            test = f"Holm-corrected p = {row.p_holm:.2g}, rank-biserial correlation {abs(row.rank_biserial):.2f}"
+            significant = row.repeats >= enough and row.p_holm < level
+            if row.repeats < enough:
+                verdict = f"no test can tell before {enough} repeats"
+            else:
+                verdict = f"{'significant' if significant else 'not significant'}: {test}"
+            yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", significant)

@@ -1,0 +1,11 @@
+"""Hooks: what happens around every Kedro run, one concern per module; nodes know of none of it."""
+
+from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
+from contrastive_har.runs.hooks.context import NodeClock
+from contrastive_har.runs.hooks.summary import SummaryHooks
+from contrastive_har.runs.hooks.tracking import TrackingHooks
+from contrastive_har.runs.hooks.versions import VersionHooks
+from contrastive_har.runs.hooks.workers import WorkerHooks
+
+_CLOCK = NodeClock()
+HOOKS = (_CLOCK, VersionHooks(_CLOCK), TrackingHooks(), SummaryHooks(_CLOCK), WorkerHooks(), CheckpointHooks())

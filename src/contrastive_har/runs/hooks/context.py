@@ -1,0 +1,48 @@
+"""What hooks share: the configuration, and the clock of nodes."""
+
+from __future__ import annotations
+
+import time
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline.node import Node
+
+from contrastive_har.runs.settings import plain
+
+
+class ContextHooks:
+    """Hooks that read the configuration."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep the context: it holds the configuration."""
+        self.context = context
+
+    def is_worker(self) -> bool:
+        """Whether torchrun has started this process to share the training of the first one."""
+        from contrastive_har.learning.compute import ComputeSettings
+
+        return ComputeSettings.model_validate(plain(self.context.params["compute"])).is_worker
+
+
+class NodeClock:
+    """Measures the seconds of each node, saving included: streams are consumed while they are saved."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+
+    @hook_impl(tryfirst=True)
+    def before_node_run(self, node: Node) -> None:
+        """Start a node's clock."""
+        self._started[node.name] = time.perf_counter()
+
+    @hook_impl(tryfirst=True)
+    def after_dataset_saved(self, node: Node) -> None:
+        """Read a node's clock; after its last output it stands."""
+        self._seconds[node.name] = time.perf_counter() - self._started.get(node.name, time.perf_counter())
+
+    def seconds(self, node: Node) -> float:
+        """Return the seconds from a node's start to its newest output; 0 if it has not run."""
+        return self._seconds.get(node.name, 0.0)

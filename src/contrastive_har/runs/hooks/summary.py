@@ -1,0 +1,113 @@
+"""The summary of a run: its results, where they lie, and where the time went."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
+from contrastive_har.scores.cells import Cell
+
+_LOCATIONS = {
+    "recogniser": "Model:  ",
+    "onnx_model": "Model:  ",
+    "timeline": "Result: ",
+    "timeline_picture": "Picture:",
+}
+"""Artifacts whose path is printed, beside reports."""
+
+
+_OF_METHODS = ("pretraining", "evaluation")  # stages whose cost is printed by method
+
+
+class SummaryHooks(ContextHooks):
+    """Prints at the end the results, where they lie, and where the time went."""
+
+    def __init__(self, clock: NodeClock) -> None:
+        self._clock = clock
+        self._ran: dict[str, Node] = {}
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Note that a node runs."""
+        self._ran[node.name] = node
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Print the result table and the report's path; log times and memory to the tracked run."""
+        if self.is_worker():
+            return
+        parts: dict[tuple[str, str], float] = defaultdict(float)
+        for node in self._ran.values():
+            parts[", ".join(node.tags), node.namespace or ""] += self._clock.seconds(node)
+        self._ran = {}
+        seconds, by_method = _sum_up(parts)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+        of_parts = {f"seconds/{stage}/{part}": value for (stage, part), value in parts.items() if part}
+        of_stages = {f"seconds/{stage}": value for stage, value in seconds.items()}
+        _log_metrics({**of_stages, **of_parts, "peak_memory_gib": memory})
+        from contrastive_har.catalog import AtomicDataset
+        from contrastive_har.reports.tables import console_table, describe_budget
+        from contrastive_har.reports.timelines import summarise_timeline
+
+        for name in sorted(pipeline.outputs()):
+            if name.endswith(".report"):
+                protocol = name.removesuffix(".report")
+                report = cast(AtomicDataset, catalog[name]).path
+                print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
+                print(f"Report:  {report}")
+                _log_report(protocol, report, catalog.load(f"{protocol}.metrics"))
+        for name in sorted(pipeline.all_outputs()):
+            kind = name.rpartition(".")[2]
+            if kind in _LOCATIONS:
+                print(f"{_LOCATIONS[kind]} {cast(AtomicDataset, catalog[name]).path}")
+            if kind == "timeline":
+                print(f"{summarise_timeline(catalog.load(name))}\n")
+            if kind == "recogniser":
+                origin = catalog.load(name).origin
+                expected = f"macro-F1 on unseen subjects {100 * origin.mean_test_macro_f1:.1f} %"
+                labels = describe_budget(origin.label_budget)
+                print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
+        print(f"Time:    {_listed(seconds)}; peak memory {memory:.1f} GiB")
+        for method, of_method in by_method.items():
+            print(f"         {method}: {_listed(of_method)}")
+        print("Runs:    mlflow ui        Lineage: kedro viz run")
+
+
+def _sum_up(parts: Mapping[tuple[str, str], float]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Return seconds by stage, and those of all splits together by method and stage; parts by stage and namespace."""
+    seconds: dict[str, float] = defaultdict(float)
+    by_method: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for (stage, namespace), value in parts.items():
+        seconds[stage] += value
+        if (cell := Cell.parse(namespace)) and stage in _OF_METHODS:
+            by_method[f"{cell.protocol}, {cell.method}"][stage] += value
+    return dict(seconds), dict(by_method)
+
+
+def _listed(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+
+
+def _log_metrics(metrics: dict[str, float]) -> None:
+    import mlflow
+
+    if mlflow.active_run():
+        mlflow.log_metrics(metrics)
+
+
+def _log_report(protocol: str, report: Path, scores: dict[str, float]) -> None:
+    import mlflow
+
+    if mlflow.active_run():
+        mlflow.log_artifact(str(report), protocol)
+        mlflow.log_metrics({f"macro_f1/{protocol}.{cell}": value for cell, value in scores.items()})

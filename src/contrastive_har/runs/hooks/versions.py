@@ -1,0 +1,197 @@
+"""The versions a run reads and writes, its manifest, and its end when it is asked to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
+from contrastive_har.runs.logs import RunLog
+from contrastive_har.runs.settings import configured, differences
+
+if TYPE_CHECKING:
+    from contrastive_har.runs.manifest import Manifest
+
+
+class VersionHooks(ContextHooks):
+    """Pins versions, keeps the manifest and the log."""
+
+    def __init__(self, clock: NodeClock) -> None:
+        self._clock = clock
+        self._unsaved: dict[str, set[str]] = {}
+        self._log: RunLog | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep the context: it holds the configuration."""
+        super().after_context_created(context)
+        loader = context.config_loader
+        loader["parameters"] = loader["parameters"]  # else every look reads the files again
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Pin the versions that belong to this run, and begin its manifest.
+
+        Raises:
+            ValueError: if another run of this id had other parameters, if stored scores that would be reported were
+                made with other settings, or if recordings of one data set would be stored as another's.
+        """
+        from contrastive_har.runs.lineage import fingerprint_nodes
+        from contrastive_har.runs.manifest import manifests_of
+        from contrastive_har.runs.provenance import require_same_settings
+
+        parameters = configured(self.context.config_loader["parameters"])
+        if parameters["ingestion"]["dataset"] != parameters["dataset"]:
+            raise ValueError("ingestion.dataset follows dataset: use --params=dataset=NAME or conf/local/globals.yml.")
+        _end_on_sigterm()
+        self._fingerprints: dict[str, tuple[str, dict[str, str]]] = {}
+        self._catalog = catalog
+        self._run_id = run_params["run_id"]
+        self._manifests = manifests_of(catalog)
+        if self.is_worker():
+            known = self._manifests.find(self._run_id)
+            _pin_versions(pipeline, catalog, self._run_id, known.versions if known else {})
+            return
+        self._log = RunLog(self._manifests.folder.parent, self._run_id)
+        logging.getLogger().addHandler(self._log)
+        try:
+            manifest = self._manifests.begin(self._run_id, lambda known: _begun(known, run_params, parameters))
+            versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
+            require_same_settings(versions, self._manifests, parameters)
+        except Exception as error:
+            self.on_pipeline_error(error)  # Kedro calls it for what fails later only
+            raise
+        self._manifests.update(self._run_id, lambda known: known.with_versions(versions))
+        self._fingerprints = {
+            node.name: (own, outputs) for node, own, outputs in fingerprint_nodes(pipeline, catalog, self._manifests)
+        }
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Close the log."""
+        self._close_log()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Note what went wrong, and close the log."""
+        if self._log:
+            self._log.note(error)
+        self._close_log()
+
+    def _close_log(self) -> None:
+        if self._log:
+            logging.getLogger().removeHandler(self._log)
+            self._log.close()
+            self._log = None
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Note the outputs that a node has not saved yet."""
+        self._unsaved[node.name] = set(node.outputs)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Note a node as finished when all its outputs are stored."""
+        from contrastive_har.catalog import AtomicDataset
+        from contrastive_har.runs.manifest import NodeRecord
+
+        if node.name not in self._fingerprints:
+            return
+        self._unsaved[node.name].discard(dataset_name)
+        if self._unsaved[node.name]:
+            return
+        own, outputs = self._fingerprints[node.name]
+        stored = [name for name in outputs if isinstance(self._catalog.get(name), AtomicDataset)]
+        record = NodeRecord(
+            fingerprint=own,
+            outputs={name: outputs[name] for name in stored},
+            seconds=self._clock.seconds(node),
+        )
+        self._manifests.update(
+            self._run_id,
+            lambda known: known.with_versions(dict.fromkeys(stored, self._run_id)).model_copy(
+                update={"nodes": {**known.nodes, node.name: record}}
+            ),
+        )
+
+
+def _begun(known: Manifest | None, run_params: dict[str, Any], given: dict[str, Any]) -> Manifest:
+    """Return the manifest of a run that begins, or goes on with another task or try."""
+    from contrastive_har.files.fingerprints import code_version
+    from contrastive_har.runs.manifest import Manifest, installed_packages
+
+    parameters = {name: value for name, value in given.items() if name not in _OF_SESSIONS}
+    what = ", ".join(run_params.get("pipeline_names") or ["__default__"])
+    if known is None:
+        return Manifest(
+            run_id=run_params["run_id"],
+            code=code_version(),
+            packages=installed_packages(),
+            parameters=parameters,
+            pipelines=[what],
+        )
+    if changed := sorted(differences(known.parameters, parameters)):
+        raise ValueError(
+            f"Run {known.run_id} had other parameters: {', '.join(changed)}. Give the --env and --params it was "
+            "started with, or start a new run."
+        )
+    return known if what in known.pipelines else known.model_copy(update={"pipelines": [*known.pipelines, what]})
+
+
+_OF_SESSIONS = ("run_id", "resume")  # parameters that say how to run, not what
+
+
+def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, known: Mapping[str, str]) -> dict[str, str]:
+    """Pin what the run reads: its own versions first, else what it has read before, else the newest before it.
+
+    Args:
+        pipeline: What is about to run.
+        catalog: Its entries are pinned, but for those that the user has pinned.
+        run_id: The run.
+        known: Versions it has read and written before.
+
+    Returns:
+        The versions of what is read and already there.
+    """
+    from contrastive_har.catalog import AtomicDataset
+
+    read: dict[str, str] = {}
+    outputs = pipeline.all_outputs()
+    for name in sorted(pipeline.datasets()):
+        entry = catalog.get(name) if not name.startswith("params:") else None
+        if not isinstance(entry, AtomicDataset) or not entry.is_versioned:
+            continue
+        if not entry.is_pinned:
+            if name in outputs:
+                entry.pin(run_id)
+                continue
+            wanted = run_id if entry.has(run_id) else known.get(name)
+            if wanted is None:
+                wanted = max((version for version in entry.versions() if version <= run_id), default=None)
+            if wanted is None:
+                continue
+            entry.pin(wanted)
+        if name not in outputs and entry.version is not None:
+            read[name] = entry.version
+    return read
+
+
+def _end_on_sigterm() -> None:
+    """Make SIGTERM end the run as Ctrl-C does: stages clean up, and the tracked run ends as failed."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)

@@ -1,0 +1,1 @@
+"""Scores: metrics, the long table of scores, statistics and comparisons."""

@@ -1,0 +1,140 @@
+"""Are the differences between methods more than chance? Paired tests over repeats.
+
+Repeats are paired: all methods start from the same weights, see the same labels and are tested on the same subjects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval
+from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.signals.seeds import derive_seed
+
+COLUMNS = [
+    "split",
+    "evaluation",
+    "label_budget",
+    "method",
+    "other",
+    "repeats",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "rank_biserial",
+]
+"""Of a table of comparisons; ``difference`` is the mean of ``method`` less ``other``, paired by repeat."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that are compared with one another: on one split, by one evaluation, with so many labels.
+
+    Attributes:
+        split: Name of the split.
+        evaluation: Name of the evaluation; a method with a single evaluation is compared by it.
+        label_budget: Name of the label budget.
+        scores: Macro-F1 of each repeat (repeats, methods), one column per method.
+    """
+
+    split: str
+    evaluation: str
+    label_budget: str
+    scores: pd.DataFrame
+
+
+def families(scores: pd.DataFrame) -> Iterator[Family]:
+    """Find all families of at least two methods in long scores."""
+    whole = scores[(scores["metric"] == "macro_f1") & (scores["group"] == EVERYTHING)]
+    known = whole.groupby("method", sort=False)["evaluation"].agg(["nunique", "first"])
+    single = known.index[known["nunique"] == 1]
+    shared = whole.groupby("evaluation", sort=False)["method"].nunique()
+    for (split, budget), rows in whole.groupby(["split", "label_budget"], sort=False):
+        for evaluation in shared.index[shared > 1]:
+            if evaluation not in set(rows["evaluation"]):
+                continue
+            own = rows[(rows["evaluation"] == evaluation) | rows["method"].isin(single)]
+            wide = own.pivot(index="repeat", columns="method", values="value")[list(own["method"].unique())]
+            yield Family(str(split), str(evaluation), str(budget), wide)
+
+
+def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> pd.DataFrame:
+    """Compare a method with every other in every family.
+
+    Wilcoxon's signed-rank test over repeats, exact for so few; p-values corrected by Holm's method within a family;
+    the effect size is the matched-pairs rank-biserial correlation (Kerby 2014), from -1 to 1.
+
+    Args:
+        scores: Long scores.
+        reference: The method; families without it are left out.
+        settings: Confidence and resamples of the intervals.
+    """
+    rows = []
+    for family in families(scores):
+        if reference not in family.scores:
+            continue
+        row = {
+            "split": family.split,
+            "evaluation": family.evaluation,
+            "label_budget": family.label_budget,
+        }
+        pairs = [
+            {**row, "method": reference, "other": other, **_compare_pair(family.scores, reference, other, settings)}
+            for other in family.scores.columns.drop(reference)
+        ]
+        for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+            rows.append({**pair, "p_holm": p})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _compare_pair(scores: pd.DataFrame, first: str, second: str, settings: ReportSettings) -> dict[str, float]:
+    differences = (scores[first] - scores[second]).to_numpy()
+    rng = np.random.default_rng(derive_seed(settings.seed, first, second))
+    low, high = bootstrap_interval(differences, settings.confidence, settings.resamples, rng)
+    tested = bool(differences.any())
+    return {
+        "repeats": len(differences),
+        "difference": float(differences.mean()),
+        "low": low,
+        "high": high,
+        "p": float(stats.wilcoxon(differences).pvalue) if tested else 1.0,
+        "rank_biserial": rank_biserial(differences),
+    }
+
+
+def rank_biserial(differences: NDArray[np.float64]) -> float:
+    """Return the share of rank sums in favour less the share against; zero where nothing differs."""
+    different = differences[differences != 0]
+    if not len(different):
+        return 0.0
+    ranks = stats.rankdata(np.abs(different))
+    return float((ranks[different > 0].sum() - ranks[different < 0].sum()) / ranks.sum())
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's step-down method (Holm 1979)."""
+    corrected = np.ones(len(p_values))
+    largest = 0.0
+    for rank, index in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected.tolist()
+
+
+def least_repeats(comparisons: int, level: float) -> int:
+    """Return the repeats from which Wilcoxon's exact test can reach ``level`` for one of so many comparisons."""
+    return int(np.ceil(np.log2(2 * comparisons / level)))
+
+
+def critical_difference(methods: int, repeats: int, level: float) -> float:
+    """Return by how much mean ranks must differ (Nemenyi; Demsar 2006, JMLR 7, section 3.2.2)."""
+    quantile = stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
+    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * repeats)))

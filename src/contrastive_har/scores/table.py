@@ -1,0 +1,61 @@
+"""Scores: the one long table behind every number, figure and tracked metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from contrastive_har.scores.metrics import METRICS, accuracy, confusion_matrix, f1_by_class, macro_f1
+
+CELL = ["dataset", "protocol", "split", "method", "evaluation", "label_budget"]
+"""What names one cell of a result table."""
+
+SCORE_COLUMNS = [*CELL, "repeat", "metric", "group", "value"]
+"""``group`` is ``all``, ``class: <activity>`` or ``subject: <name>``; ``value`` is in 0..1 (kappa in -1..1)."""
+
+EVERYTHING = "all"
+PAPER_STYLE = {"macro_f1": "paper_style_macro_f1", "accuracy": "paper_style_micro_f1"}
+"""Scores as the published ones may have been taken: the maximum over epochs, chosen on the test set."""
+
+
+def score(
+    predictions: pd.DataFrame, curves: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str], **cell: str
+) -> pd.DataFrame:
+    """Score predictions of one method on one split.
+
+    Args:
+        predictions: repeat, evaluation, label_budget, window, true, predicted.
+        curves: Learning curves: repeat, evaluation, label_budget, role, macro_f1, accuracy by epoch.
+        subjects: Subject by window.
+        class_names: Names of the class indices.
+        **cell: The columns of ``CELL`` that are not in the predictions.
+
+    Returns:
+        One row per cell, repeat, metric and group.
+    """
+    keys = ["evaluation", "label_budget", "repeat"]
+    rows: list[dict[str, object]] = []
+    for values, test in predictions.groupby(keys, sort=False):
+        row = dict(zip(keys, values, strict=True))
+        rows += [{**row, **scored} for scored in _score_test(test, subjects, class_names)]
+    for values, curve in curves[curves["role"] == "test"].groupby(keys, sort=False):
+        row = dict(zip(keys, values, strict=True))
+        for metric, name in PAPER_STYLE.items():
+            rows.append({**row, "metric": name, "group": EVERYTHING, "value": float(curve[metric].max())})
+    return pd.DataFrame(rows).assign(**cell)[SCORE_COLUMNS]
+
+
+def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str]) -> Iterator[dict[str, object]]:
+    true, predicted = test["true"].to_numpy(), test["predicted"].to_numpy()
+    confusion = confusion_matrix(true, predicted, len(class_names))
+    for name, metric in METRICS.items():
+        yield {"metric": name, "group": EVERYTHING, "value": metric(confusion)}
+    for name, value in zip(class_names, f1_by_class(confusion), strict=True):
+        yield {"metric": "f1", "group": f"class: {name}", "value": float(value)}
+    of_subject = subjects.loc[test["window"]].to_numpy()
+    for subject in np.unique(of_subject):
+        own = confusion_matrix(true[of_subject == subject], predicted[of_subject == subject], len(class_names))
+        yield {"metric": "macro_f1", "group": f"subject: {subject}", "value": macro_f1(own)}
+        yield {"metric": "accuracy", "group": f"subject: {subject}", "value": accuracy(own)}

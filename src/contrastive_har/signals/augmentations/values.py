@@ -1,0 +1,141 @@
+"""Augmentations of the values of a window: noise, scaling, rotation, negation, channel shuffle."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
+from contrastive_har.signals.sensors import Layout
+
+_MOST_NUMBERED = 20  # channels whose orders can be numbered in 64 bits
+
+
+class Noise(BaseAugmentation):
+    """Gaussian noise added to every sample.
+
+    Attributes:
+        deviation: Its standard deviation, in the units of the windows (z-scores in pre-training).
+    """
+
+    name: Literal["noise"] = "noise"
+    deviation: float = Field(default=0.05, gt=0)
+
+    def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
+        return windows + self.deviation * draws.normal(windows, *windows.shape[1:])
+
+
+class Scaling(BaseAugmentation):
+    """A factor for each channel, as if its sensor had another gain.
+
+    Attributes:
+        deviation: Standard deviation of the factors around one.
+    """
+
+    name: Literal["scaling"] = "scaling"
+    deviation: float = Field(default=0.1, gt=0)
+
+    def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
+        return windows * (1 + self.deviation * draws.normal(windows, 1, windows.shape[2]))
+
+
+class Rotation(BaseAugmentation):
+    """A rotation of each sensor's three axes, as if it were worn another way.
+
+    Each sensor turns about an axis of its own; channels that belong to no sensor stay as they are.
+
+    Attributes:
+        degrees: Largest angle; angles are uniform between its negative and itself.
+    """
+
+    name: Literal["rotation"] = "rotation"
+    degrees: float = Field(default=180.0, gt=0, le=180)
+
+    def problem(self, layout: Layout) -> str | None:
+        """Return why the channels are not sensors of three axes, if so."""
+        if not layout.sensors:
+            return (
+                "rotation needs sensors of three axes, but no channel belongs to a sensor; name the channels "
+                "<sensor>_x, <sensor>_y and <sensor>_z, declare their sensors, or choose another augmentation for this "
+                "data set"
+            )
+        for sensor, axes in layout.sensors.items():
+            if len(axes) != 3:
+                return (
+                    f"rotation needs sensors of three axes, but sensor '{sensor}' has {len(axes)}; choose another "
+                    "augmentation for this data set"
+                )
+        return None
+
+    def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
+        batch, time, channels = windows.shape
+        sensors = len(layout.sensors)
+        axis = torch.nn.functional.normalize(2 * draws.uniform(windows, sensors, 3) - 1, dim=-1)
+        angle = (2 * draws.uniform(windows, sensors, 1, 1) - 1) * math.radians(self.degrees)
+        # Rodrigues' formula: R = I + sin(angle) K + (1 - cos(angle)) K K, with K v = axis x v.
+        cross = torch.linalg.cross(
+            torch.eye(3, device=windows.device, dtype=windows.dtype).expand(batch, sensors, 3, 3),
+            axis.unsqueeze(2).expand(batch, sensors, 3, 3),
+        )
+        turn = torch.eye(3, device=windows.device, dtype=windows.dtype) + angle.sin() * cross
+        turn = turn + (1 - angle.cos()) * (cross @ cross)
+        order = [index for axes in layout.sensors.values() for index in axes]
+        in_order = order == list(range(channels))  # then nothing has to be gathered
+        sensor_axes = (windows if in_order else windows[..., order]).reshape(batch, time, sensors, 3)
+        turned: Tensor = (
+            (sensor_axes.permute(0, 2, 1, 3) @ turn.mT).permute(0, 2, 1, 3).reshape(batch, time, 3 * sensors)
+        )
+        if in_order:
+            return turned
+        changed = windows.clone()
+        changed[..., order] = turned
+        return changed
+
+
+class Negation(BaseAugmentation):
+    """Every sign turned."""
+
+    name: Literal["negation"] = "negation"
+
+    def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
+        return -windows
+
+
+class ChannelShuffle(BaseAugmentation):
+    """The channels in any other order than their own."""
+
+    name: Literal["channel_shuffle"] = "channel_shuffle"
+
+    def problem(self, layout: Layout) -> str | None:
+        """Return that there is no other order, if so."""
+        return None if layout.width > 1 else "channel_shuffle needs two channels or more; choose another augmentation"
+
+    def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
+        channels = windows.shape[2]
+        if channels > _MOST_NUMBERED:
+            # Of so many orders, each is drawn by sorting random numbers; the original one is 1 in 21! at most.
+            order = draws.uniform(windows, channels).argsort(dim=1)
+        else:
+            order = _numbered_order(draws.integers(windows, 1, math.factorial(channels)), channels)
+        return windows.gather(2, order.unsqueeze(1).expand_as(windows))
+
+
+def _numbered_order(number: Tensor, channels: int) -> Tensor:
+    """Return the orders (batch, channels) of given numbers (batch,); number 0 is the original one.
+
+    The digits of a number in the factorial number system say which of the channels still left comes next.
+    """
+    left = torch.arange(channels, device=number.device).expand(len(number), channels)
+    chosen = []
+    for remaining in range(channels, 1, -1):
+        size = math.factorial(remaining - 1)
+        digit = (number // size).unsqueeze(1)
+        number = number % size
+        chosen.append(left.gather(1, digit))
+        rest = torch.arange(left.shape[1] - 1, device=number.device).expand(len(number), -1)
+        left = left.gather(1, rest + (rest >= digit))
+    return torch.cat([*chosen, left], dim=1)

@@ -1,0 +1,161 @@
+"""Cutting recordings into windows: sliding windows of a fixed stride, or one window per clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.engines import LOCAL, EngineSettings
+from contrastive_har.signals.recordings import Recording, Recordings
+from contrastive_har.signals.windows import WindowBatch, WindowStream
+
+_SHORTEST_CLIP = 2  # samples, between which others can be interpolated
+
+
+class WindowSettings(BaseModel):
+    """How recordings are cut.
+
+    Every window lies inside one recording, one activity and no gap.
+
+    Attributes:
+        cut: ``sliding`` cuts a window every ``stride``; ``clips`` makes one window of each uninterrupted run of one
+            activity, resampled to ``length`` samples.
+        length: Length of a window, in ``unit``; of a clip, in samples.
+        stride: Step from one sliding window to the next, in ``unit``; half the length gives 50 % overlap.
+        unit: ``samples`` or ``seconds``.
+        keep_unlabelled: Also cut stretches without a label; they serve pre-training only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cut: Literal["sliding", "clips"] = "sliding"
+    length: float = Field(gt=0)
+    stride: float | None = Field(default=None, gt=0)
+    unit: Literal["samples", "seconds"] = "samples"
+    keep_unlabelled: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> WindowSettings:
+        if self.cut == "sliding" and self.stride is None:
+            raise ValueError("sliding windows need a stride")
+        if self.cut == "clips" and (self.stride is not None or self.unit != "samples"):
+            raise ValueError("clips have a length in samples and no stride")
+        return self
+
+    def in_samples(self, sampling_rate_hz: float) -> tuple[int, int]:
+        """Return (length, stride) in samples; the stride of clips is their length.
+
+        Raises:
+            ValueError: if either is not a whole number of samples of at least one.
+        """
+        scale = sampling_rate_hz if self.unit == "seconds" else 1.0
+        counts = []
+        for name, value in (("length", self.length), ("stride", self.length if self.stride is None else self.stride)):
+            samples = value * scale
+            if round(samples) < 1 or abs(samples - round(samples)) > 1e-6:
+                raise ValueError(
+                    f"windows.{name} = {value:g} {self.unit} is {samples:g} samples at {sampling_rate_hz:g} Hz; "
+                    "choose a whole number of samples."
+                )
+            counts.append(round(samples))
+        return counts[0], counts[1]
+
+
+def cut_windows(recordings: Recordings, settings: WindowSettings, engine: EngineSettings = LOCAL) -> WindowStream:
+    """Plan the windows of all recordings; nothing is read until the stream is consumed."""
+    description = recordings.description
+    length, stride = settings.in_samples(description.sampling_rate_hz)
+    activities = list(description.recognised) + ([UNLABELLED] if settings.keep_unlabelled else [])
+    plan = _Cut(length, stride, activities)
+    cut = partial(_cut_one, plan=plan, clips=settings.cut == "clips")
+    return WindowStream(description, length, stride, lambda: engine.map(cut, recordings))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Length and stride in samples, and the activity codes of the runs to cut."""
+
+    length: int
+    stride: int
+    activities: Sequence[int]
+
+    def runs(self, recording: Recording) -> Iterator[tuple[int, int]]:
+        """Find the runs of one activity without a gap: indices of their first sample and of the one after the last."""
+        breaks = (np.diff(recording.sample) != 1) | (np.diff(recording.activity) != 0)
+        edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(recording.sample)]])
+        for begin, end in pairwise(edges.tolist()):
+            if begin < end and recording.activity[begin] in self.activities:
+                yield begin, end
+
+
+def _cut_one(recording: Recording, plan: _Cut, clips: bool) -> list[WindowBatch]:
+    return [_cut_clips(recording, plan) if clips else _cut_sliding(recording, plan)]
+
+
+def cut_recording(recording: Recording, length: int, stride: int, activities: Sequence[int]) -> WindowBatch:
+    """Cut one recording into sliding windows; each run of one activity without a gap starts its own grid.
+
+    Args:
+        recording: The recording.
+        length: Samples in a window.
+        stride: Samples from one window's start to the next within a run.
+        activities: Codes of the runs to cut.
+    """
+    return _cut_sliding(recording, _Cut(length, stride, activities))
+
+
+def cut_clips(recording: Recording, length: int, activities: Sequence[int]) -> WindowBatch:
+    """Make one window of each run of one activity without a gap, resampled to ``length`` samples.
+
+    Resampling is by the discrete Fourier transform, as in the released code of CMC-CMKM.
+
+    Args:
+        recording: The recording.
+        length: Samples in a window.
+        activities: Codes of the runs to take.
+    """
+    return _cut_clips(recording, _Cut(length, length, activities))
+
+
+def _cut_sliding(recording: Recording, plan: _Cut) -> WindowBatch:
+    length = plan.length
+    grids = [np.arange(begin, end - length + 1, plan.stride) for begin, end in plan.runs(recording)]
+    starts = np.concatenate(grids or [np.empty(0, np.int64)]).astype(np.int64)
+    if len(recording.samples) < length:
+        signals = np.empty((0, length, recording.samples.shape[1]), np.float32)
+    else:
+        views = np.lib.stride_tricks.sliding_window_view(recording.samples, length, axis=0)
+        signals = np.ascontiguousarray(views[starts].transpose(0, 2, 1))
+    return _batch(recording, starts, starts + length, signals)
+
+
+def _cut_clips(recording: Recording, plan: _Cut) -> WindowBatch:
+    from scipy.signal import resample  # is slow to import
+
+    runs = [run for run in plan.runs(recording) if run[1] - run[0] >= _SHORTEST_CLIP]
+    clips = [resample(recording.samples[begin:end], plan.length, axis=0) for begin, end in runs]
+    signals = np.stack(clips) if clips else np.empty((0, plan.length, recording.samples.shape[1]))
+    edges = np.array(runs, np.int64).reshape(-1, 2)
+    return _batch(recording, edges[:, 0], edges[:, 1], signals.astype(np.float32))
+
+
+def _batch(
+    recording: Recording, starts: NDArray[np.int64], ends: NDArray[np.int64], signals: NDArray[np.float32]
+) -> WindowBatch:
+    return WindowBatch(
+        subject=recording.subject,
+        recording=recording.name,
+        start=recording.sample[starts],
+        end=recording.sample[ends - 1] + 1,
+        activity=recording.activity[starts],
+        signals=signals,
+        groups=recording.groups,
+    )

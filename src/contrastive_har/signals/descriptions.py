@@ -1,0 +1,143 @@
+"""What is true of every recording of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contrastive_har.signals.sensors import (
+    Channel,
+    Layout,
+    channels_from_modalities,
+    channels_of,
+    indices_by_sensor,
+    slices_by_modality,
+)
+
+UNLABELLED = -1
+"""The activity code, and the class index, of what has no label."""
+
+MEASUREMENT_COLUMNS = ("subject", "recording", "sample", "activity")
+"""Columns of stored recordings beside groups and channels."""
+
+_WINDOW_COLUMNS = ("window", "start", "end", "signal")  # of stored windows
+
+
+class DatasetDescription(BaseModel):
+    """What is true of every recording of a data set.
+
+    Channels are given flat (``channels``) or grouped by modality and sensor
+    (``modalities: {inertial: {accelerometer: {unit: g, channels: [acc_x, acc_y, acc_z]}}}``).
+
+    Attributes:
+        name: Short name, used in paths and tables.
+        title: Full name.
+        sampling_rate_hz: Samples per second.
+        channels: Columns in their fixed order; those of one modality stand together.
+        activities: Names by activity code (codes are at least 0; -1 means unlabelled).
+        recognised: Codes that the protocols classify; the others stay in the recordings only.
+        groups: Names of the groups, beside ``subject``, that each recording belongs to, such as ``session``.
+        licence: Terms of use.
+        citation: Whom to cite.
+        url: Where the data come from.
+        download: Address of the archive of its files, if there is one that needs no request.
+        files: Number of official files; 0 where it is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    sampling_rate_hz: float = Field(gt=0, allow_inf_nan=False)
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    activities: dict[int, str] = Field(min_length=2)
+    recognised: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+    licence: str = "not stated"
+    citation: str = ""
+    url: str = ""
+    download: str = ""
+    files: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """Expand ``modalities``; recognise all activities where none are chosen."""
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        if "modalities" in values:
+            if "channels" in values:
+                raise ValueError("give either 'channels' or 'modalities'")
+            modalities = values.pop("modalities")
+            if not isinstance(modalities, dict):
+                raise ValueError("'modalities' must be 'name: sensors' lines")
+            values["channels"] = channels_from_modalities(modalities)
+        if not values.get("recognised"):
+            activities = values.get("activities")
+            values["recognised"] = tuple(activities) if isinstance(activities, dict) else ()
+        return values
+
+    @model_validator(mode="after")
+    def _codes_are_consistent(self) -> DatasetDescription:
+        if negative := [code for code in self.activities if code < 0]:
+            raise ValueError(f"activity codes must be 0 or more (-1 means unlabelled); found {negative}")
+        if unknown := set(self.recognised) - set(self.activities):
+            raise ValueError(f"'recognised' lists codes {sorted(unknown)} that 'activities' does not name")
+        if too_large := [code for code in self.activities if code > np.iinfo(np.int16).max]:
+            raise ValueError(f"activity codes must be at most {np.iinfo(np.int16).max}; found {too_large}")
+        if len(set(self.activities.values())) != len(self.activities):
+            raise ValueError(f"activity names must differ; found {list(self.activities.values())}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_consistent(self) -> DatasetDescription:
+        if len(set(self.channel_names)) != len(self.channels):
+            raise ValueError(f"channel names must differ; found {self.channel_names}")
+        if len(set(self.groups)) != len(self.groups):
+            raise ValueError(f"group names must differ; found {list(self.groups)}")
+        if reserved := {*self.channel_names, *self.groups} & {*MEASUREMENT_COLUMNS}:
+            raise ValueError(f"no channel or group can be named {sorted(reserved)}: other columns are")
+        if reserved := set(self.groups) & {*self.channel_names, *_WINDOW_COLUMNS, "none"}:
+            raise ValueError(f"no group can be named {sorted(reserved)}: other columns are")
+        slices_by_modality(self.channels)
+        for sensor, indices in indices_by_sensor(self.channels).items():
+            axes = [self.channels[index] for index in indices]
+            if len({axis.modality for axis in axes}) > 1:
+                raise ValueError(f"sensor '{sensor}' belongs to several modalities; name its parts differently")
+            if len({axis.unit for axis in axes}) > 1:
+                raise ValueError(
+                    f"sensor '{sensor}' has axes in different units ({', '.join(axis.unit for axis in axes)}); correct "
+                    "the units, or declare the channels' sensors"
+                )
+        return self
+
+    @property
+    def channel_names(self) -> list[str]:
+        """Channel names in column order."""
+        return [channel.name for channel in self.channels]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the recognised activities, in the order of their class indices."""
+        return [self.activities[code] for code in self.recognised]
+
+    @property
+    def class_count(self) -> int:
+        """Number of recognised activities."""
+        return len(self.recognised)
+
+    def layout(self, length: int) -> Layout:
+        """Return the layout of windows of ``length`` samples."""
+        return Layout(length=length, channels=self.channels)
+
+    def only(self, modalities: Iterable[str]) -> DatasetDescription:
+        """Return the description of a data set with the channels of some modalities.
+
+        Raises:
+            ValueError: if there is no such modality.
+        """
+        return self.model_copy(update={"channels": channels_of(self.channels, modalities)})

@@ -1,0 +1,106 @@
+"""Roles: which windows pre-train, train, validate and test in each repeat of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contrastive_har.files.stamps import refuse_broken
+from contrastive_har.files.tables import read_table, write_table
+from contrastive_har.signals.budgets import LabelBudget
+
+Role = Literal["pretrain", "train", "validation", "test"]
+COLUMNS = ["split", "repeat", "label_budget", "window", "role"]
+KIND = "roles"
+
+
+class SplitError(ValueError):
+    """The data cannot be divided as asked; the message names the split and the cure."""
+
+
+class Roles:
+    """The roles of the windows in one split.
+
+    Args:
+        table: One row per (split, repeat, label_budget, window, role). ``pretrain`` rows hold for every label budget
+            and name none (None).
+
+    Raises:
+        ValueError: if the table has other columns, unknown roles, or rows of several splits.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        if list(table.columns) != COLUMNS or not table["role"].isin(get_args(Role)).all():
+            raise ValueError(f"a table of roles has the columns {COLUMNS} and roles among {get_args(Role)}")
+        splits = table["split"].unique()
+        if len(splits) != 1:
+            raise ValueError(f"roles of {len(splits)} splits; a table holds those of one")
+        self.table = table
+        self.split = str(splits[0])
+
+    @classmethod
+    def of_one_repeat(
+        cls, budget: LabelBudget, train: NDArray[np.int64], validation: NDArray[np.int64], test: NDArray[np.int64]
+    ) -> Roles:
+        """Return the roles of a single repeat and label budget, without pre-training windows."""
+        members: list[tuple[Role, NDArray[np.int64]]] = [("train", train), ("validation", validation), ("test", test)]
+        return cls(pd.concat([rows_of("split", 0, budget, role, windows) for role, windows in members]))
+
+    def members(self, repeat: int, role: Role, budget: LabelBudget | None = None) -> NDArray[np.int64]:
+        """Return the windows (ascending) that play ``role``; pre-training needs no ``budget``.
+
+        Raises:
+            SplitError: if there is no such repeat.
+        """
+        rows = self.table[self.table["repeat"] == repeat]
+        if rows.empty:
+            raise SplitError(
+                f"The stored roles have no repeat {repeat + 1} of split '{self.split}': they were made with other "
+                "settings. Run the protocol's windowing again (--pipeline=NAME --tags=windowing) with the --env and "
+                "--params of this run."
+            )
+        rows = rows[rows["role"] == role]
+        if role != "pretrain":
+            rows = rows[rows["label_budget"] == (budget.name if budget else None)]
+        return np.sort(rows["window"].to_numpy(np.int64))
+
+    @property
+    def budgets(self) -> list[str]:
+        """Names of the label budgets, in the order in which labels were drawn."""
+        return [str(name) for name in self.table["label_budget"].dropna().unique()]
+
+    def by_repeat(self, budget: str) -> Iterator[dict[str, NDArray[np.int64]]]:
+        """Find the windows of each role with a label budget, one repeat after the other."""
+        table = self.table
+        known = table[table["label_budget"].isna() | (table["label_budget"] == budget)]
+        for _, rows in known.groupby("repeat"):
+            yield {str(role): of_role["window"].to_numpy() for role, of_role in rows.groupby("role")}
+
+
+def rows_of(
+    split: str, repeat: int, budget: LabelBudget | None, role: Role, members: NDArray[np.int64]
+) -> pd.DataFrame:
+    """Return rows of a table of roles."""
+    name = budget.name if budget else None
+    rows = pd.DataFrame({"split": split, "repeat": repeat, "label_budget": name, "window": members, "role": str(role)})
+    return rows.astype({"split": object, "label_budget": object, "role": object})
+
+
+def write_roles(roles: Roles, path: Path) -> None:
+    """Write roles as Parquet."""
+    write_table(roles.table, path, KIND)
+
+
+def read_roles(path: Path) -> Roles:
+    """Read roles back.
+
+    Raises:
+        SchemaError: if the file is broken, or holds no roles of one split.
+    """
+    with refuse_broken(path, KIND):
+        return Roles(read_table(path, KIND))

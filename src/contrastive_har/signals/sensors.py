@@ -1,0 +1,144 @@
+"""Channels, the sensors and modalities they belong to, and the layout of a window."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DEFAULT_MODALITY = "inertial"
+"""The modality of data sets that declare none."""
+
+_AXIS = re.compile(r"(?P<sensor>.*?)[_.\- ]?[xyz]", re.IGNORECASE)
+
+
+class Channel(BaseModel):
+    """One column of samples.
+
+    Attributes:
+        name: Unique within a data set.
+        unit: What it is measured in.
+        sensor: The sensor whose axis it is, if any. Channels named ``<sensor>_x``, ``_y`` and ``_z`` belong to that
+            sensor unless they declare another.
+        modality: The modality of that sensor, such as ``inertial`` or ``skeleton``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    unit: str
+    sensor: str | None = None
+    modality: str = DEFAULT_MODALITY
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_sensor_from_the_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "sensor" not in values and isinstance(values.get("name"), str):
+            match = _AXIS.fullmatch(values["name"])
+            return {**values, "sensor": (match["sensor"] or "sensor") if match else None}
+        return values
+
+
+class Layout(BaseModel):
+    """The shape of a window, and what its channels are.
+
+    Attributes:
+        length: Samples in a window.
+        channels: In the order of the window's last dimension; those of one modality stand together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    length: int = Field(gt=0)
+    channels: tuple[Channel, ...] = Field(min_length=1)
+
+    @classmethod
+    def anonymous(cls, length: int, width: int) -> Layout:
+        """Return the layout of windows about whose ``width`` channels nothing is known."""
+        names = [f"channel_{index}" for index in range(width)]
+        return cls(length=length, channels=tuple(Channel(name=name, unit="", sensor=None) for name in names))
+
+    @property
+    def width(self) -> int:
+        """Number of channels."""
+        return len(self.channels)
+
+    @property
+    def sensors(self) -> dict[str, tuple[int, ...]]:
+        """Channel indices by sensor; channels without a sensor are left out."""
+        return indices_by_sensor(self.channels)
+
+    @property
+    def modalities(self) -> dict[str, slice]:
+        """Channels by modality."""
+        return slices_by_modality(self.channels)
+
+    def only(self, modalities: Iterable[str]) -> Layout:
+        """Return the layout with the channels of some modalities.
+
+        Raises:
+            ValueError: if there is no such modality.
+        """
+        return Layout(length=self.length, channels=channels_of(self.channels, modalities))
+
+
+def indices_by_sensor(channels: Iterable[Channel]) -> dict[str, tuple[int, ...]]:
+    """Return channel indices by sensor; channels without a sensor are left out."""
+    found: dict[str, list[int]] = {}
+    for index, channel in enumerate(channels):
+        if channel.sensor is not None:
+            found.setdefault(channel.sensor, []).append(index)
+    return {sensor: tuple(indices) for sensor, indices in found.items()}
+
+
+def slices_by_modality(channels: Iterable[Channel]) -> dict[str, slice]:
+    """Return the channels of each modality as a slice.
+
+    Raises:
+        ValueError: if the channels of a modality do not stand together.
+    """
+    found: dict[str, slice] = {}
+    for index, channel in enumerate(channels):
+        before = found.get(channel.modality)
+        if before is not None and before.stop != index:
+            raise ValueError(
+                f"channel '{channel.name}' is apart from the other channels of modality '{channel.modality}'; list the "
+                "channels of a modality together"
+            )
+        found[channel.modality] = slice(before.start if before else index, index + 1)
+    return found
+
+
+def channels_of(channels: Iterable[Channel], modalities: Iterable[str]) -> tuple[Channel, ...]:
+    """Return the channels of some modalities, in their order.
+
+    Raises:
+        ValueError: if there is no such modality.
+    """
+    channels, wanted = tuple(channels), tuple(modalities)
+    known = slices_by_modality(channels)
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"unknown modalities {unknown}; known are {', '.join(known)}")
+    return tuple(channel for channel in channels if channel.modality in wanted)
+
+
+def channels_from_modalities(modalities: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Expand ``{modality: {sensor: {unit, channels: [name, ...]}}}`` into a flat list of channels.
+
+    Raises:
+        ValueError: if it has another form.
+    """
+    found = []
+    for modality, sensors in modalities.items():
+        if not isinstance(sensors, Mapping):
+            raise ValueError(f"modality '{modality}' must list its sensors, each with a unit and channels")  # noqa: TRY004
+        for sensor, facts in sensors.items():
+            if not isinstance(facts, Mapping) or set(facts) != {"unit", "channels"}:
+                raise ValueError(f"sensor '{sensor}' must have a unit and channels, and nothing else")
+            found += [
+                {"name": name, "unit": facts["unit"], "sensor": sensor, "modality": modality}
+                for name in facts["channels"]
+            ]
+    return found

@@ -1,0 +1,1 @@
+"""Use of trained models: recognisers, timelines of new recordings, export."""

@@ -1,0 +1,158 @@
+"""Recordings whose activities nobody knows yet: your own CSV or Parquet files of any length, read piece by piece.
+
+Columns: the channels of the model, by name; optionally ``timestamp`` (seconds, or dates and times) and ``recording``
+(default: the file's name). A ``dataset.yml`` beside the files may give ``sampling_rate_hz``, which files without time
+stamps need, and the units of ``channels``, which are then compared with the model's. Other columns are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.sensors import Channel
+from contrastive_har.sources.tables import (
+    DESCRIPTION_FILE,
+    NOT_A_NUMBER,
+    as_text,
+    default_name,
+    numbers,
+    read_description_file,
+    refuse_nameless_times,
+    seconds,
+)
+
+
+class _Description(BaseModel):
+    """The part of ``dataset.yml`` that unlabelled recordings need."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    sampling_rate_hz: float | None = Field(default=None, gt=0)
+    channels: tuple[Channel, ...] = ()
+
+
+def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> Iterator[Piece]:
+    """Read a file, or all files of a folder in the order of their names, at most ``rows`` samples at a time.
+
+    Raises:
+        BadRecordingError: there is nothing, a channel is missing or in another unit, the rate is unknown, or a value
+            is not a number; the message names file, row and cure.
+    """
+    if not path.exists():
+        raise BadRecordingError(f"{path}: no such file or folder. Say where they are: --params=recordings=PATH.")
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in _READERS)
+    if not files or files[0].suffix.lower() not in _READERS:
+        raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
+    folder = path.parent if path.is_file() else path
+    description = _describe(folder, channels)
+    for file in files:
+        yield from _read(
+            file, default_name(file, folder), [channel.name for channel in channels], description.sampling_rate_hz, rows
+        )
+
+
+def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
+    path = folder / DESCRIPTION_FILE
+    if not path.exists():
+        return _Description()
+    try:
+        description = _Description.model_validate(read_description_file(folder))
+    except ValidationError as error:
+        raise BadRecordingError(f"{path}: {explain(error)}. See docs/use.md.") from error
+    units = {channel.name: channel.unit for channel in description.channels}
+    for channel in channels:
+        if units.get(channel.name, channel.unit) != channel.unit:
+            raise BadRecordingError(
+                f"{path}: channel '{channel.name}' is in {units[channel.name]}, the model expects {channel.unit}. "
+                "Convert the recordings."
+            )
+    return description
+
+
+def _read(file: Path, name: str, channels: list[str], rate: float | None, rows: int) -> Iterator[Piece]:
+    known: dict[str, int] = {}  # samples so far, by recording
+    last: str | None = None
+    for frame in _frames(file, [*channels, "timestamp", "recording"], rows):
+        if missing := [channel for channel in channels if channel not in frame.columns]:
+            raise BadRecordingError(
+                f"{file}: no column {', '.join(map(repr, missing))}. The model needs {', '.join(channels)}."
+            )
+        if rate is None and "timestamp" not in frame.columns:
+            raise BadRecordingError(
+                f"{file}: no column 'timestamp', and no {DESCRIPTION_FILE} beside it with sampling_rate_hz, so its "
+                "sampling rate is unknown. Add either."
+            )
+        names = as_text(frame["recording"]) if "recording" in frame.columns else pd.Series(name, frame.index)
+        for _, part in frame.groupby((names != names.shift()).cumsum(), sort=False):
+            recording = str(names[part.index[0]])
+            samples = np.column_stack([numbers(part[channel], channel, file) for channel in channels])
+            if not np.isfinite(samples).all():
+                row, column = np.argwhere(~np.isfinite(samples))[0]
+                raise BadRecordingError(
+                    f"{file}, row {part.index[row]}: channel '{channels[column]}' is {samples[row, column]}. "
+                    "Interpolate or cut out the samples that are not finite."
+                )
+            if recording != last and recording in known:
+                raise BadRecordingError(
+                    f"{file}, row {part.index[0]}: recording '{recording}' goes on after others. Sort the rows by "
+                    "recording, then by time."
+                )
+            last = recording
+            before = known.get(recording, 0)
+            known[recording] = before + len(part)
+            if rate is None or "timestamp" in part.columns:
+                times = seconds(part["timestamp"], file)
+            else:
+                times = np.arange(before, before + len(part)) / rate
+            yield Piece(recording, file, int(part.index[0]), times, samples, rate)
+    if not known:
+        raise BadRecordingError(f"{file}: no samples. The file is empty or truncated; copy it again.")
+
+
+def _frames(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+    """Read some columns in pieces, each with the row numbers a person sees as index."""
+    try:
+        yield from _READERS[file.suffix.lower()](file, columns, rows)
+    except pd.errors.EmptyDataError:
+        raise BadRecordingError(f"{file}: the file is empty. Copy it again.") from None
+    except BadRecordingError:
+        raise
+    except Exception as error:  # parsers promise none of theirs
+        raise BadRecordingError(f"{file}: cannot be read ({explain(error)}). Copy it again.") from error
+
+
+def _read_csv(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+    with pd.read_csv(
+        file,
+        chunksize=rows,
+        usecols=lambda name: name in columns,
+        dtype={"recording": str},
+        keep_default_na=False,
+        na_values={name: NOT_A_NUMBER for name in columns if name != "recording"},
+    ) as chunks:
+        for chunk in chunks:
+            chunk.index += 2
+            yield chunk
+
+
+def _read_parquet(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(file) as content:
+        present = [name for name in content.schema_arrow.names if name in columns]
+        refuse_nameless_times(content.schema_arrow, file)
+        first = 1
+        for batch in content.iter_batches(rows, columns=present):
+            frame = batch.to_pandas(ignore_metadata=True)  # time stamps stay a column, if they were pandas' index too
+            frame.index = pd.RangeIndex(first, first + len(frame))
+            first += len(frame)
+            yield frame
+
+
+_READERS = {".csv": _read_csv, ".parquet": _read_parquet}

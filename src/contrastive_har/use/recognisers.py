@@ -1,0 +1,273 @@
+"""The model for use: backbone and head that did best on validation subjects, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter
+from torch import Tensor
+
+from contrastive_har.files.stamps import refuse_broken
+from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.learning.evaluation.trained import TrainedHead
+from contrastive_har.learning.pretraining.encoders import EncoderSet
+from contrastive_har.learning.pretraining.plans import BackboneSettings
+from contrastive_har.models.heads import HeadSettings
+from contrastive_har.models.recogniser import Recogniser
+from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.seeds import seeded
+from contrastive_har.signals.windows import Windows
+
+KIND = "recogniser"
+_ROW = ["split", "method", "evaluation", "label_budget"]
+
+
+class Origin(BaseModel):
+    """Where a recogniser comes from, and how good it is.
+
+    Attributes:
+        protocol: Under which it was trained.
+        split: Which windows it learned from.
+        method: How its encoders were pre-trained.
+        evaluation: How its head was trained.
+        label_budget: On how many labels.
+        repeat: Which of the repeats it is.
+        validation_macro_f1: Its own, on its validation subjects.
+        mean_validation_macro_f1: Of all repeats; what it was chosen by.
+        mean_test_macro_f1: Of all repeats; what to expect of it on unseen subjects.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: str
+    split: str
+    method: str
+    evaluation: str
+    label_budget: str
+    repeat: int
+    validation_macro_f1: float | None
+    mean_validation_macro_f1: float | None
+    mean_test_macro_f1: float | None
+
+
+class Architecture(BaseModel):
+    """What a recogniser's weights are the weights of.
+
+    Attributes:
+        description: Channels with their units, in order, Hz, and activities of the data it learned from.
+        length: Samples in a window.
+        stride: Samples from one window to the next.
+        backbone: Its encoders.
+        head: Its head.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    description: DatasetDescription
+    length: PositiveInt
+    stride: PositiveInt
+    backbone: BackboneSettings
+    head: HeadSettings
+
+    def build(self, weights: Mapping[str, Tensor]) -> Recogniser:
+        """Return the network, in evaluation mode.
+
+        Raises:
+            ValueError: if the weights are not those of such a network.
+        """
+        with seeded(0):  # initial weights, about to be replaced
+            backbone = self.backbone.build(self.description.layout(self.length))
+            network = Recogniser(backbone, self.head.build(backbone.features, self.description.class_count))
+        try:
+            network.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            raise ValueError(f"the weights do not fit encoder '{self.backbone.encoder.name}' ({error})") from error
+        return network.eval()
+
+
+@dataclass(frozen=True)
+class TrainedRecogniser:
+    """Everything needed to recognise activities in raw windows.
+
+    Attributes:
+        architecture: What the weights are the weights of.
+        weights: Of the :class:`Recogniser`, normalisation included.
+        origin: Where it comes from.
+    """
+
+    architecture: Architecture
+    weights: dict[str, Tensor]
+    origin: Origin
+
+    @property
+    def description(self) -> DatasetDescription:
+        """Channels, rate and activities of the data it learned from."""
+        return self.architecture.description
+
+    @property
+    def length(self) -> int:
+        """Samples in a window."""
+        return self.architecture.length
+
+    @property
+    def stride(self) -> int:
+        """Samples from one window to the next."""
+        return self.architecture.stride
+
+    def build(self) -> Recogniser:
+        """Return the network, in evaluation mode.
+
+        Raises:
+            ValueError: if the weights are not those of such a network.
+        """
+        return self.architecture.build(self.weights)
+
+
+def combine(encoders: EncoderSet, head: TrainedHead, windows: Windows) -> tuple[Architecture, dict[str, Tensor]]:
+    """Return the architecture and the weights of the recogniser that a backbone and a head trained on it make."""
+    facts = head.facts
+    changed = {name.removeprefix("backbone."): value for name, value in head.weights.items() if "backbone." in name}
+    description = windows.description
+    backbone = encoders.build(facts.repeat)
+    if facts.modalities is not None:
+        description = description.only(facts.modalities)
+        backbone = backbone.only(facts.modalities)
+    state = {**backbone.state_dict(), **changed}
+    architecture = Architecture(
+        description=description,
+        length=windows.length,
+        stride=windows.stride,
+        backbone=encoders.settings,
+        head=facts.head,
+    )
+    weights = {f"backbone.{name}": value for name, value in state.items()}
+    return architecture, weights | {name: value for name, value in head.weights.items() if name.startswith("head.")}
+
+
+def recognise(network: Recogniser, windows: NDArray[np.float32], batch: int = 1024) -> NDArray[np.float32]:
+    """Return probabilities (windows, classes) of raw ``windows`` (windows, time, channels).
+
+    Raises:
+        ValueError: if there are none: of samples that are not finite, or too large to calculate with.
+    """
+    with torch.inference_mode():
+        parts = [network(part) for part in torch.from_numpy(np.ascontiguousarray(windows)).split(batch)]
+        together: NDArray[np.float32] = torch.cat(parts).numpy()
+    unknown = ~np.isfinite(together).all(axis=1)
+    if unknown.any():
+        raise ValueError(
+            f"Samples up to {np.abs(windows[unknown]).max():.3g} give no probabilities. Check the units, and cut out "
+            "what was not measured."
+        )
+    return together
+
+
+def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
+    """Return, as plain values, what a user needs to know who has only windows and this recogniser."""
+    description = recogniser.description
+    return {
+        "dataset": description.name,
+        "sampling_rate_hz": description.sampling_rate_hz,
+        "window_samples": recogniser.length,
+        "channels": [channel.model_dump() for channel in description.channels],
+        "activities": description.class_names,
+        "normalisation": "inside: windows are passed as measured",
+        "encoder": recogniser.architecture.backbone.encoder.name,
+        "head": recogniser.architecture.head.name,
+        **recogniser.origin.model_dump(),
+    }
+
+
+def choose_recogniser(
+    windows: Windows,
+    protocol: str,
+    encoders: Mapping[Cell, EncoderSet],
+    heads: Mapping[Cell, list[TrainedHead]],
+    scores: pd.DataFrame,
+) -> TrainedRecogniser:
+    """Choose by macro-F1 on validation subjects: first what did best on average, then its best repeat.
+
+    Args:
+        windows: What they learned from.
+        protocol: Under which.
+        encoders: By cell.
+        heads: By cell.
+        scores: Of the whole protocol; they tell what to expect and choose nothing.
+
+    Raises:
+        ValueError: if there are no validation scores.
+    """
+    tried = pd.DataFrame(
+        [
+            (cell.split, cell.method, one.facts.evaluation, one.facts.label_budget, one.facts.validation_macro_f1, one)
+            for cell, of_cell in heads.items()
+            for one in of_cell
+            if one.facts.validation_macro_f1 is not None
+        ],
+        columns=[*_ROW, "value", "head"],
+    )
+    if tried.empty:
+        raise ValueError(f"Protocol '{protocol}' has no validation windows to choose a model by.")
+    means = tried.groupby(_ROW, sort=False)["value"].mean()
+    row = means.idxmax()
+    repeats = tried[(tried[_ROW] == list(row)).all(axis=1)]
+    best = repeats.loc[repeats["value"].idxmax()]
+    head: TrainedHead = best["head"]
+    architecture, weights = combine(encoders[Cell(protocol, *row[:2])], head, windows)
+    tested = scores[(scores[_ROW] == list(row)).all(axis=1) & (scores["metric"] == "macro_f1")]
+    origin = Origin(
+        protocol=protocol,
+        **dict(zip(_ROW, row, strict=True)),
+        repeat=head.facts.repeat,
+        validation_macro_f1=best["value"],
+        mean_validation_macro_f1=means[row],
+        mean_test_macro_f1=tested.loc[tested["group"] == EVERYTHING, "value"].mean(),
+    )
+    return TrainedRecogniser(architecture, weights, origin)
+
+
+def write_recogniser(recogniser: TrainedRecogniser, path: Path, **entries: str) -> None:
+    """Write a recogniser into one safetensors file, with further header ``entries`` if there are any."""
+    write_tensors(
+        recogniser.weights,
+        path,
+        KIND,
+        architecture=recogniser.architecture.model_dump_json(),
+        origin=recogniser.origin.model_dump_json(),
+        **entries,
+    )
+
+
+def read_recogniser(path: Path) -> TrainedRecogniser:
+    """Read a recogniser back; nothing in the file is executed.
+
+    Raises:
+        SchemaError: the file is broken, holds something else, or another version or architecture of it.
+    """
+    return read_recogniser_and_header(path)[0]
+
+
+def read_recogniser_and_header(path: Path) -> tuple[TrainedRecogniser, dict[str, str]]:
+    """Read a recogniser back, and all entries of the file's header.
+
+    Raises:
+        SchemaError: the file is broken, holds something else, or another version or architecture of it.
+    """
+    with refuse_broken(path, KIND):
+        header, tensors = read_tensors(path, KIND)
+        read = TrainedRecogniser(
+            architecture=TypeAdapter(Architecture).validate_json(header["architecture"]),
+            weights=tensors,
+            origin=Origin.model_validate_json(header["origin"]),
+        )
+        read.build()  # refuses weights of another architecture
+        return read, header

@@ -1,0 +1,243 @@
+"""Inference: recordings of any length and rate to a timeline of activities, in the memory of a few of their samples."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from contrastive_har.files.tables import read_table, schema_metadata
+from contrastive_har.signals.rates import Resampler
+from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece
+from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser, recognise
+from contrastive_har.use.stretches import Rows, Stretch
+
+KIND = "timeline"
+_MEASURED = 1000  # intervals whose median is a recording's rate
+_SLOW = 0.9  # share of the model's Hz below which recordings lack what it has learned from
+
+
+class InferenceSettings(BaseModel):
+    """How new recordings are looked at.
+
+    Attributes:
+        stride: Seconds from one row of the timeline to the next; null takes the model's.
+        smoothing: Neighbouring windows whose probabilities are averaged; 1 averages nothing.
+        longest_gap: Seconds without samples that are interpolated; a longer gap divides the recording.
+        rows: Samples in memory at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stride: float | None = Field(default=None, gt=0)
+    smoothing: int = Field(default=1, gt=0)
+    longest_gap: float = Field(default=0.25, gt=0)
+    rows: int = Field(default=100_000, gt=0)
+
+    @field_validator("smoothing")
+    @classmethod
+    def _has_a_middle(cls, windows: int) -> int:
+        if windows % 2 == 0:
+            raise ValueError(f"smoothing is {windows}; an odd number has a window in its middle")
+        return windows
+
+
+@dataclass(frozen=True)
+class TimelineRows:
+    """Consecutive rows of one recording's timeline: seconds since its beginning, and probabilities (rows, classes)."""
+
+    recording: str
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A timeline on its way to storage.
+
+    Attributes:
+        recogniser: Who tells the activities.
+        rows: Starts reading the recordings.
+    """
+
+    recogniser: TrainedRecogniser
+    rows: Callable[[], Iterator[TimelineRows]]
+
+
+def recognise_recordings(
+    pieces: Callable[[], Iterable[Piece]], recogniser: TrainedRecogniser, settings: InferenceSettings
+) -> Timeline:
+    """Plan the timeline of recordings; nothing is read until its rows are.
+
+    Raises:
+        ValueError: if the stride is longer than a window: something between two windows would be overlooked.
+    """
+    rate = recogniser.description.sampling_rate_hz
+    stride = recogniser.stride if settings.stride is None else round(settings.stride * rate)
+    if not 1 <= stride <= recogniser.length:
+        raise ValueError(
+            f"inference.stride is {settings.stride} s; choose one of {1 / rate:g} to {recogniser.length / rate:g} s, "
+            "a sample to a window."
+        )
+    return Timeline(recogniser, lambda: _rows(pieces(), recogniser, stride, settings))
+
+
+def _rows(
+    pieces: Iterable[Piece], recogniser: TrainedRecogniser, stride: int, settings: InferenceSettings
+) -> Iterator[TimelineRows]:
+    network = recogniser.build()
+
+    def classify(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        return recognise(network, windows).astype(np.float64)
+
+    current: _Recording | None = None
+    for piece in pieces:
+        if current is None or (piece.recording, piece.file) != (current.name, current.file):
+            if current is not None:
+                yield from current.finish()
+            current = _Recording(piece, recogniser, stride, settings, classify)
+        yield from current.push(piece)
+    if current is not None:
+        yield from current.finish()
+
+
+class _Recording:
+    """One recording, divided where samples are missing."""
+
+    def __init__(
+        self,
+        first: Piece,
+        recogniser: TrainedRecogniser,
+        stride: int,
+        settings: InferenceSettings,
+        classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+    ) -> None:
+        self.name, self.file = first.recording, first.file
+        self._recogniser, self._stride, self._settings = recogniser, stride, settings
+        self._classify = classify
+        self._model_hz = recogniser.description.sampling_rate_hz
+        self._hz = first.sampling_rate_hz or 0.0  # 0: not known yet
+        self._waiting: list[Piece] = []  # until it is
+        self._row = first.row  # up to which samples have been taken
+        self._begin = self._start = float(first.seconds[0])
+        self._last = -np.inf
+        self._stretch: Stretch | None = None
+
+    def push(self, piece: Piece) -> Iterator[TimelineRows]:
+        """Take the next samples; yield the rows known by now."""
+        self._waiting.append(piece)
+        if self._hz or sum(len(one.seconds) for one in self._waiting) > _MEASURED:
+            yield from self._take_waiting()
+
+    def finish(self) -> Iterator[TimelineRows]:
+        """Yield the rest of the rows."""
+        yield from self._take_waiting()
+        yield from self._end_stretch()
+
+    def _take_waiting(self) -> Iterator[TimelineRows]:
+        waiting, self._waiting = self._waiting, []
+        if waiting and self._stretch is None:
+            self._hz = self._hz or self._measure_rate(waiting)
+            self._warn_if_slow()
+        for piece in waiting:
+            yield from self._take(piece)
+
+    def _measure_rate(self, pieces: list[Piece]) -> float:
+        """Return the rate of the first samples, or the model's where there are too few to tell."""
+        steps = np.diff(np.concatenate([piece.seconds for piece in pieces])[: _MEASURED + 1])
+        return 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else self._model_hz
+
+    def _warn_if_slow(self) -> None:
+        if self._hz < _SLOW * self._model_hz:
+            logging.getLogger(__name__).warning(
+                "%s: recording '%s' has %.3g Hz, the model learned from %g Hz: expect worse answers.",
+                self.file,
+                self.name,
+                self._hz,
+                self._model_hz,
+            )
+
+    def _take(self, piece: Piece) -> Iterator[TimelineRows]:
+        steps = np.diff(piece.seconds, prepend=self._last)
+        if (backward := steps <= 0).any():
+            place = int(np.flatnonzero(backward)[0])
+            raise BadRecordingError(
+                f"{piece.file}, row {piece.row + place}: the time stamp is not later than the one before. Sort the "
+                "rows by time and remove duplicates."
+            )
+        self._last = float(piece.seconds[-1])
+        longest = max(self._settings.longest_gap, LONGEST_STEP / self._hz)
+        edges = np.unique([0, *np.flatnonzero(steps > longest), len(steps)])
+        for start, end in pairwise(edges):
+            self._row = piece.row + int(end) - 1
+            if self._stretch is None or steps[start] > longest:
+                yield from self._end_stretch()
+                self._start = float(piece.seconds[start])
+                resampler = Resampler(self._hz, self._model_hz)
+                shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
+                classes = self._recogniser.description.class_count
+                self._stretch = Stretch(resampler, *shape, self._recognise, classes)
+            yield from self._place(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
+
+    def _recognise(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        try:
+            return self._classify(windows)
+        except ValueError as error:
+            raise BadRecordingError(f"{self.file}, recording '{self.name}', up to row {self._row}: {error}") from error
+
+    def _end_stretch(self) -> Iterator[TimelineRows]:
+        if self._stretch is not None:
+            yield from self._place(self._stretch.finish())
+
+    def _place(self, rows: Rows) -> Iterator[TimelineRows]:
+        if len(rows.end):
+            offset = self._start - self._begin
+            start, end = (offset + clock / self._model_hz for clock in (rows.start, rows.end))
+            yield TimelineRows(self.name, start, end, rows.probabilities)
+
+
+def write_timeline(timeline: Timeline, path: Path) -> None:
+    """Write a timeline as Parquet while it is made.
+
+    Columns: recording, start and end (seconds since its beginning), activity (null where a stretch is shorter than a
+    window), probability (of that activity), and ``p(<activity>)`` for each.
+
+    Raises:
+        BadRecordingError: if a recording cannot be used.
+    """
+    names = timeline.recogniser.description.class_names
+    types = [("recording", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
+    types += [("activity", pa.string()), ("probability", pa.float32())]
+    types += [(f"p({name})", pa.float32()) for name in names]
+    facts = json.dumps(describe_recogniser(timeline.recogniser))
+    schema = pa.schema(types, metadata=schema_metadata(KIND, recogniser=facts))
+    with pq.ParquetWriter(path, schema) as writer:
+        for rows in timeline.rows():
+            known = np.isfinite(rows.probabilities).all(axis=1)
+            best = np.where(known, np.nan_to_num(rows.probabilities).argmax(axis=1), -1)
+            frame = pd.DataFrame({"recording": rows.recording, "start": rows.start, "end": rows.end})
+            frame["activity"] = [names[place] if place >= 0 else None for place in best]
+            frame["probability"] = rows.probabilities.max(axis=1).astype(np.float32)
+            for name, column in zip(names, rows.probabilities.T.astype(np.float32), strict=True):
+                frame[f"p({name})"] = column
+            writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+
+
+def read_timeline(path: Path) -> pd.DataFrame:
+    """Read a timeline back.
+
+    Raises:
+        SchemaError: if the file is not a timeline of this schema version.
+    """
+    return read_table(path, KIND)
