@@ -26,10 +26,13 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.clustering import KMeans as KMeansSettings
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveLearning
-from contrastive_har.learning.pretraining import PretrainingBudget, Trainer
+from contrastive_har.learning.objectives import Step
+from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
+from contrastive_har.learning.pretraining.plans import PretrainingBudget
+from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders.tpn import TPN, TPNSettings
-from contrastive_har.signals.augmentations import resample
+from contrastive_har.signals.augmentations.time import resample
+from contrastive_har.signals.sensors import Layout
 
 CLASSES = 6
 TEMPERATURE = 0.1
@@ -93,20 +96,22 @@ def last_start(length: int, inserted: int, skipped: int) -> int:
     return (length - 1) * (inserted + 1) + 1 - length * (skipped + 1)
 
 
-def trainer(channels: int, precision: str, device: str) -> Trainer:
+def trainer(layout: Layout, precision: str, device: str) -> Trainer:
     """Return the library's trainer of the published ClusterCLHAR, from fixed initial weights."""
     torch.manual_seed(0)
     budget = PretrainingBudget(epochs=1, batch_size=2, learning_rate=LEARNING_RATE)
-    learner = ContrastiveLearning(TPN(channels, TPNSettings()), Contrastive(clustering=KMeansSettings()), CLASSES)
-    settings = ComputeSettings.model_validate({"device": device, "precision": precision})
-    return Trainer(learner, budget, settings.resolve(), seed=0)
+    settings = ContrastiveSettings(temperature=TEMPERATURE, clustering=KMeansSettings())
+    objective = Contrastive(TPN(layout.width, TPNSettings()), settings, layout, CLASSES)
+    compute = ComputeSettings.model_validate({"device": device, "precision": precision})
+    return Trainer(objective, budget, compute.resolve(), seed=0)
 
 
 def require_agreement(windows: Tensor) -> None:
     """Fail unless both implementations agree on resampling, loss and every gradient, given the same clusters."""
     published = PublishedStep(windows.shape[2])
-    settings = Contrastive(views=((), ()), clustering=KMeansSettings())
-    ours = ContrastiveLearning(TPN(windows.shape[2], TPNSettings()).eval(), settings, CLASSES).double()
+    settings = ContrastiveSettings(views=((), ()), temperature=TEMPERATURE, clustering=KMeansSettings())
+    layout = Layout.anonymous(*windows.shape[1:])
+    ours = Contrastive(TPN(layout.width, TPNSettings()).eval(), settings, layout, CLASSES).double()
     windows = windows.double()  # so that nothing but the formulas can differ
     published.encoder.double()
     published.head.double()
@@ -128,7 +133,7 @@ def require_agreement(windows: Tensor) -> None:
     expected.backward()
     cluster = KMeansSettings.__call__
     KMeansSettings.__call__ = lambda *_: torch.tensor(clusters)
-    loss = ours.loss(windows, 0, ComputeSettings(device="cpu", precision="float32").resolve()).loss
+    loss = ours.loss(windows, Step(0, ComputeSettings(device="cpu", precision="float32").resolve())).loss
     KMeansSettings.__call__ = cluster
     loss.backward()
     torch.testing.assert_close(loss, expected)
@@ -205,7 +210,8 @@ def main() -> None:
 
     on_device = windows.to(chosen.device)
     published, vectorised = PublishedStep(chosen.channels), PublishedStep(chosen.channels, python_masks=False)
-    ours = {name: trainer(chosen.channels, name, chosen.device) for name in ("float32", "bfloat16")}
+    layout = Layout.anonymous(chosen.length, chosen.channels)
+    ours = {name: trainer(layout, name, chosen.device) for name in ("float32", "bfloat16")}
     watch = Stopwatch(chosen.device)
     references = ceilings(chosen.device, chosen.batch, chosen.length, chosen.channels)
 

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from contrastive_har.signals.recordings import Recording, Recordings, read_recordings, write_recordings
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
+from contrastive_har.signals.recordings import Recording, Recordings, read_recordings, write_recordings
 from contrastive_har.signals.windows import read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording, Recordings
-from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 
 ACTIVITIES = {0: "rest", 1: "walk", 2: "run"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.protocols import ProtocolSettings
+from contrastive_har.protocols import ProtocolSettings, is_protocol, require_trainable
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.scores.comparisons import least_repeats
-from contrastive_har.signals.splits import LabelFraction, assign_roles
+from contrastive_har.signals.budgets import parse_budget
 from contrastive_har.signals.cutting import cut_windows
+from contrastive_har.signals.splits import assign_roles
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source, source_names
 
@@ -21,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 def protocols(env: str, dataset: str) -> dict[str, ProtocolSettings]:
     bootstrap_project(ROOT)
     loader = load_configuration(ROOT, default_run_env=env, runtime_params={"dataset": dataset})
-    found = {name: value for name, value in loader["parameters"].items() if isinstance(value, dict)}
-    return {name: ProtocolSettings.model_validate(value) for name, value in found.items() if "methods" in value}
+    found = {name: value for name, value in loader["parameters"].items() if is_protocol(value)}
+    return {name: ProtocolSettings.model_validate(value) for name, value in found.items()}
 
 
 @pytest.mark.parametrize("dataset", source_names())
@@ -32,8 +33,10 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
     for name, protocol in published.items():
         assert protocol.repeats == 10
         assert protocol.repeats >= least_repeats(len(protocol.methods) - 1, 0.05), "a test could tell methods apart"
-        assert protocol.pretraining.epochs == 200
-        assert protocol.pretraining.batch_size == 1024
+        assert protocol.budget.epochs == 200
+        assert protocol.budget.batch_size == 1024
+        if name != "ablation_budget":
+            assert {row.budget for row in protocol.methods.values()} == {protocol.budget}
         assert small[name].repeats <= 2
         assert list(protocol.methods) == list(small[name].methods)
 
@@ -47,7 +50,7 @@ def test_two_readings_of_the_same_files_share_a_folder(dataset: str) -> None:
 
 
 def clustering(protocol: ProtocolSettings, method: str) -> str:
-    return str(protocol.methods[method].pretraining.clustering.algorithm)  # type: ignore[union-attr]
+    return str(protocol.methods[method].objective.clustering.name)  # type: ignore[union-attr]
 
 
 def test_the_published_clustering_is_birch_on_uci_har() -> None:
@@ -62,15 +65,16 @@ def test_the_published_clustering_is_birch_on_uci_har() -> None:
 
 
 def test_the_authors_groups() -> None:
-    """arXiv 2203.12230: ten groups of test people; USC-HAD has fixed ones, with fixed people for validation."""
+    """arXiv 2203.12230: ten groups of test subjects; USC-HAD has fixed ones, with fixed subjects for validation."""
     split = protocols("base", "uci_har")["self_supervised"].splits["groups"]
-    for dataset, people in (("uci_har", 30), ("motion_sense", 24)):
-        groups = split.test_subjects[dataset]
+    assert split.held_out == "subject"
+    for dataset, count in (("uci_har", 30), ("motion_sense", 24)):
+        groups = split.test_groups[dataset]
         assert len(groups) == 10
-        everybody = sorted(str(number) for number in range(1, people + 1))
+        everybody = sorted(str(number) for number in range(1, count + 1))
         for half in (groups[:5], groups[5:]):
-            assert sorted(person for group in half for person in group) == everybody, "each is tested once in five"
-    assert (split.test_subjects["usc_had"], split.validation_subjects["usc_had"]) == ((("13", "14"),), (("11", "12"),))
+            assert sorted(subject for group in half for subject in group) == everybody, "each is tested once in five"
+    assert (split.test_groups["usc_had"], split.validation_groups["usc_had"]) == ((("13", "14"),), (("11", "12"),))
 
 
 @pytest.fixture(scope="module", params=["uci_har", "watch"])
@@ -84,12 +88,12 @@ def packaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def test_every_method_can_learn_from_the_bundled_data(packaged: Windows) -> None:
     """A last batch that is too small to be clustered must not greet whoever tries the other data set."""
-    shape = (packaged.length, len(packaged.description.channels))
+    half = {"label_budgets": (parse_budget("50 %"),)}
     for protocol in protocols("base", packaged.description.name).values():
-        roles = assign_roles(
-            packaged, protocol.splits, [LabelFraction(share=0.5, batch_size=1)], protocol.repeats, seed=2026
-        )
-        counts = roles[roles["role"] == "pretrain"].groupby(["split", "repeat"]).size().tolist()
+        plans = [protocol.split_plan(split, 2026).model_copy(update=half) for split in protocol.splits]
+        roles = [assign_roles(packaged, plan) for plan in plans]
+        counts = [len(one.members(repeat, "pretrain")) for one in roles for repeat in range(protocol.repeats)]
         for method in protocol.methods:
-            protocol.require_length(method, packaged.length, packaged.description.name)
-            protocol.require_trainable(method, counts, shape, len(packaged.description.recognised))
+            protocol.require_length(method, packaged.layout, packaged.description.name)
+            plan = protocol.pretraining_plan(method, 2026)
+            require_trainable(plan, counts, packaged.layout, packaged.class_count)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,9 @@ def test_mlflow_is_told_not_to_report_before_it_is_imported() -> None:
 
 
 def test_signals_need_little_beyond_torch() -> None:
-    names = sorted(path.stem for path in (ROOT / "src/contrastive_har/signals").glob("*.py"))
-    code = "\n".join(f"import contrastive_har.signals.{name}" for name in names if name != "__init__")
+    paths = sorted((ROOT / "src/contrastive_har/signals").rglob("*.py"))
+    names = [".".join(path.relative_to(ROOT / "src").with_suffix("").parts) for path in paths]
+    code = "\n".join(f"import {name.removesuffix('.__init__')}" for name in names)
     assert heavy_modules_after(code) == {"torch", "pandas"}
 
 
@@ -59,6 +61,15 @@ def test_pipelines_are_built_when_looked_into() -> None:
     assert pipelines["ingestion"].inputs() == {"raw_files", "params:ingestion", "params:engine"}
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = pipelines["ingestion"].no_such_thing
+
+
+@pytest.mark.parametrize("name", ["semi_supervised", "self_supervised", "ablation"])
+def test_no_namespace_is_interrupted(name: str) -> None:
+    """Kedro would warn of it whenever the pipeline is run, and refuse to group nodes by namespace."""
+    bootstrap_project(ROOT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Namespace .* is interrupted")
+        assert register_pipelines()[name].nodes
 
 
 def test_an_error_while_building_is_the_error_one_sees() -> None:

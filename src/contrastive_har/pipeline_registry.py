@@ -15,7 +15,7 @@ from contrastive_har.runs.session import RunSession
 from contrastive_har.runs.settings import load_configuration
 
 MAIN = "semi_supervised"
-"""The protocol of the main job, and of the stages that are run by their own name."""
+"""The protocol of the main job, and of the stages that can be run by name."""
 
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
 
@@ -35,7 +35,7 @@ class PipelineOnDemand(Pipeline):
         self._build = build
 
     def __getattr__(self, name: str) -> Any:
-        # Called for missing attributes: until the pipeline is built, every one of them.
+        # Called for missing attributes: before the pipeline is built, all are missing.
         if name.startswith("__") or "_nodes" in vars(self) or "_build" not in vars(self):
             raise AttributeError(name)
         vars(self).update(vars(self._build()))
@@ -45,15 +45,16 @@ class PipelineOnDemand(Pipeline):
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
 
-    These are protocols, alone or those that belong together, the stages of the main one, and what uses its result.
-    Protocols, their splits and their methods are configuration: conf/base, and conf/local or what ``--env`` names.
+    These are the protocols (those of one ``part_of`` together), the stages of the main protocol, and the pipelines
+    that use its result. Protocols with their splits and methods are read from conf/base and the environment:
+    conf/local, or the one that ``--env`` names.
     """
     protocols = {name: value for name, value in _parameters().items() if isinstance(value, dict) and "methods" in value}
-    together: dict[str, dict[str, Any]] = defaultdict(dict)
+    by_pipeline: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, value in protocols.items():
-        together[value.get("part_of") or name][name] = value
+        by_pipeline[value.get("part_of") or name][name] = value
     pipelines: dict[str, Pipeline] = {
-        name: PipelineOnDemand(partial(_create_protocols, parts)) for name, parts in together.items()
+        name: PipelineOnDemand(partial(_create_protocols, parts)) for name, parts in by_pipeline.items()
     }
     stages = {stage: PipelineOnDemand(partial(_create_stage, stage, MAIN, protocols[MAIN])) for stage in STAGES}
     report = PipelineOnDemand(partial(_create_report, MAIN, protocols[MAIN]))
@@ -73,7 +74,7 @@ def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
 
 
 def _create_report(protocol: str, settings: dict[str, Any]) -> Pipeline:
-    """Return the part of the reporting stage that writes the report, and tracks nothing."""
+    """Return the part of the reporting stage that writes the report, without tracking."""
     stage = _create_stage("reporting", protocol, settings)
     return stage.to_outputs(*(f"{protocol}.{name}" for name in ("report", "report_summary", "metrics")))
 
@@ -91,7 +92,7 @@ def _create_export() -> Pipeline:
 
 
 def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeline:
-    """Put a protocol's stage together; each split and method gets a namespace.
+    """Return a stage of a protocol; each split and method gets a namespace.
 
     kedro-viz folds a namespace, and ``--namespaces`` runs it alone.
     """
@@ -111,7 +112,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
     cells = [Cell(protocol, split, method) for split in splits for method in methods]
     validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
     if stage == "registration" and (settings.get("part_of") or not validated):
-        return Pipeline([])  # parts of an ablation are not for use
+        return Pipeline([])  # no recogniser is chosen for ablations, or without validation windows
     build: dict[str, Callable[[], Pipeline]] = {
         "ingestion": ingestion.create_pipeline,
         "windowing": partial(windowing.create_pipeline, protocol, splits),

@@ -1,21 +1,23 @@
-"""Partial settings that refine others."""
+"""Partial settings that refine others, and settings as plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-BASE = "base"
-"""The key by which an entry names another one that it refines."""
+from pydantic import BaseModel
 
-_OWN = ("title", "description")  # an entry's own, never taken over from its base
+BASE = "base"
+"""The key by which an entry names another entry that it refines."""
+
+_NOT_INHERITED = ("title", "description")  # from the base
 
 
 def refine(above: Mapping[str, Any], partial: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of ``above`` with the single keys of ``partial`` in their place, at any depth.
+    """Return ``above`` with the keys of ``partial`` merged into it, at any depth.
 
-    A part that names another kind of thing (another ``name``) takes the whole place of the one above. Where the part
-    above is None, or either is no mapping, the part of ``partial`` stands.
+    A mapping in ``partial`` with another ``name`` replaces the one in ``above`` as a whole. Where the value in
+    ``above`` is None, or either value is not a mapping, the value in ``partial`` is used.
     """
     refined = dict(above)
     for key, value in partial.items():
@@ -31,18 +33,18 @@ def refine(above: Mapping[str, Any], partial: Mapping[str, Any]) -> dict[str, An
 
 
 def resolve_bases(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Return entries in which each that names a ``base`` has that one's settings, refined by its own.
+    """Return the entries; one that names a ``base`` gets the settings of the base, refined by its own.
 
-    Titles and descriptions are not taken over.
+    Titles and descriptions are not inherited.
 
     Raises:
         ValueError: if a base is unknown, or entries are based on one another in a circle.
     """
     resolved: dict[str, Any] = {}
 
-    def resolve(name: str, waiting: tuple[str, ...]) -> Any:
-        if name in waiting:
-            raise ValueError(f"rows are based on one another in a circle: {' -> '.join((*waiting, name))}")
+    def resolve(name: str, chain: tuple[str, ...]) -> Any:
+        if name in chain:
+            raise ValueError(f"rows are based on one another in a circle: {' -> '.join((*chain, name))}")
         if name in resolved:
             return resolved[name]
         entry = entries[name]
@@ -50,13 +52,13 @@ def resolve_bases(entries: Mapping[str, Any]) -> dict[str, Any]:
             resolved[name] = entry
             return entry
         base = entry[BASE]
-        if base not in entries:
+        if not isinstance(base, str) or base not in entries:
             raise ValueError(f"row '{name}' is based on '{base}', which is none of {', '.join(entries)}")
-        above = resolve(str(base), (*waiting, name))
+        above = resolve(str(base), (*chain, name))
         if not isinstance(above, Mapping):
             raise ValueError(f"row '{name}' is based on '{base}', which has no settings")  # noqa: TRY004
-        own = {key: value for key, value in entry.items() if key != BASE}
-        resolved[name] = refine({key: value for key, value in above.items() if key not in _OWN}, own)
+        settings = {key: value for key, value in entry.items() if key != BASE}
+        resolved[name] = refine({key: value for key, value in above.items() if key not in _NOT_INHERITED}, settings)
         return resolved[name]
 
     for name in entries:
@@ -65,7 +67,7 @@ def resolve_bases(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refined_keys(above: Mapping[str, Any], refined: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return the values above and the refined ones, by the dotted names of all keys in which they differ."""
+    """Return (value above, refined value) by dotted key, for all keys in which the two differ."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in {**above, **refined}:
         before, now = above.get(key), refined.get(key)
@@ -74,3 +76,12 @@ def refined_keys(above: Mapping[str, Any], refined: Mapping[str, Any], prefix: s
         elif before != now:
             found[f"{prefix}{key}"] = (before, now)
     return found
+
+
+def plain(value: Any) -> Any:
+    """Return validated settings as plain values."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    return value

@@ -6,7 +6,7 @@ from contrastive_har.runs import hooks
 from contrastive_har.runs.session import RunSession
 from contrastive_har.runs.settings import ProjectConfigLoader
 
-# MLflow reports how it is used, unless told not to before it is imported.
+# MLflow collects usage statistics unless this is set before it is imported.
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 SESSION_CLASS = RunSession
@@ -18,7 +18,7 @@ DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
 
 def raw_folder(dataset: str) -> str:
     """Return the folder of a data set's files, for the catalog."""
-    from contrastive_har import sources  # takes a second, which `kedro --help` need not wait
+    from contrastive_har import sources  # slow to import: `kedro --help` does not need it
 
     return sources.raw_folder(dataset)
 
@@ -28,7 +28,7 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "config_patterns": {"mlflow": ["mlflow*"], "airflow": ["airflow*"]},
-    # An environment states only what it changes: conf/paper its budgets, conf/local your own.
+    # An environment lists only what it changes: conf/paper the published budgets, conf/local a user's settings.
     "merge_strategy": {"parameters": "soft"},
     "custom_resolvers": {"raw_folder": raw_folder},
 }

@@ -59,11 +59,11 @@ def test_reported_inertia_and_labels_belong_together() -> None:
 
 def test_clear_groups_are_found_in_each_view_by_itself() -> None:
     points = blobs(spread=0.05)
-    both = run(points, algorithm="kmeans")
+    both = run(points, name="kmeans")
     for view, labels in zip(points, both, strict=True):
         theirs = reference.KMeans(5, n_init=10, random_state=0).fit_predict(view.numpy())
         assert adjusted_rand_score(theirs, labels.numpy()) == 1
-    alone = run(points[:1].repeat(2, 1, 1), algorithm="kmeans")
+    alone = run(points[:1].repeat(2, 1, 1), name="kmeans")
     assert adjusted_rand_score(alone[0].numpy(), both[0].numpy()) == 1
 
 
@@ -85,15 +85,15 @@ def test_fewer_distinct_points_than_clusters() -> None:
 @pytest.mark.parametrize(
     ("settings", "estimator"),
     [
-        ({"algorithm": "birch"}, reference.Birch(threshold=0.1, n_clusters=5)),
-        ({"algorithm": "agglomerative"}, reference.AgglomerativeClustering(5, linkage="ward")),
+        ({"name": "birch"}, reference.Birch(threshold=0.1, n_clusters=5)),
+        ({"name": "agglomerative"}, reference.AgglomerativeClustering(5, linkage="ward")),
         (
-            {"algorithm": "agglomerative", "metric": "cosine"},
+            {"name": "agglomerative", "metric": "cosine"},
             reference.AgglomerativeClustering(5, metric="cosine", linkage="average"),
         ),
-        ({"algorithm": "dbscan"}, reference.DBSCAN(eps=0.3, min_samples=5)),
-        ({"algorithm": "dbscan", "metric": "cosine"}, reference.DBSCAN(eps=0.045, min_samples=5, metric="cosine")),
-        ({"algorithm": "dbscan", "radius": 0.5, "neighbours": 3}, reference.DBSCAN(eps=0.5, min_samples=3)),
+        ({"name": "dbscan"}, reference.DBSCAN(eps=0.3, min_samples=5)),
+        ({"name": "dbscan", "metric": "cosine"}, reference.DBSCAN(eps=0.045, min_samples=5, metric="cosine")),
+        ({"name": "dbscan", "radius": 0.5, "neighbours": 3}, reference.DBSCAN(eps=0.5, min_samples=3)),
     ],
 )
 def test_other_algorithms_are_scikit_learns(settings: dict[str, object], estimator: object) -> None:
@@ -105,19 +105,19 @@ def test_other_algorithms_are_scikit_learns(settings: dict[str, object], estimat
 
 def test_birch_with_too_few_subclusters_keeps_them() -> None:
     points = functional.normalize(torch.eye(3).repeat(2, 10, 1), dim=-1)
-    assert run(points, 6, algorithm="birch").unique().numel() == 3
+    assert run(points, 6, name="birch").unique().numel() == 3
 
 
 def test_dbscan_noise_is_one_cluster_or_many() -> None:
     points = functional.normalize(torch.randn(1, 30, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
-    assert run(points, algorithm="dbscan").unique().numel() == 1
-    assert run(points, algorithm="dbscan", noise="singletons").unique().numel() == 30
+    assert run(points, name="dbscan").unique().numel() == 1
+    assert run(points, name="dbscan", noise="singletons").unique().numel() == 30
 
 
 @pytest.mark.parametrize("confidence", [95, 80, 50])
 def test_confident_members_are_the_nearest(confidence: float) -> None:
     points = blobs()[0].double()
-    labels = run(blobs(), algorithm="kmeans")[0]
+    labels = run(blobs(), name="kmeans")[0]
     kept = keep_confident(points, labels, confidence)
     for cluster in labels.unique():
         members = labels == cluster
@@ -132,17 +132,17 @@ def test_confident_members_are_the_nearest(confidence: float) -> None:
 
 def test_full_confidence_changes_nothing_and_none_is_nt_xent() -> None:
     points = blobs()
-    labels = run(points, algorithm="kmeans")
-    full = run(points, algorithm="kmeans", confidence=100)
+    labels = run(points, name="kmeans")
+    full = run(points, name="kmeans", confidence=100)
     assert torch.equal(labels, full)
-    none = run(points, algorithm="kmeans", confidence=0)
+    none = run(points, name="kmeans", confidence=0)
     assert all(view.unique().numel() == points.shape[1] for view in none)
     torch.testing.assert_close(cluster_nt_xent(*points, *none, 0.1), nt_xent(*points, 0.1))
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"algorithm": "nope"}, {"algorithm": "kmeans", "clusters": 0}, {"algorithm": "kmeans", "confidence": 101}],
+    [{"name": "nope"}, {"name": "kmeans", "clusters": 0}, {"name": "kmeans", "confidence": 101}],
 )
 def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError):
@@ -150,8 +150,8 @@ def test_impossible_settings_are_refused(settings: dict[str, object]) -> None:
 
 
 def test_numbers_of_labels() -> None:
-    for algorithm in ("kmeans", "birch", "agglomerative"):
-        labels = run(blobs(spread=0.8), 4, algorithm=algorithm)
+    for name in ("kmeans", "birch", "agglomerative"):
+        labels = run(blobs(spread=0.8), 4, name=name)
         assert labels.shape == (2, 300)
         assert [view.unique().numel() for view in labels] == [4, 4]
         assert np.issubdtype(labels.numpy().dtype, np.integer)

@@ -1,55 +1,59 @@
-"""What every method with every encoder on every source must keep."""
+"""What every objective keeps with every encoder on every source, and every head with them.
+
+A new objective, encoder, head or augmentation needs one entry in its table below.
+"""
 
 from __future__ import annotations
 
 from copy import deepcopy
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.evaluation import EvaluationSettings, evaluate
-from contrastive_har.learning.evaluation.classifiers import read_classifiers, write_classifiers
-from contrastive_har.learning.objectives import PretrainingMethod
-from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, Trainer, pretrain
-from contrastive_har.learning.pretraining.encoders import (
-    EncoderSet,
-    build_encoder,
-    embed,
-    read_encoders,
-    write_encoders,
-)
+from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
+from contrastive_har.learning.evaluation.trained import TrainedHead, read_heads, write_heads
+from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.learning.pretraining import HISTORY_COLUMNS, BackboneSettings, PretrainingPlan, pretrain
+from contrastive_har.learning.pretraining.encoders import EncoderSet, embed, read_encoders, write_encoders
+from contrastive_har.learning.pretraining.plans import PretrainingBudget
+from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders import EncoderSettings
-from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
+from contrastive_har.models.heads import HeadSettings
+from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
+from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.splits import SplitPlan, SplitSettings, assign_roles
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source
-from contrastive_har.use.recognisers import build_recogniser, combine_weights, recognise
+from contrastive_har.use.recognisers import combine, recognise
 
 SMALL_TRANSFORMER = {"layers": 1, "heads": 2, "feedforward": 16, "channels": [8, 8], "kernels": [3, 3]}
-METHODS = {
-    "untrained": {"objective": "untrained"},
-    "simclr": {"objective": "contrastive"},
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "untrained": {"name": "untrained"},
+    "simclr": {"name": "contrastive"},
     "simclr, strong views": {
-        "objective": "contrastive",
+        "name": "contrastive",
         "views": [[{"name": "rotation", "degrees": 30}, {"name": "scaling"}], [{"name": "permutation"}]],
     },
-    "clusterclhar, K-means": {"objective": "contrastive", "clustering": {"algorithm": "kmeans"}},
-    "clusterclhar, BIRCH": {"objective": "contrastive", "clustering": {"algorithm": "birch", "clusters": 4}},
-    "clusterclhar, hierarchical": {"objective": "contrastive", "clustering": {"algorithm": "agglomerative"}},
-    "clusterclhar, DBSCAN": {"objective": "contrastive", "clustering": {"algorithm": "dbscan", "confidence": 90}},
-    "moco": {"objective": "moco", "queue": 100},
-    "nnclr": {"objective": "nnclr", "queue": 100},
-    "multi_task": {"objective": "multi_task"},
-    "autoencoding": {"objective": "autoencoding", "corruption": [{"name": "noise"}]},
-    "masked_reconstruction": {"objective": "masked_reconstruction"},
-    "predictive_coding": {"objective": "predictive_coding"},
+    "clusterclhar, K-means": {"name": "contrastive", "clustering": {"name": "kmeans"}},
+    "clusterclhar, BIRCH": {"name": "contrastive", "clustering": {"name": "birch", "clusters": 4}},
+    "clusterclhar, hierarchical": {"name": "contrastive", "clustering": {"name": "agglomerative"}},
+    "clusterclhar, DBSCAN": {"name": "contrastive", "clustering": {"name": "dbscan", "confidence": 90}},
+    "moco": {"name": "moco", "queue": 100},
+    "nnclr": {"name": "nnclr", "queue": 100},
+    "multi_task": {"name": "multi_task"},
+    "autoencoding": {"name": "autoencoding", "corruption": [{"name": "noise"}]},
+    "masked_reconstruction": {"name": "masked_reconstruction"},
+    "predictive_coding": {"name": "predictive_coding"},
 }
-ENCODERS = {
+ENCODERS: dict[str, dict[str, Any]] = {
     "tpn": {"name": "tpn"},
     "small tpn": {"name": "tpn", "channels": [8, 8], "kernels": [5, 3], "dropout": 0.2, "companding": 0.05},
     "transformer": {"name": "transformer", **SMALL_TRANSFORMER},
@@ -59,16 +63,61 @@ ENCODERS = {
     "conv_autoencoder": {"name": "conv_autoencoder", "channels": [8, 8], "latent": 16},
     "conv_gru": {"name": "conv_gru", "channels": [8, 8], "hidden": 8},
 }
-CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
-SPLITS = {"unseen": SplitSettings(title="Unseen", leak_free=True, held_out="subjects", pretrain_on="train")}
-FRACTIONS = [LabelFraction(share=0.1, batch_size=16)]
-EVALUATIONS = {
-    "linear": EvaluationSettings(title="Linear", trained_stages=0, learning_rate=0.1, epochs=3, test_every=2),
-    "fine_tuning": EvaluationSettings(
-        title="Fine", trained_stages=1, learning_rate=0.01, epochs=2, weight_penalty=1e-4, test_every=5
-    ),
-    "supervised": EvaluationSettings(title="All", trained_stages=2, learning_rate=0.001, epochs=2, weight_penalty=1e-4),
+HEADS: dict[str, dict[str, Any]] = {
+    "linear": {"name": "linear"},
+    "mlp": {"name": "mlp", "hidden": [8]},
+    "ridge": {"name": "ridge"},
 }
+SOURCES = ["synthetic", "watch", "two modalities"]
+
+CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
+BUDGET = LabelBudget.model_validate("10 %")
+SPLIT = SplitSettings(title="Unseen", leak_free=True, held_out="subject", pretrain_on="train")
+TRAINED = {"learning_rate": 0.01, "epochs": 2, "batch_size": 16}
+EVALUATIONS = {
+    "linear": EvaluationSettings(title="Linear", learning_rate=0.1, epochs=3, batch_size=16, test_every=2),
+    "fine_tuning": EvaluationSettings(title="Fine", trained_stages=1, weight_penalty=1e-4, test_every=5, **TRAINED),
+    "supervised": EvaluationSettings(title="All", trained_stages="all", weight_penalty=1e-4, **TRAINED),
+}
+PLAN = EvaluationPlan(name="test", evaluations=EVALUATIONS, label_budgets=(BUDGET,), shown=BUDGET, seed=5)
+
+
+def settings_of(kind: Any, entry: dict[str, Any]) -> Any:
+    return TypeAdapter(kind).validate_python(entry)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One objective with one encoder on one source; each step is computed once for all checks."""
+
+    windows: Windows
+    objective: ObjectiveSettings
+    encoder: EncoderSettings
+
+    @cached_property
+    def roles(self) -> Roles:
+        plan = SplitPlan(name="unseen", split=SPLIT, label_budgets=(BUDGET,), repeats=2, seed=0)
+        return assign_roles(self.windows, plan)
+
+    def pretrain(self, compute: ComputeSettings = CPU) -> tuple[EncoderSet, pd.DataFrame]:
+        plan = PretrainingPlan(
+            name="test",
+            objective=self.objective,
+            backbone=BackboneSettings(encoder=self.encoder),
+            budget=PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3, dropout=True),
+            seed=3,
+        )
+        members = [self.roles.members(repeat, "pretrain") for repeat in range(2)]
+        return pretrain(self.windows, members, plan, compute)
+
+    @cached_property
+    def pretrained(self) -> tuple[EncoderSet, pd.DataFrame]:
+        torch.manual_seed(1)
+        return self.pretrain()
+
+    @cached_property
+    def evaluated(self) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
+        return evaluate(self.windows, self.roles, self.pretrained[0], PLAN, CPU)
 
 
 @pytest.fixture(scope="session")
@@ -79,118 +128,184 @@ def watch_windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
     return read_windows(path)
 
 
-@pytest.fixture(params=["synthetic", "watch"])
-def source_windows(request: pytest.FixtureRequest) -> Windows:
-    return request.getfixturevalue("windows" if request.param == "synthetic" else "watch_windows")
-
-
-@pytest.fixture(params=METHODS)
-def method(request: pytest.FixtureRequest) -> PretrainingMethod:
-    made: PretrainingMethod = TypeAdapter(PretrainingMethod).validate_python(METHODS[request.param])
-    return made
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request: pytest.FixtureRequest, method: PretrainingMethod) -> EncoderSettings:
-    made: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[request.param])
-    if method.refusal(made):
-        pytest.skip("the protocol's settings refuse this pair")
-    return made
-
-
-def run(
-    windows: Windows, method: PretrainingMethod, encoder: EncoderSettings, roles: pd.DataFrame, **budget: object
-) -> tuple[EncoderSet, pd.DataFrame]:
-    settings = {"epochs": 2, "batch_size": 64, "learning_rate": 1e-3, "dropout": True, **budget}
-    return pretrain(
-        windows.signals,
-        windows.classes(),
-        [windows_with_role(roles, "unseen", repeat, "pretrain") for repeat in range(2)],
-        method,
-        encoder,
-        PretrainingBudget.model_validate(settings),
-        CPU,
-        seed=3,
-        title="test",
+@pytest.fixture(scope="session")
+def two_modalities(watch_windows: Windows) -> Windows:
+    """The same windows, with accelerometer and gyroscope as modalities."""
+    channels = tuple(
+        channel.model_copy(update={"modality": str(channel.sensor)}) for channel in watch_windows.description.channels
     )
+    description = watch_windows.description.model_copy(update={"channels": channels})
+    return Windows(description, watch_windows.length, watch_windows.stride, watch_windows.table, watch_windows.signals)
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=OBJECTIVES)
+def objective(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def encoder(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def case(source: str, objective: str, encoder: str, request: pytest.FixtureRequest) -> Case:
+    trained, trains = (
+        settings_of(EncoderSettings, ENCODERS[encoder]),
+        settings_of(ObjectiveSettings, OBJECTIVES[objective]),
+    )
+    if trains.refusal(trained):
+        pytest.skip("the protocol's settings refuse this pair")
+    if source == "two modalities" and encoder not in ("small tpn", *trains.suits):
+        pytest.skip("modalities are tried with one encoder per objective")
+    fixture = {"synthetic": "windows", "watch": "watch_windows", "two modalities": "two_modalities"}[source]
+    return Case(request.getfixturevalue(fixture), trains, trained)
 
 
 @pytest.mark.parametrize("dropout", [False, True])
 def test_without_dropout_a_step_draws_nothing_unseeded(
-    windows: Windows, method: PretrainingMethod, encoder: EncoderSettings, dropout: bool
+    windows: Windows, objective: str, encoder: str, dropout: bool
 ) -> None:
     """Copies of the encoder, attention and recurrent layers included."""
-    if not method.trains:
+    settings = settings_of(ObjectiveSettings, OBJECTIVES[objective])
+    shape = settings_of(EncoderSettings, ENCODERS[encoder])
+    if not settings.trains or settings.refusal(shape):
         pytest.skip("takes no step")
-    shape = (windows.length, len(windows.description.channels))
     torch.manual_seed(0)
-    learner = method.build(build_encoder(encoder, shape), shape, 3)
+    layout = windows.layout
+    built = settings.build(shape.build(layout.width, layout.length), layout, 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
     losses = set()
     for seed in (1, 2):
-        trainer = Trainer(deepcopy(learner), budget, CPU.resolve(), seed=3)
+        trainer = Trainer(deepcopy(built), budget, CPU.resolve(), seed=3)
         torch.manual_seed(seed)
         losses.add(trainer.step(torch.from_numpy(windows.signals[:64])).loss.item())
-    drops = any(getattr(module, "p", 0) for module in learner.modules() if isinstance(module, torch.nn.Dropout))
+    drops = any(getattr(module, "p", 0) for module in built.modules() if isinstance(module, torch.nn.Dropout))
     assert len(losses) == (2 if dropout and drops else 1)
 
 
-def test_contract(source_windows: Windows, method: PretrainingMethod, encoder: EncoderSettings, tmp_path: Path) -> None:
-    windows = source_windows
-    roles = assign_roles(windows, SPLITS, FRACTIONS, 2, seed=0)
-    before = windows.signals.copy()
-    torch.manual_seed(1)
-    encoders, history = run(windows, method, encoder, roles)
+class TestContract:
+    """All checks of one case, in the order in which its steps are computed."""
 
-    # The history has a finite row per repeat and epoch, or none where nothing is trained.
-    assert list(history.columns) == HISTORY_COLUMNS
-    if method.objective == "untrained":
-        assert history.empty
-    else:
+    def test_settings_survive_json(self, case: Case) -> None:
+        for kind, settings in ((ObjectiveSettings, case.objective), (EncoderSettings, case.encoder)):
+            assert isinstance(settings, BaseModel)
+            assert TypeAdapter(kind).validate_json(settings.model_dump_json()) == settings
+
+    def test_the_history_has_a_finite_row_per_repeat_and_epoch(self, case: Case) -> None:
+        _, history = case.pretrained
+        assert list(history.columns) == HISTORY_COLUMNS
+        if not case.objective.trains:
+            assert history.empty
+            return
         assert history[["repeat", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
         assert np.isfinite(history[["loss", "seconds", "windows_per_second"]]).all().all()
-        assert history["cluster_nmi"].notna().all() == (getattr(method, "clustering", None) is not None)
+        assert history["cluster_nmi"].notna().all() == (getattr(case.objective, "clustering", None) is not None)
 
-    # Embeddings are finite and of the declared width; the encoder survives storage bit by bit.
-    normalised = encoders.encoders[1].normalisation(windows.signals)
-    embeddings = embed(encoders.build(1), normalised, 100)
-    assert embeddings.shape == (len(windows.signals), encoders.build(1).features)
-    assert torch.isfinite(embeddings).all()
-    write_encoders(encoders, tmp_path / "encoders.safetensors")
-    stored = read_encoders(tmp_path / "encoders.safetensors")
-    assert torch.equal(embed(stored.build(1), normalised, 100), embeddings)
-    assert stored.fingerprint == encoders.fingerprint
+    def test_training_changes_every_encoder_and_nothing_else_does(self, case: Case) -> None:
+        encoders, _ = case.pretrained
+        untrained = Case(case.windows, settings_of(ObjectiveSettings, {"name": "untrained"}), case.encoder)
+        start = untrained.pretrained[0]
+        numbers = range(len(case.windows.layout.modalities))
+        for number in numbers:
+            prefix = f"encoders.{number}."
+            changed = any(
+                not torch.equal(value, start.weights[0][name])
+                for name, value in encoders.weights[0].items()
+                if name.startswith(prefix)
+            )
+            assert changed == case.objective.trains
 
-    # The same seed gives the same numbers, whatever ran before; nothing global or foreign was touched.
-    torch.manual_seed(99)
-    undisturbed = torch.get_rng_state()
-    again, repeated = run(windows, method, encoder, roles)
-    for mine, theirs in zip(encoders.encoders, again.encoders, strict=True):
-        assert all(torch.equal(mine.weights[name], theirs.weights[name]) for name in mine.weights)
-    pd.testing.assert_series_equal(history["loss"], repeated["loss"])
-    np.testing.assert_array_equal(windows.signals, before)
+    def test_embeddings_are_finite_and_of_the_declared_width(self, case: Case) -> None:
+        backbone = case.pretrained[0].build(1)
+        embeddings = embed(backbone, case.windows.signals, CPU.resolve())
+        assert embeddings.shape == (len(case.windows.signals), backbone.features)
+        assert torch.isfinite(embeddings).all()
 
-    # Every evaluation predicts every test window of every repeat, with probabilities.
-    predictions, curves, classifiers = evaluate(
-        windows.signals, windows.classes(), roles, "unseen", encoders, EVALUATIONS, FRACTIONS, CPU, 5, "test"
+    def test_encoders_survive_storage(self, case: Case, tmp_path: Any) -> None:
+        encoders, _ = case.pretrained
+        write_encoders(encoders, tmp_path / "encoders.safetensors")
+        stored = read_encoders(tmp_path / "encoders.safetensors")
+        assert (stored.fingerprint, stored.settings, stored.layout) == (
+            encoders.fingerprint,
+            encoders.settings,
+            encoders.layout,
+        )
+        for before, after in zip(encoders.weights, stored.weights, strict=True):
+            assert before.keys() == after.keys()
+            assert all(torch.equal(before[name], after[name]) for name in before)
+
+    def test_the_same_seed_gives_the_same_numbers(self, case: Case) -> None:
+        encoders, history = case.pretrained
+        before = case.windows.signals.copy()
+        torch.manual_seed(99)
+        undisturbed = torch.get_rng_state()
+        again, repeated = case.pretrain()
+        for first, second in zip(encoders.weights, again.weights, strict=True):
+            assert all(torch.equal(first[name], second[name]) for name in first)
+        pd.testing.assert_series_equal(history["loss"], repeated["loss"])
+        assert torch.equal(torch.get_rng_state(), undisturbed), "the caller's random state is left alone"
+        np.testing.assert_array_equal(case.windows.signals, before)
+
+    def test_every_evaluation_predicts_every_test_window(self, case: Case) -> None:
+        predictions, _, _ = case.evaluated
+        assert set(predictions["evaluation"]) == set(EVALUATIONS)
+        for (repeat, _), rows in predictions.groupby(["repeat", "evaluation"]):
+            np.testing.assert_array_equal(rows["window"], case.roles.members(int(repeat), "test", BUDGET))
+            np.testing.assert_array_equal(rows["true"], case.windows.classes()[rows["window"]])
+        assert predictions["probability"].between(1 / case.windows.class_count, 1).all()
+
+    def test_learning_curves_have_the_epochs_asked_for(self, case: Case) -> None:
+        _, curves, _ = case.evaluated
+        assert set(curves["role"]) == {"test", "validation"}
+        linear = curves[(curves["evaluation"] == "linear") & (curves["role"] == "test") & (curves["repeat"] == 0)]
+        assert linear["epoch"].tolist() == [2, 3], "every second epoch and the last"
+
+    def test_what_is_stored_predicts_what_was_scored(self, case: Case, tmp_path: Any) -> None:
+        predictions, _, heads = case.evaluated
+        write_heads(heads, tmp_path / "heads.safetensors")
+        for head in read_heads(tmp_path / "heads.safetensors"):
+            _check_recogniser(case, head, predictions)
+            assert head.facts.validation_macro_f1 is not None
+
+
+def _check_recogniser(case: Case, head: TrainedHead, predictions: pd.DataFrame) -> None:
+    facts = head.facts
+    scored = predictions[(predictions["repeat"] == facts.repeat) & (predictions["evaluation"] == facts.evaluation)]
+    architecture, weights = combine(case.pretrained[0], head, case.windows)
+    signals = case.windows.signals[scored["window"]]
+    if facts.modalities is not None:
+        channels = case.windows.layout.modalities
+        signals = np.concatenate([signals[..., channels[name]] for name in facts.modalities], axis=2)
+    found = recognise(architecture.build(weights), signals)
+    np.testing.assert_allclose(found.max(axis=1), scored["probability"], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("modalities", [None, ("gyro",)])
+def test_every_head_on_every_choice_of_modalities(
+    two_modalities: Windows, head: str, modalities: tuple[str, ...] | None
+) -> None:
+    """Trained or fitted, what is scored is what is stored, served and exported."""
+    case = Case(
+        two_modalities,
+        settings_of(ObjectiveSettings, OBJECTIVES["simclr"]),
+        settings_of(EncoderSettings, ENCODERS["small tpn"]),
     )
-    for (repeat, _), mine in predictions.groupby(["repeat", "evaluation"]):
-        np.testing.assert_array_equal(mine["window"], windows_with_role(roles, "unseen", int(repeat), "test", 0.1))
-        np.testing.assert_array_equal(mine["true"], windows.classes()[mine["window"]])
-    assert torch.equal(torch.get_rng_state(), undisturbed)
-    assert predictions["evaluation"].nunique() == 3
-    assert predictions["probability"].between(1 / len(windows.description.recognised), 1).all()
-    assert set(curves["role"]) == {"test", "validation"}
-    linear = curves[(curves["evaluation"] == "linear") & (curves["role"] == "test") & (curves["repeat"] == 0)]
-    assert linear["epoch"].tolist() == [2, 3], "every second epoch and the last"
-
-    # A classifier on its encoder, both as stored, predicts again what was scored.
-    write_classifiers(classifiers, tmp_path / "classifiers.safetensors")
-    classes = len(windows.description.recognised)
-    for one in read_classifiers(tmp_path / "classifiers.safetensors"):
-        scored = predictions[(predictions["repeat"] == one.repeat) & (predictions["evaluation"] == one.evaluation)]
-        weights = combine_weights(stored.encoders[one.repeat], one)
-        network = build_recogniser(stored.settings, stored.shape, classes, weights)
-        found = recognise(network, windows.signals[scored["window"]])
-        np.testing.assert_allclose(found.max(axis=1), scored["probability"], rtol=1e-3, atol=1e-5)
-        assert one.validation_macro_f1 is not None
+    settings = settings_of(HeadSettings, HEADS[head])
+    fitted = {} if settings.fitted else TRAINED
+    evaluations = {"one": EvaluationSettings(title="One", head=settings, modalities=modalities, **fitted)}
+    if not settings.fitted:
+        evaluations["tuned"] = evaluations["one"].model_copy(update={"trained_stages": 1})
+    plan = PLAN.model_copy(update={"evaluations": evaluations})
+    predictions, curves, heads = evaluate(case.windows, case.roles, case.pretrained[0], plan, CPU)
+    assert {one.facts.evaluation for one in heads} == set(evaluations)
+    assert curves["macro_f1"].between(0, 1).all()
+    for one in heads:
+        assert one.facts.head == settings
+        _check_recogniser(case, one, predictions)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,85 +12,137 @@ import torch
 from safetensors.torch import save_file
 
 from contrastive_har.files.stamps import SchemaError
-from contrastive_har.learning import evaluation as classification
-from contrastive_har.learning import pretraining
+from contrastive_har.learning import evaluation
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.evaluation import EvaluationSettings, evaluate
-from contrastive_har.learning.objectives import Step
-from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveLearning
-from contrastive_har.learning.objectives.untrained import Untrained
-from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
-from contrastive_har.learning.pretraining.encoders import EncoderSet, TrainedEncoder, read_encoders, write_encoders
+from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
+from contrastive_har.learning.evaluation.trained import TrainedHead
+from contrastive_har.learning.objectives import ObjectiveSettings, Step, StepResult
+from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
+from contrastive_har.learning.objectives.untrained import UntrainedSettings
+from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget, PretrainingPlan, pretrain
+from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encoders, write_encoders
+from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders.tpn import TPN, TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.models.heads.ridge import RidgeSettings
 from contrastive_har.protocols import ProtocolSettings
 from contrastive_har.scores.metrics import confusion_matrix, macro_f1
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS
+from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.seeds import derive_seed
-from contrastive_har.signals.splits import LabelFraction, SplitSettings, assign_roles, windows_with_role
+from contrastive_har.signals.sensors import Channel, Layout
+from contrastive_har.signals.splits import SplitPlan, SplitSettings, assign_roles
 from contrastive_har.signals.windows import Windows
 
 CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
 ALONE = CPU.resolve()
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
-PAPER = {"paper": SplitSettings(title="Paper", leak_free=False, held_out="none", pretrain_on="all")}
+PAPER = SplitSettings(title="Paper", leak_free=False, held_out="none", pretrain_on="all")
+LAYOUT = Layout.anonymous(64, 3)
 
 
 def train(
-    windows: Windows, method: Contrastive | Untrained, budget: PretrainingBudget, compute: ComputeSettings = CPU
-) -> object:
-    members = [np.arange(len(windows.signals))]
-    return pretrain(windows.signals, windows.classes(), members, method, TPNSettings(), budget, compute, 3, "test")
+    windows: Windows,
+    objective: ObjectiveSettings,
+    budget: PretrainingBudget = BUDGET,
+    compute: ComputeSettings = CPU,
+    members: Sequence[np.ndarray] | None = None,
+) -> tuple[EncoderSet, pd.DataFrame]:
+    """Pre-train TPN, once on all windows unless there are ``members``."""
+    plan = PretrainingPlan(name="test", objective=objective, budget=budget, seed=3)
+    return pretrain(windows, [np.arange(len(windows.signals))] if members is None else members, plan, compute)
+
+
+def contrastive(settings: ContrastiveSettings) -> Contrastive:
+    return settings.build(TPN(3, TPNSettings()).eval(), LAYOUT, 3)
+
+
+def encoder_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state of the only encoder of a backbone."""
+    return {
+        name.removeprefix("encoders.0."): value for name, value in weights.items() if name.startswith("encoders.0.")
+    }
+
+
+def relabelled(windows: Windows, classes: np.ndarray) -> Windows:
+    """The activity codes of the synthetic recordings are their class indices."""
+    return replace(windows, table=windows.table.assign(activity=classes.astype(np.int16)))
+
+
+def budgets(*names: str) -> tuple[LabelBudget, ...]:
+    return tuple(LabelBudget.model_validate(name) for name in names)
+
+
+def divide(windows: Windows, names: Sequence[str], repeats: int = 1, split: SplitSettings = PAPER) -> Roles:
+    plan = SplitPlan(name="paper", split=split, label_budgets=budgets(*names), repeats=repeats, seed=0)
+    return assign_roles(windows, plan)
+
+
+def judge(
+    windows: Windows, roles: Roles, encoders: EncoderSet, names: Sequence[str], **evaluations: EvaluationSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
+    known = budgets(*names)
+    plan = EvaluationPlan(name="test", evaluations=evaluations, label_budgets=known, shown=known[0])
+    return evaluate(windows, roles, encoders, plan, CPU)
+
+
+def linear(**changes: object) -> EvaluationSettings:
+    return EvaluationSettings.model_validate(
+        {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1, "batch_size": 16, **changes}
+    )
 
 
 def test_loss_is_the_objective_of_the_projected_views() -> None:
-    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(views=((), ())), 3)
+    objective = contrastive(ContrastiveSettings(views=((), ())))
     windows = torch.randn(8, 64, 3)
-    step = learner.loss(windows, 0, ALONE)
-    projected = torch.nn.functional.normalize(learner.head(learner.encoder(windows)), dim=1)
+    result = objective.loss(windows, Step(0, ALONE))
+    projected = torch.nn.functional.normalize(objective.head(objective.encoder(windows)), dim=1)
     logits = projected @ projected.T / 0.1
     off = ~torch.eye(8, dtype=torch.bool)
     expected = (
         torch.log(torch.exp(logits.diagonal()) + 2 * (torch.exp(logits) * off).sum(1)) - logits.diagonal()
     ).mean()
-    assert step.loss.item() == pytest.approx(expected.item(), rel=1e-4)
-    assert step.clusters is None
+    assert result.loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert result.clusters is None
 
 
 def test_clusters_come_without_gradient_and_per_view() -> None:
-    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans()), 3)
-    step = learner.loss(torch.randn(20, 64, 3), 0, ALONE)
-    assert step.clusters is not None
-    assert step.clusters.shape == (2, 20)
-    step.loss.backward()
-    assert all(parameter.grad is not None for parameter in learner.parameters())
+    objective = contrastive(ContrastiveSettings(clustering=KMeans()))
+    result = objective.loss(torch.randn(20, 64, 3), Step(0, ALONE))
+    assert result.clusters is not None
+    assert result.clusters.shape == (2, 20)
+    result.loss.backward()
+    assert all(parameter.grad is not None for parameter in objective.parameters())
 
 
 def test_a_batch_smaller_than_the_number_of_clusters_still_trains() -> None:
-    learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(clustering=KMeans(clusters=16)), 3)
-    assert torch.isfinite(learner.loss(torch.randn(4, 64, 3), 0, ALONE).loss)
+    objective = contrastive(ContrastiveSettings(clustering=KMeans(clusters=16)))
+    assert torch.isfinite(objective.loss(torch.randn(4, 64, 3), Step(0, ALONE)).loss)
 
 
-def test_training_lowers_the_loss_and_methods_start_alike(windows: Windows) -> None:
+def test_training_lowers_the_loss_and_objectives_start_alike(windows: Windows) -> None:
     budget = BUDGET.model_copy(update={"epochs": 12})
-    encoders, history = train(windows, Contrastive(), budget)  # type: ignore[misc]
+    encoders, history = train(windows, ContrastiveSettings(), budget)
     assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
-    untrained, _ = train(windows, Untrained(), budget)  # type: ignore[misc]
-    start = untrained.encoders[0].weights
+    untrained, _ = train(windows, UntrainedSettings(), budget)
+    start = encoder_of(untrained.weights[0])
     torch.manual_seed(derive_seed(3, "weights", 0))
     expected = TPN(3, TPNSettings()).state_dict()
+    assert start.keys() == expected.keys()
     assert all(torch.equal(expected[name], start[name]) for name in start)
-    assert not all(torch.equal(encoders.encoders[0].weights[name], start[name]) for name in start)
+    trained = encoder_of(encoders.weights[0])
+    assert not all(torch.equal(trained[name], start[name]) for name in start)
 
 
-def test_methods_see_the_same_batches_and_views(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scores of methods are paired: whether a method clusters must not change what it is shown, in any epoch."""
+def test_objectives_see_the_same_batches_and_views(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are paired: whether an objective clusters must not change what it is shown, in any epoch."""
     seen: dict[str, list[torch.Tensor]] = {}
     original = TPN.forward
 
-    for name, method in (("simclr", Contrastive()), ("clusterclhar", Contrastive(clustering=KMeans()))):
+    for name, clustering in (("simclr", None), ("clusterclhar", KMeans())):
         shown = seen.setdefault(name, [])
 
         def forward(self: TPN, views: torch.Tensor, shown: list[torch.Tensor] = shown) -> torch.Tensor:
@@ -96,7 +150,7 @@ def test_methods_see_the_same_batches_and_views(windows: Windows, monkeypatch: p
             return original(self, views)
 
         monkeypatch.setattr(TPN, "forward", forward)
-        train(windows, method, BUDGET.model_copy(update={"epochs": 3}))
+        train(windows, ContrastiveSettings(clustering=clustering), BUDGET.model_copy(update={"epochs": 3}))
     assert len(seen["simclr"]) == 3 * -(-len(windows.signals) // 64)
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(seen["simclr"], seen["clusterclhar"], strict=True))
 
@@ -105,46 +159,59 @@ def test_agreement_of_unlabelled_windows_is_unknown(windows: Windows) -> None:
     classes = np.full(len(windows.signals), -1)
     classes[0] = 2
     members = [np.arange(1, len(windows.signals))]
-    method = Contrastive(clustering=KMeans(clusters=3))
-    _, history = pretrain(windows.signals, classes, members, method, TPNSettings(), BUDGET, CPU, 0, "test")
+    objective = ContrastiveSettings(clustering=KMeans(clusters=3))
+    _, history = train(relabelled(windows, classes), objective, members=members)
     assert history["cluster_nmi"].isna().all()
 
 
 def test_statistics_come_from_the_chosen_windows_only(windows: Windows) -> None:
-    chosen = np.arange(10)
-    encoders, _ = pretrain(
-        windows.signals, windows.classes(), [chosen], Untrained(), TPNSettings(), BUDGET, CPU, 0, "test"
-    )
-    np.testing.assert_array_equal(encoders.encoders[0].normalisation.mean, Normalisation.of(windows.signals[:10]).mean)
+    encoders, _ = train(windows, UntrainedSettings(), members=[np.arange(10)])
+    expected = Normalisation.of(windows.signals[:10])
+    np.testing.assert_array_equal(encoders.weights[0]["mean"], expected.mean)
+    np.testing.assert_array_equal(encoders.weights[0]["deviation"], expected.deviation)
 
 
-def test_labels_do_not_influence_learning(windows: Windows) -> None:
-    shuffled = np.random.default_rng(0).permutation(windows.classes())
-    members = [np.arange(len(windows.signals))]
-    method = Contrastive(clustering=KMeans(clusters=3))
-    first, second = (
-        pretrain(windows.signals, labels, members, method, TPNSettings(), BUDGET, CPU, 0, "test")[0]
-        for labels in (windows.classes(), shuffled)
+@pytest.mark.parametrize("labels", ["shuffled", "none"])
+def test_labels_do_not_influence_learning(windows: Windows, labels: str) -> None:
+    classes = windows.classes()
+    other = np.random.default_rng(0).permutation(classes) if labels == "shuffled" else np.full_like(classes, -1)
+    objective = ContrastiveSettings(clustering=KMeans(clusters=3))
+    first, second = (train(relabelled(windows, labels), objective)[0] for labels in (classes, other))
+    for name, weight in first.weights[0].items():
+        assert torch.equal(weight, second.weights[0][name])
+
+
+def test_without_labels_there_are_as_many_clusters_as_activities(windows: Windows) -> None:
+    """The number of activities is described; no label needs to show it."""
+    unlabelled = Windows.from_arrays(windows.signals, np.full(len(windows.signals), -1), ["a", "b", "c"])
+    encoders, history = train(unlabelled, ContrastiveSettings(clustering=KMeans()))
+    assert history["loss"].notna().all()
+    assert history["cluster_nmi"].isna().all()
+    same, other = (
+        train(unlabelled, ContrastiveSettings(clustering=KMeans(clusters=clusters)))[0].weights[0]
+        for clusters in (3, 4)
     )
-    for name, weight in first.encoders[0].weights.items():
-        assert torch.equal(weight, second.encoders[0].weights[name])
+    assert all(torch.equal(weight, same[name]) for name, weight in encoders.weights[0].items())
+    assert not all(torch.equal(weight, other[name]) for name, weight in encoders.weights[0].items())
 
 
 @pytest.mark.parametrize(("keep", "expected"), [("best_in_second_half", 3), ("last", 4)])
 def test_the_kept_epoch(windows: Windows, monkeypatch: pytest.MonkeyPatch, keep: str, expected: int) -> None:
     """Losses by epoch 1, 5, 2, 3: the least of the second half is epoch 3, though epoch 1 is less."""
     weights, losses = [], iter([1.0, 5.0, 2.0, 3.0])
-    original = pretraining.Trainer._epoch
+    original = Trainer._epoch
 
-    def epoch(self: pretraining.Trainer, *arguments: object) -> dict[str, float]:
+    def epoch(self: Trainer, *arguments: object) -> dict[str, float]:
         row = original(self, *arguments)  # type: ignore[arg-type]
-        weights.append({name: value.clone() for name, value in self.learner.encoder.state_dict().items()})
+        weights.append({name: value.clone() for name, value in self.objective.encoder.state_dict().items()})
         return {**row, "loss": next(losses)}
 
-    monkeypatch.setattr(pretraining.Trainer, "_epoch", epoch)
+    monkeypatch.setattr(Trainer, "_epoch", epoch)
     budget = PretrainingBudget.model_validate({**BUDGET.model_dump(), "epochs": 4, "keep": keep})
-    encoders, _ = train(windows, Contrastive(), budget)  # type: ignore[misc]
-    for name, weight in encoders.encoders[0].weights.items():
+    encoders, _ = train(windows, ContrastiveSettings(), budget)
+    kept = encoder_of(encoders.weights[0])
+    assert kept.keys() == weights[0].keys()
+    for name, weight in kept.items():
         assert torch.equal(weight, weights[expected - 1][name])
 
 
@@ -152,29 +219,29 @@ def test_the_kept_epoch(windows: Windows, monkeypatch: pytest.MonkeyPatch, keep:
 def test_dropout_in_pretraining_is_a_setting(windows: Windows, dropout: bool) -> None:
     seen = []
 
-    class Probe(ContrastiveLearning):
-        def loss(self, batch: torch.Tensor, seed: int, compute: Compute) -> Step:
+    class Probe(Contrastive):
+        def loss(self, windows: torch.Tensor, step: Step) -> StepResult:
             seen.append(self.encoder.dropout.training)
-            return super().loss(batch, seed, compute)
+            return super().loss(windows, step)
 
-    learner = Probe(TPN(3, TPNSettings()), Contrastive(), 3)
+    objective = Probe(TPN(3, TPNSettings()), ContrastiveSettings(), LAYOUT, 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
-    pretraining.Trainer(learner, budget, ALONE, 0).run(torch.from_numpy(windows.signals.copy()), windows.classes())
+    Trainer(objective, budget, ALONE, 0).run(torch.from_numpy(windows.signals.copy()), windows.classes())
     assert set(seen) == {dropout}
 
 
 def test_a_diverging_loss_stops_with_a_cure(windows: Windows) -> None:
     broken = windows.signals.copy()
     broken[0] = np.nan
-    with pytest.raises(FloatingPointError, match=r"Lower pretraining\.learning_rate"):
-        pretrain(
-            broken, windows.classes(), [np.arange(len(broken))], Contrastive(), TPNSettings(), BUDGET, CPU, 0, "test"
-        )
+    with pytest.raises(FloatingPointError, match=r"Lower budget\.learning_rate"):
+        train(replace(windows, signals=broken), ContrastiveSettings())
 
 
 def test_half_precision_agrees_with_single(windows: Windows) -> None:
     half = ComputeSettings(device="cpu", precision="bfloat16")
-    single_loss, half_loss = (train(windows, Contrastive(), BUDGET, compute)[1]["loss"] for compute in (CPU, half))  # type: ignore[index]
+    single_loss, half_loss = (
+        train(windows, ContrastiveSettings(), BUDGET, compute)[1]["loss"] for compute in (CPU, half)
+    )
     np.testing.assert_allclose(half_loss, single_loss, rtol=0.05)
 
 
@@ -183,11 +250,10 @@ def test_half_precision_gradients_point_the_same_way(windows: Windows) -> None:
     gradients = []
     for bfloat16 in (False, True):
         torch.manual_seed(0)
-        learner = ContrastiveLearning(TPN(3, TPNSettings()).eval(), Contrastive(), 3)
+        objective = contrastive(ContrastiveSettings())
         compute = Compute(torch.device("cpu"), bfloat16, inference_batch=64)
-        step = learner.loss(batch, 0, compute)
-        step.loss.backward()
-        gradients.append(torch.cat([parameter.grad.flatten() for parameter in learner.encoder.parameters()]))
+        objective.loss(batch, Step(0, compute)).loss.backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in objective.encoder.parameters()]))
     # Eight bits of mantissa let the maximum over time fall on a neighbouring sample now and then.
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.97
 
@@ -197,9 +263,10 @@ def test_half_precision_leaves_views_alone(windows: Windows) -> None:
     seen: list[torch.Tensor] = []
     encoder = TPN(3, TPNSettings())
     encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    learner = ContrastiveLearning(encoder, Contrastive(views=(ALL_AUGMENTATIONS, ())), 3)
+    objective = ContrastiveSettings(views=(ALL_AUGMENTATIONS, ())).build(encoder, windows.layout, 3)
     for bfloat16 in (False, True):
-        learner.loss(torch.from_numpy(windows.signals[:32]), 0, Compute(torch.device("cpu"), bfloat16, 64))
+        step = Step(0, Compute(torch.device("cpu"), bfloat16, inference_batch=64))
+        objective.loss(torch.from_numpy(windows.signals[:32]), step)
     torch.testing.assert_close(seen[1], seen[0], rtol=0, atol=0)
 
 
@@ -215,107 +282,88 @@ def test_linear_evaluation_freezes_the_encoder_in_evaluation_mode(
         return original(self, activations, first, end)
 
     monkeypatch.setattr(TPN, "run", run)
-    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
-    roles = assign_roles(windows, PAPER, [LabelFraction(share=0.1, batch_size=16)], 1, 0)
-    settings = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=2)}
-    arguments = (windows.signals, windows.classes(), roles, "paper", encoders)
-    evaluate(*arguments, settings, [LabelFraction(share=0.1, batch_size=16)], CPU, 0, "test")
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %"]
+    roles = divide(windows, names)
+    judge(windows, roles, encoders, names, linear=linear(epochs=2))
     assert set(modes) == {False}
-    tuned = {"fine": EvaluationSettings(title="F", trained_stages=1, learning_rate=0.1, epochs=1)}
-    evaluate(*arguments, tuned, [LabelFraction(share=0.1, batch_size=16)], CPU, 0, "test")
+    judge(windows, roles, encoders, names, fine=linear(trained_stages=1))
     assert set(modes) == {False, True}
 
 
-def test_a_linear_classifier_learns_separable_activities(windows: Windows) -> None:
-    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
-    fractions = [LabelFraction(share=0.5, batch_size=64)]
-    roles = assign_roles(windows, PAPER, fractions, 1, 0)
-    settings = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=60, test_every=60)}
-    predictions, curves, _ = evaluate(
-        windows.signals, windows.classes(), roles, "paper", encoders, settings, fractions, CPU, 0, "test"
-    )
+def test_a_linear_head_learns_separable_activities(windows: Windows) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    roles = divide(windows, ["50 %"])
+    settings = linear(epochs=60, batch_size=64, test_every=60)
+    predictions, curves, _ = judge(windows, roles, encoders, ["50 %"], linear=settings)
     true, predicted = predictions["true"].to_numpy(), predictions["predicted"].to_numpy()
     score = macro_f1(confusion_matrix(true, predicted, 3))
     assert score > 0.95
     assert curves.loc[curves["role"] == "test", "macro_f1"].iloc[-1] == pytest.approx(score)
 
 
-def test_a_fraction_may_be_for_some_evaluations_only(windows: Windows) -> None:
-    members = [np.arange(len(windows.signals))]
-    encoders, _ = pretrain(
-        windows.signals, windows.classes(), members, Untrained(), TPNSettings(), BUDGET, CPU, 3, "test"
-    )
-    one = EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=1)
-    fractions = [LabelFraction(share=0.1, batch_size=8), LabelFraction(share=0.2, batch_size=8, evaluations=("a",))]
-    roles = assign_roles(windows, PAPER, fractions, 1, 0)
-    found, _, _ = evaluate(
-        windows.signals, windows.classes(), roles, "paper", encoders, {"a": one, "b": one}, fractions, CPU, 0, "test"
-    )
-    cells = set(found[["evaluation", "label_fraction"]].itertuples(index=False, name=None))
-    assert cells == {("a", 0.1), ("a", 0.2), ("b", 0.1)}
+def test_a_label_budget_may_be_for_some_evaluations_only(windows: Windows) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %", "20 %"]
+    roles = divide(windows, names)
+    of_all, of_one = linear(batch_size=8), linear(batch_size=8, label_budgets=["10 %"])
+    found, _, heads = judge(windows, roles, encoders, names, a=of_all, b=of_one)
+    cells = set(found[["evaluation", "label_budget"]].itertuples(index=False, name=None))
+    assert cells == {("a", "10 %"), ("a", "20 %"), ("b", "10 %")}
+    assert {(one.facts.evaluation, one.facts.label_budget) for one in heads} == cells
 
 
 def test_attention_drops_nothing_in_pretraining_either(windows: Windows) -> None:
     """Attention has a dropout of its own, which no Dropout module shows."""
     encoder = TransformerSettings(channels=(8,), kernels=(3,), layers=1, heads=2, feedforward=8, dropout=0.5)
-    learner = Contrastive().build(encoder.build(3, 64), (64, 3), 3)
-    pretraining.Trainer(learner, BUDGET, ALONE, 0)
+    objective = ContrastiveSettings().build(encoder.build(3, 64), LAYOUT, 3)
+    Trainer(objective, BUDGET, ALONE, 0)
     batch = torch.from_numpy(windows.signals[:8].copy())
-    assert torch.equal(learner.encoder(batch), learner.encoder(batch))
+    assert torch.equal(objective.encoder(batch), objective.encoder(batch))
 
 
-def test_classifiers_trained_together_do_not_know_of_each_other(
-    windows: Windows, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Batches of 16 and 46 windows, three an epoch each: the smaller ones are padded."""
-    members = [np.arange(len(windows.signals))] * 2
-    encoders, _ = pretrain(
-        windows.signals, windows.classes(), members, Untrained(), TPNSettings(), BUDGET, CPU, 3, "test"
-    )
-    fractions = [LabelFraction(share=0.1, batch_size=16), LabelFraction(share=0.3, batch_size=46)]
-    roles = assign_roles(windows, PAPER, fractions, 2, 0)
-    for fraction in fractions:
-        count = len(windows_with_role(roles, "paper", 0, "train", fraction.share))
-        assert -(-count // fraction.batch_size) == 3
-    linear = {"linear": EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=30)}
-    arguments = (windows.signals, windows.classes(), roles, "paper", encoders, linear)
-    together, curves, _ = evaluate(*arguments, fractions, CPU, 0, "test")
-    for fraction in fractions:
-        alone, own_curves, _ = evaluate(*arguments, [fraction], CPU, 0, "test")
-        mine = together[together["label_fraction"] == fraction.share]
+def test_heads_trained_together_do_not_know_of_each_other(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 16 and 46 windows, three per epoch each: the smaller ones are padded."""
+    encoders, _ = train(windows, UntrainedSettings(), members=[np.arange(len(windows.signals))] * 2)
+    sizes = {"10 %": 16, "30 %": 46}
+    names = list(sizes)
+    roles = divide(windows, names, repeats=2)
+    for budget in budgets(*names):
+        assert -(-len(roles.members(0, "train", budget)) // sizes[budget.name]) == 3
+    settings = linear(epochs=30, batch_size=sizes)
+    together, curves, _ = judge(windows, roles, encoders, names, linear=settings)
+    for name in names:
+        alone, own_curves, _ = judge(windows, roles, encoders, [name], linear=settings)
+        mine = together[together["label_budget"] == name]
         np.testing.assert_array_equal(mine["window"], alone["window"])
         np.testing.assert_allclose(mine["probability"], alone["probability"], atol=1e-4)
-        np.testing.assert_allclose(
-            curves[curves["label_fraction"] == fraction.share]["loss"], own_curves["loss"], rtol=1e-3
-        )
-    assert not np.allclose(*(rows["loss"] for _, rows in curves.groupby("label_fraction")), rtol=0.05)
-    monkeypatch.setattr(classification, "_AT_ONCE", 0)  # one repeat after the other, as where features are wide
-    apart, _, _ = evaluate(*arguments, fractions, CPU, 0, "test")
-    columns = ["repeat", "label_fraction", "window"]
+        np.testing.assert_allclose(curves[curves["label_budget"] == name]["loss"], own_curves["loss"], rtol=1e-3)
+    assert not np.allclose(*(rows["loss"] for _, rows in curves.groupby("label_budget")), rtol=0.05)
+    monkeypatch.setattr(evaluation, "_AT_ONCE", 0)  # one repeat after the other, as where features are wide
+    apart, _, _ = judge(windows, roles, encoders, names, linear=settings)
+    columns = ["repeat", "label_budget", "window"]
     np.testing.assert_array_equal(apart[columns], together[columns])
     np.testing.assert_allclose(apart["probability"], together["probability"], atol=1e-4)
 
 
 @pytest.mark.parametrize("stages", [0, 1])
-def test_the_learning_rate_is_chosen_on_validation_people(windows: Windows, stages: int) -> None:
-    members = [np.arange(len(windows.signals))] * 2
-    encoders, _ = pretrain(windows.signals, windows.classes(), members, Untrained(), TPNSettings(), BUDGET, CPU, 3, "t")
-    fractions = [LabelFraction(share=0.5, batch_size=64)]
-    split = SplitSettings(title="U", leak_free=True, held_out="subjects", pretrain_on="train", validation_share=0.2)
-    roles = assign_roles(windows, {"s": split}, fractions, 2, 0)
-    arguments = (windows.signals, windows.classes(), roles, "s", encoders)
+def test_the_learning_rate_is_chosen_on_validation_subjects(windows: Windows, stages: int) -> None:
+    encoders, _ = train(windows, UntrainedSettings(), members=[np.arange(len(windows.signals))] * 2)
+    names = ["50 %"]
+    split = SplitSettings(title="U", leak_free=True, held_out="subject", pretrain_on="train", validation_share=0.2)
+    roles = divide(windows, names, 2, split)
 
-    def judge(*rates: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-        settings = {"e": EvaluationSettings(title="E", trained_stages=stages, learning_rate=rates, epochs=5)}
-        return evaluate(*arguments, settings, fractions, CPU, 0, "test")[:2]
+    def evaluated(*rates: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+        settings = linear(trained_stages=stages, learning_rate=rates, epochs=5, batch_size=64)
+        return judge(windows, roles, encoders, names, e=settings)[:2]
 
     def validation(curves: pd.DataFrame) -> pd.Series:
         last = curves[(curves["role"] == "validation") & (curves["epoch"] == 5)]
         return last.set_index("repeat")["macro_f1"]
 
     rates = (1e-6, 0.01)
-    alone = {rate: judge(rate) for rate in rates}
-    predictions, curves = judge(*rates)
+    alone = {rate: evaluated(rate) for rate in rates}
+    predictions, curves = evaluated(*rates)
     for repeat in range(2):
         best = max(rates, key=lambda rate, repeat=repeat: validation(alone[rate][1])[repeat])
         mine = curves[curves["repeat"] == repeat]
@@ -325,39 +373,109 @@ def test_the_learning_rate_is_chosen_on_validation_people(windows: Windows, stag
             predictions.loc[predictions["repeat"] == repeat, "probability"],
             expected.loc[expected["repeat"] == repeat, "probability"],
         )
-    paper = assign_roles(windows, PAPER, fractions, 2, 0)
-    both = {"e": EvaluationSettings(title="E", trained_stages=stages, learning_rate=rates, epochs=1)}
     with pytest.raises(ValueError, match="split 'paper' has none"):
-        evaluate(windows.signals, windows.classes(), paper, "paper", encoders, both, fractions, CPU, 0, "test")
+        judge(
+            windows,
+            divide(windows, names, 2),
+            encoders,
+            names,
+            e=linear(trained_stages=stages, learning_rate=rates, batch_size=64),
+        )
 
 
 @pytest.mark.parametrize("stages", [0, 1])
-def test_an_evaluation_may_have_batches_of_its_own(windows: Windows, stages: int) -> None:
-    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
-    roles = assign_roles(windows, PAPER, [LabelFraction(share=0.3, batch_size=1)], 1, 0)
-    plain = EvaluationSettings(title="L", trained_stages=stages, learning_rate=0.1, epochs=3)
+def test_an_evaluation_sees_the_modalities_that_there_are(windows: Windows, stages: int) -> None:
+    """Those it names; one that the windows do not have is refused."""
+    channels = [
+        Channel(name="acc_x", unit="g"),
+        Channel(name="hip", unit="cm", modality="skeleton"),
+        Channel(name="knee", unit="cm", modality="skeleton"),
+    ]
+    both = Windows.from_arrays(windows.signals, windows.classes(), ["a", "b", "c"], channels)
+    other = replace(both, signals=both.signals * np.array([-2, 1, 1], np.float32))  # of the first modality only
+    names = ["10 %"]
+    roles = divide(both, names)
+    encoders, _ = train(both, UntrainedSettings())
 
-    def probabilities(own: int | None, of_fraction: int) -> np.ndarray:
-        settings = {"e": plain.model_copy(update={"batch_size": own})}
-        arguments = (windows.signals, windows.classes(), roles, "paper", encoders, settings)
-        found, _, _ = evaluate(*arguments, [LabelFraction(share=0.3, batch_size=of_fraction)], CPU, 0, "test")
-        return found["probability"].to_numpy()
+    def probabilities(shown: Windows, *modalities: str) -> np.ndarray:
+        settings = linear(trained_stages=stages, modalities=modalities)
+        return judge(shown, roles, encoders, names, e=settings)[0]["probability"].to_numpy()
 
-    np.testing.assert_array_equal(probabilities(8, 64), probabilities(None, 8))
-    assert not np.array_equal(probabilities(8, 64), probabilities(None, 64))
+    np.testing.assert_array_equal(probabilities(both, "skeleton"), probabilities(other, "skeleton"))
+    for seen in (("inertial",), ("inertial", "skeleton")):
+        assert not np.array_equal(probabilities(both, *seen), probabilities(other, *seen))
+    for misspelled in (("sceleton",), ("inertial", "sceleton")):
+        with pytest.raises(ValueError, match="sceleton"):
+            probabilities(both, *misspelled)
+
+
+def test_an_evaluation_without_its_label_budget_predicts_nothing(windows: Windows) -> None:
+    """A split that holds nothing out has no roles with all labels: nothing would be left to test on."""
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %", "100 %"]
+    roles = divide(windows, names)
+    assert roles.budgets == ["10 %"]
+    predictions, curves, heads = judge(windows, roles, encoders, names, e=linear(label_budgets=["100 %"]))
+    assert list(predictions.columns) == evaluation.PREDICTION_COLUMNS
+    assert list(curves.columns) == evaluation.CURVE_COLUMNS
+    assert (len(predictions), len(curves), len(heads)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("stages", [0, 1])
+def test_a_label_budget_may_have_batches_of_its_own(windows: Windows, stages: int) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["30 %"]
+    roles = divide(windows, names)
+
+    def probabilities(size: int | dict[str, int]) -> np.ndarray:
+        settings = linear(trained_stages=stages, epochs=3, batch_size=size)
+        return judge(windows, roles, encoders, names, e=settings)[0]["probability"].to_numpy()
+
+    np.testing.assert_array_equal(probabilities({"30 %": 8, "other": 64}), probabilities(8))
+    np.testing.assert_array_equal(probabilities({"5 %": 64, "other": 8}), probabilities(8))
+    assert not np.array_equal(probabilities({"30 %": 8, "other": 64}), probabilities(64))
+    with pytest.raises(ValueError, match="batch_size has no entry '30 %' or 'other'"):
+        probabilities({"5 %": 8})
 
 
 def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
-    encoders, _ = train(windows, Untrained(), BUDGET)  # type: ignore[misc]
-    fractions = [LabelFraction(share=0.1, batch_size=16), LabelFraction(share=0.3, batch_size=16)]
-    roles = assign_roles(windows, PAPER, fractions, 1, 0)
-    linear = EvaluationSettings(title="L", trained_stages=0, learning_rate=0.1, epochs=3)
-    fine = EvaluationSettings(title="F", trained_stages=2, learning_rate=0.01, epochs=1)
-    arguments = (windows.signals, windows.classes(), roles, "paper", encoders)
-    both, _, _ = evaluate(*arguments, {"fine": fine, "linear": linear}, fractions, CPU, 0, "test")
-    alone, _, _ = evaluate(*arguments, {"linear": linear}, fractions[1:], CPU, 0, "test")
-    mine = both[(both["evaluation"] == "linear") & (both["label_fraction"] == 0.3)].reset_index(drop=True)
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %", "30 %"]
+    roles = divide(windows, names)
+    settings = linear(epochs=3)
+    fine = linear(trained_stages=2, learning_rate=0.01)
+    both, _, _ = judge(windows, roles, encoders, names, fine=fine, linear=settings)
+    alone, _, _ = judge(windows, roles, encoders, names[1:], linear=settings)
+    mine = both[(both["evaluation"] == "linear") & (both["label_budget"] == "30 %")].reset_index(drop=True)
     np.testing.assert_array_equal(mine["probability"], alone["probability"])
+
+
+def test_without_test_windows_nothing_is_predicted(windows: Windows) -> None:
+    """Predictions are the test windows' and never the validation windows', whatever the kind of head and training."""
+    encoders, _ = train(windows, UntrainedSettings())
+    (budget,) = budgets("10 %")
+    indices = np.arange(len(windows.signals))
+    nobody = np.array([], np.int64)
+    evaluations = {
+        "linear": linear(),
+        "fine": linear(trained_stages=1),
+        "ridge": EvaluationSettings(title="R", head=RidgeSettings()),
+    }
+    roles = Roles.of_one_repeat(budget, train=indices[::2], validation=indices[1::4], test=nobody)
+    predictions, curves, heads = judge(windows, roles, encoders, ["10 %"], **evaluations)
+    assert predictions.empty
+    assert list(predictions.columns) == evaluation.PREDICTION_COLUMNS
+    assert set(curves["role"]) == {"validation"}
+    last = curves.set_index("evaluation")["macro_f1"]
+    assert {one.facts.evaluation: one.facts.validation_macro_f1 for one in heads} == last.to_dict()
+    assert set(last.index) == set(evaluations)
+    # Everything else is as it is with test windows.
+    tested = Roles.of_one_repeat(budget, train=indices[::2], validation=indices[1::4], test=indices[3::4])
+    predictions, more_curves, _ = judge(windows, tested, encoders, ["10 %"], **evaluations)
+    for _, mine in predictions.groupby("evaluation"):
+        np.testing.assert_array_equal(mine["window"], indices[3::4])
+    of_validation = more_curves[more_curves["role"] == "validation"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_validation, curves)
 
 
 def test_compute_settings_name_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,10 +499,10 @@ def test_accelerators_are_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def encoder_file(tmp_path: Path) -> Path:
-    weights = {name: value.clone() for name, value in TPN(3, TPNSettings()).state_dict().items()}
-    trained = TrainedEncoder(weights, Normalisation(np.zeros(3, np.float32), np.ones(3, np.float32)))
+    settings = BackboneSettings()
+    weights = {name: value.clone() for name, value in settings.build(LAYOUT).state_dict().items()}
     path = tmp_path / "encoders.safetensors"
-    write_encoders(EncoderSet(TPNSettings(), (64, 3), "abc", (trained,)), path)
+    write_encoders(EncoderSet(settings, LAYOUT, "abc", (weights,)), path)
     return path
 
 
@@ -393,7 +511,9 @@ def test_encoder_files_say_what_they_are(encoder_file: Path) -> None:
     header = json.loads(encoder_file.read_bytes()[8 : 8 + size])["__metadata__"]
     assert header["kind"] == "encoders"
     assert header["fingerprint"] == "abc"
-    assert TPNSettings.model_validate_json(header["settings"]) == TPNSettings()
+    assert header["repeats"] == "1"
+    assert BackboneSettings.model_validate_json(header["settings"]) == BackboneSettings(encoder=TPNSettings())
+    assert Layout.model_validate_json(header["layout"]) == LAYOUT
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x80\x04pickle"])
@@ -414,13 +534,23 @@ PROTOCOL = {
     "title": "T",
     "repeats": 1,
     "windows": {"length": 64, "stride": 32},
-    "label_fractions": [{"share": 0.1, "batch_size": 8}],
-    "splits": {"p": PAPER["paper"].model_dump()},
-    "pretraining": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+    "label_budgets": ["10 %"],
+    "splits": {"p": PAPER.model_dump()},
+    "budget": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
     "compared_with": "m",
-    "methods": {"m": {"title": "M", "pretraining": {"objective": "contrastive"}, "evaluations": ["linear"]}},
-    "evaluations": {"linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1}},
+    "methods": {"m": {"title": "M", "objective": {"name": "contrastive"}, "evaluations": ["linear"]}},
+    "evaluations": {
+        "linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1, "batch_size": 8},
+    },
 }
+
+
+def row(**changes: object) -> dict[str, object]:
+    return {"methods": {"m": {**PROTOCOL["methods"]["m"], **changes}}}  # type: ignore[index]
+
+
+def judged(**changes: object) -> dict[str, object]:
+    return {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], **changes}}}  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -428,61 +558,51 @@ PROTOCOL = {
     [
         ({"colour": 1}, "colour"),
         ({"repeats": 0}, "greater than 0"),
-        ({"label_fractions": [{"share": 0.1, "batch_size": 8}] * 2}, "a share twice"),
+        ({"label_budgets": ["10 %"] * 2}, "lists one twice"),
+        ({"label_budgets": ["10 %", "10%"]}, "lists one twice"),
+        ({"label_budgets": ["a few"]}, "'a few' is no label budget"),
         (
-            {"label_fractions": [{"share": 0.1, "batch_size": 8, "evaluations": ["linear"]}]},
+            {
+                "label_budgets": ["10 %", "20 %"],
+                "evaluations": {
+                    **judged(label_budgets=["10 %"])["evaluations"],  # type: ignore[dict-item]
+                    "other": {**PROTOCOL["evaluations"]["linear"], "label_budgets": ["20 %"]},  # type: ignore[index]
+                },
+            },
             "must be for all evaluations",
         ),
+        (judged(label_budgets=["10 %", "20 %"]), r"evaluation 'linear' asks for label budgets \['20 %'\]"),
+        (judged(batch_size={"20 %": 8}), "batch_size has no entry '10 %' or 'other'"),
+        (judged(batch_size={"many": 8, "other": 8}), "'many' is no label budget"),
+        (judged(learning_rate=[]), "learning_rate"),
+        (judged(modalities=[]), "modalities"),
+        (judged(learning_rate=None), "head 'linear' is trained by gradient and needs learning_rate"),
+        (judged(head={"name": "ridge"}, trained_stages=1), "head 'ridge' is fitted to frozen encoders"),
         (
-            {"label_fractions": [*PROTOCOL["label_fractions"], {"share": 0.2, "batch_size": 8, "evaluations": ["x"]}]},  # type: ignore[misc]
-            r"label fraction 0.2 asks for unknown evaluations \['x'\]",
-        ),
-        (
-            {
-                "methods": {
-                    "m": {
-                        **PROTOCOL["methods"]["m"],  # type: ignore[index]
-                        "encoder": {"name": "transformer", "stride": 4},
-                        "pretraining": {"objective": "masked_reconstruction"},
-                    }
-                }
-            },
+            row(encoder={"name": "transformer", "stride": 4}, objective={"name": "masked_reconstruction"}),
             "'m' restores every sample, but its encoder sees every 4th; set its stride to 1",
         ),
-        (
-            {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "trained_stages": 4}}},  # type: ignore[index]
-            "'linear' trains 4 stages, but the encoder of method 'm' has 3",
-        ),
-        (
-            {"evaluations": {"linear": {**PROTOCOL["evaluations"]["linear"], "learning_rate": [0.1, 0.01]}}},  # type: ignore[index]
-            "split 'p' has none; give it a validation_share",
-        ),
-        (
-            {"encoder": {"name": "tpn", "channels": [8]}},
-            "equally many",
-        ),
+        (judged(trained_stages=4), "'linear' trains 4 stages, but the encoder of method 'm' has 3"),
+        (judged(learning_rate=[0.1, 0.01]), "split 'p' has none; give it a validation_share"),
+        ({"encoder": {"name": "tpn", "channels": [8]}}, "equally many"),
+        (row(encoder={"channels": [8]}), "equally many"),
         ({"evaluations": {"other": PROTOCOL["evaluations"]["linear"]}}, "unknown evaluations"),  # type: ignore[index]
-        ({"methods": {"m": {**PROTOCOL["methods"]["m"], "pretraining": {"objective": "magic"}}}}, "magic"),  # type: ignore[index]
+        (row(objective={"name": "magic"}), "magic"),
         (
-            {
-                "methods": {
-                    "m": {
-                        **PROTOCOL["methods"]["m"],
-                        "encoder": {"name": "conv_gru"},
-                        "pretraining": {"objective": "autoencoding"},
-                    }
-                }
-            },
+            row(encoder={"name": "conv_gru"}, objective={"name": "autoencoding"}),
             "'m' cannot train the encoder 'conv_gru'; set its encoder to conv_autoencoder",
         ),
         (
-            {
-                "methods": {
-                    "m": {**PROTOCOL["methods"]["m"], "pretraining": {"objective": "contrastive", "temperature": 0}}
-                }
-            },  # type: ignore[index]
-            "temperature",
+            row(
+                encoder={"name": "conv_autoencoder"},
+                encoders={"inertial": {"name": "conv_gru"}},
+                objective={"name": "autoencoding"},
+            ),
+            "'m' cannot train the encoder 'conv_gru'; set its encoder to conv_autoencoder",
         ),
+        (row(objective={"name": "contrastive", "temperature": 0}), "temperature"),
+        (row(base="n"), "row 'm' is based on 'n', which is none of m"),
+        (row(base="m"), "in a circle: m -> m"),
     ],
 )
 def test_inconsistent_protocols_are_refused(change: dict[str, object], message: str) -> None:
@@ -491,6 +611,7 @@ def test_inconsistent_protocols_are_refused(change: dict[str, object], message: 
         ProtocolSettings.model_validate({**PROTOCOL, **change})
 
 
-def test_windows_with_role_needs_a_fraction(windows: Windows) -> None:
-    roles = assign_roles(windows, PAPER, [LabelFraction(share=0.1, batch_size=4)], 1, 0)
-    assert len(windows_with_role(roles, "paper", 0, "train")) == 0
+def test_training_windows_need_a_label_budget(windows: Windows) -> None:
+    roles = divide(windows, ["10 %"])
+    assert len(roles.members(0, "train")) == 0
+    assert len(roles.members(0, "train", *budgets("10 %"))) > 0

@@ -1,13 +1,13 @@
-"""Each method's loss against a slow, literal transcription of its formula."""
+"""Each objective's loss against a slow, literal transcription of its formula."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -18,31 +18,43 @@ import yaml
 from torch.nn import functional
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.objectives import Learner, Objective
-from contrastive_har.learning.objectives.base import draws_for
-from contrastive_har.learning.objectives.memory import NNCLR, MoCo, MomentumContrast, NearestNeighbourContrast, Queue
-from contrastive_har.learning.objectives.multi_task import MultiTask
-from contrastive_har.learning.objectives.predictive import PredictiveCoding
-from contrastive_har.learning.objectives.reconstruction import Autoencoding, MaskedReconstruction
+from contrastive_har.learning.objectives import Objective, ObjectiveSettings, Step
+from contrastive_har.learning.objectives.memory import NNCLR, MoCo, MoCoSettings, NNCLRSettings, Queue
+from contrastive_har.learning.objectives.multi_task import MultiTaskSettings
+from contrastive_har.learning.objectives.predictive import PredictiveCodingSettings
+from contrastive_har.learning.objectives.reconstruction import (
+    AutoencodingSettings,
+    MaskedReconstructionSettings,
+)
+from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Negation, Rotation, make_view
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, make_view
+from contrastive_har.signals.augmentations.values import Negation, Rotation
+from contrastive_har.signals.sensors import Channel, Layout
 
 ROOT = Path(__file__).parents[2]
 ALONE = ComputeSettings(device="cpu", precision="float32").resolve()
 WINDOWS = torch.randn(12, 50, 6, generator=torch.Generator().manual_seed(1))
-SHAPE = (50, 6)
+NAMES = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+
+
+def layout(length: int = 50, width: int = 6) -> Layout:
+    """Windows of two sensors, or of as many of their channels as there are."""
+    return Layout(length=length, channels=tuple(Channel(name=name, unit="g") for name in NAMES[:width]))
+
+
 TPN = TPNSettings(dropout=0)
 TRANSFORMER = TransformerSettings(
     channels=(16,), kernels=(1,), batch_norm=False, layers=1, heads=2, feedforward=16, dropout=0, pooling="mean"
 )
 
 
-def build(method: Objective, encoder: object) -> Learner:
+def build(settings: ObjectiveSettings, encoder: EncoderSettings) -> Objective:
     torch.manual_seed(0)
-    return method.build(encoder.build(6, 50), SHAPE, 3)  # type: ignore[attr-defined]
+    return settings.build(encoder.build(6, 50), layout(), 3)
 
 
 def unit(projections: torch.Tensor) -> np.ndarray:
@@ -60,41 +72,41 @@ def test_the_queue_keeps_the_newest() -> None:
 
 
 def test_moco_is_its_formula() -> None:
-    method = MoCo(queue=7, projection=(8, 4), views=((Negation(),), ()))
-    learner = build(method, TPN)
-    assert isinstance(learner, MomentumContrast)
-    queue = learner.negatives.rows.double().numpy().copy()
-    loss = learner.loss(WINDOWS, 5, ALONE).loss
-    query = unit(learner.head(learner.encoder(-WINDOWS)))
-    key = unit(learner.followers[1](learner.followers[0](WINDOWS)))
+    settings = MoCoSettings(queue=7, projection=(8, 4), views=((Negation(),), ()))
+    objective = build(settings, TPN)
+    assert isinstance(objective, MoCo)
+    queue = objective.negatives.rows.double().numpy().copy()
+    loss = objective.loss(WINDOWS, Step(5, ALONE)).loss
+    query = unit(objective.head(objective.encoder(-WINDOWS)))
+    key = unit(objective.followers[1](objective.followers[0](WINDOWS)))
     total = 0.0
     for i in range(12):
         positive = np.exp(query[i] @ key[i] / 0.07)
         total += -np.log(positive / (positive + sum(np.exp(query[i] @ row / 0.07) for row in queue)))
     assert loss.item() == pytest.approx(total / 12, rel=1e-4)
-    assert {tuple(row.round(4)) for row in unit(learner.negatives.rows)} == {tuple(row.round(4)) for row in key[-7:]}
+    assert {tuple(row.round(4)) for row in unit(objective.negatives.rows)} == {tuple(row.round(4)) for row in key[-7:]}
     loss.backward()
-    assert all(parameter.grad is None for parameter in learner.followers.parameters())
-    assert all(parameter.grad is not None for parameter in learner.encoder.parameters())
+    assert all(parameter.grad is None for parameter in objective.followers.parameters())
+    assert all(parameter.grad is not None for parameter in objective.encoder.parameters())
 
 
 def test_mocos_copy_follows_slowly() -> None:
-    learner = build(MoCo(momentum=0.9), TPN)
-    assert isinstance(learner, MomentumContrast)
-    leader, follower = next(learner.encoder.parameters()), next(learner.followers.parameters())
+    objective = build(MoCoSettings(momentum=0.9), TPN)
+    assert isinstance(objective, MoCo)
+    leader, follower = next(objective.encoder.parameters()), next(objective.followers.parameters())
     start = follower.clone()
     with torch.no_grad():
         leader += 1
-    learner.loss(WINDOWS, 0, ALONE)
+    objective.loss(WINDOWS, Step(0, ALONE))
     torch.testing.assert_close(follower, start + 0.1)
 
 
 def test_nnclr_is_its_formula() -> None:
-    learner = build(NNCLR(queue=9, projection=(8, 4), views=((Negation(),), ())), TPN)
-    assert isinstance(learner, NearestNeighbourContrast)
-    queue = learner.earlier.rows.double().numpy().copy()
-    loss = learner.loss(WINDOWS, 5, ALONE).loss
-    a, b = (unit(learner.head(learner.encoder(view))) for view in (-WINDOWS, WINDOWS))
+    objective = build(NNCLRSettings(queue=9, projection=(8, 4), views=((Negation(),), ())), TPN)
+    assert isinstance(objective, NNCLR)
+    queue = objective.earlier.rows.double().numpy().copy()
+    loss = objective.loss(WINDOWS, Step(5, ALONE)).loss
+    a, b = (unit(objective.head(objective.encoder(view))) for view in (-WINDOWS, WINDOWS))
     total = 0.0
     for mine, other in ((a, b), (b, a)):
         for i in range(12):
@@ -102,34 +114,34 @@ def test_nnclr_is_its_formula() -> None:
             weights = [np.exp(neighbour @ other[k] / 0.1) for k in range(12)]
             total += -np.log(weights[i] / sum(weights))
     assert loss.item() == pytest.approx(total / 24, rel=1e-4)
-    assert {tuple(row.round(4)) for row in a[-9:]} == {tuple(row.round(4)) for row in unit(learner.earlier.rows)}
+    assert {tuple(row.round(4)) for row in a[-9:]} == {tuple(row.round(4)) for row in unit(objective.earlier.rows)}
 
 
 def test_multi_task_is_its_formula() -> None:
-    method = MultiTask(hidden=8)
-    learner = build(method, TPN)
+    settings = MultiTaskSettings(hidden=8)
+    objective = build(settings, TPN)
     windows = torch.randn(18, 50, 6, generator=torch.Generator().manual_seed(2))
-    loss = learner.loss(windows, 5, ALONE).loss
-    draws = draws_for(windows, 5, ALONE)
+    loss = objective.loss(windows, Step(5, ALONE)).loss
+    draws = Step(5, ALONE).draws(windows)
     order = draws.uniform(windows).argsort().tolist()
     total = 0.0
     for kind in range(9):
         part = windows[order[2 * kind : 2 * kind + 2]]
-        shown = part if kind == 0 else make_view(part, (method.transformations[kind - 1],), draws)
-        for task, head in enumerate(learner.heads, start=1):  # type: ignore[arg-type, var-annotated]
-            for logit in head(learner.encoder(shown)).flatten().tolist():
+        shown = part if kind == 0 else make_view(part, (settings.transformations[kind - 1],), draws, layout())
+        for task, head in enumerate(objective.heads, start=1):  # type: ignore[arg-type, var-annotated]
+            for logit in head(objective.encoder(shown)).flatten().tolist():
                 total += np.log1p(np.exp(-logit)) if task == kind else np.log1p(np.exp(logit))
     assert loss.item() == pytest.approx(total / 18, rel=1e-4)
-    assert [t.name for t in method.transformations] == [a.name for a in ALL_AUGMENTATIONS if a.name != "resampling"]
+    assert [t.name for t in settings.transformations] == [a.name for a in ALL_AUGMENTATIONS if a.name != "resampling"]
 
 
 def test_masked_reconstruction_looks_at_hidden_samples_only() -> None:
-    learner = build(MaskedReconstruction(masked=0.2), TRANSFORMER)
-    loss = learner.loss(WINDOWS, 5, ALONE).loss
-    hidden = draws_for(WINDOWS, 5, ALONE).uniform(WINDOWS, 50, 1) < 0.2
+    objective = build(MaskedReconstructionSettings(masked=0.2), TRANSFORMER)
+    loss = objective.loss(WINDOWS, Step(5, ALONE)).loss
+    hidden = Step(5, ALONE).draws(WINDOWS).uniform(WINDOWS, 50, 1) < 0.2
     assert 0.1 < hidden.double().mean() < 0.3
     shown = torch.where(hidden, 0, WINDOWS)
-    restored = learner.restore(learner.encoder.sequence(shown))  # type: ignore[operator]
+    restored = objective.restore(objective.encoder.sequence(shown))  # type: ignore[operator]
     errors = [
         (restored[i, t, c] - WINDOWS[i, t, c]).item() ** 2 for i, t, _ in hidden.nonzero().tolist() for c in range(6)
     ]
@@ -140,11 +152,13 @@ def test_masked_reconstruction_looks_at_hidden_samples_only() -> None:
 def test_the_autoencoder_restores_the_shape(length: int) -> None:
     torch.manual_seed(0)
     windows = torch.sin(torch.arange(length)[None, :, None] / 6 + 6 * torch.rand(4, 1, 6))
-    learner = Autoencoding().build(ConvAutoencoderSettings(channels=(8, 8, 8)).build(6, length), (length, 6), 3)
-    assert learner.loss(windows, 0, ALONE).loss.item() > 0.3
-    optimiser = torch.optim.Adam(learner.parameters(), lr=0.01)
+    objective = AutoencodingSettings().build(
+        ConvAutoencoderSettings(channels=(8, 8, 8)).build(6, length), layout(length), 3
+    )
+    assert objective.loss(windows, Step(0, ALONE)).loss.item() > 0.3
+    optimiser = torch.optim.Adam(objective.parameters(), lr=0.01)
     for step in range(80):
-        loss = learner.loss(windows, step, ALONE).loss
+        loss = objective.loss(windows, Step(step, ALONE)).loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -153,65 +167,103 @@ def test_the_autoencoder_restores_the_shape(length: int) -> None:
 
 def test_predictive_coding_is_its_formula() -> None:
     encoder = ConvGRUSettings(channels=(4, 5), hidden=6, layers=1, dropout=0)
-    learner = build(PredictiveCoding(horizon=3), encoder)
+    objective = build(PredictiveCodingSettings(horizon=3), encoder)
     seed = 12345
-    loss = learner.loss(WINDOWS, seed, ALONE).loss
+    loss = objective.loss(WINDOWS, Step(seed, ALONE)).loss
     present = seed % (50 - 3)
-    local = learner.encoder.local(WINDOWS)  # type: ignore[operator]
-    context = learner.encoder.context(local[:, : present + 1])[0][:, -1]  # type: ignore[operator]
-    foreseen = learner.predict(context).view(12, 3, 5).detach().double().numpy()  # type: ignore[operator]
+    local = objective.encoder.local(WINDOWS)  # type: ignore[operator]
+    context = objective.encoder.context(local[:, : present + 1])[0][:, -1]  # type: ignore[operator]
+    predicted = objective.predict(context).view(12, 3, 5).detach().double().numpy()  # type: ignore[operator]
     future = local.detach().double().numpy()
     total = 0.0
     for ahead in range(3):
         for i in range(12):
-            scores = [np.exp(future[i, present + 1 + ahead] @ foreseen[j, ahead]) for j in range(12)]
+            scores = [np.exp(future[i, present + 1 + ahead] @ predicted[j, ahead]) for j in range(12)]
             total += -np.log(scores[i] / sum(scores))
     assert loss.item() == pytest.approx(total / 36, rel=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("method", "batch", "shape", "message"),
+    ("settings", "layout_of_windows", "message"),
     [
-        (PredictiveCoding(horizon=28), 10, (28, 6), "foresees 28 samples, but windows have 28"),
-        (Autoencoding(corruption=(Rotation(),)), 10, (50, 4), "rotation needs sensors of three axes"),
-        (MultiTask(), 10, (50, 4), "rotation needs sensors of three axes"),
+        (PredictiveCodingSettings(horizon=28), layout(28), "predicts 28 samples, but windows have 28"),
+        (
+            AutoencodingSettings(corruption=(Rotation(),)),
+            layout(width=4),
+            "rotation needs sensors of three axes, but sensor 'gyro' has 1",
+        ),
+        (MultiTaskSettings(), layout(width=4), "rotation needs sensors of three axes, but sensor 'gyro' has 1"),
+        (
+            MultiTaskSettings(),
+            Layout.anonymous(50, 6),
+            "rotation needs sensors of three axes, but no channel belongs to a sensor",
+        ),
     ],
 )
-def test_ill_posed_methods_say_why(method: Objective, batch: int, shape: tuple[int, int], message: str) -> None:
-    assert message in str(method.problem(batch, shape, 3))
-    assert method.problem(batch, (64, 6), 3) is None
+def test_ill_posed_objectives_say_why(settings: ObjectiveSettings, layout_of_windows: Layout, message: str) -> None:
+    assert message in str(settings.problem(10, layout_of_windows, 3))
+    assert settings.problem(10, layout(64), 3) is None
 
 
 def test_gradients_reach_the_whole_encoder() -> None:
-    cases: list[tuple[Objective, object, Callable[[Learner], None] | None]] = [
-        (MultiTask(), TPN, None),
-        (Autoencoding(), ConvAutoencoderSettings(), None),
-        (MaskedReconstruction(), TRANSFORMER, None),
-        (PredictiveCoding(), ConvGRUSettings(), None),
+    cases: list[tuple[ObjectiveSettings, EncoderSettings]] = [
+        (MultiTaskSettings(), TPN),
+        (AutoencodingSettings(), ConvAutoencoderSettings()),
+        (MaskedReconstructionSettings(), TRANSFORMER),
+        (PredictiveCodingSettings(), ConvGRUSettings()),
     ]
-    for method, encoder, _ in cases:
-        learner = build(method, encoder)
-        learner.loss(WINDOWS, 3, ALONE).loss.backward()
-        for name, parameter in learner.encoder.named_parameters():
-            assert parameter.grad is not None, f"{method}: {name}"
-            assert parameter.grad.abs().sum() > 0, f"{method}: {name}"
+    for settings, encoder in cases:
+        objective = build(settings, encoder)
+        objective.loss(WINDOWS, Step(3, ALONE)).loss.backward()
+        for name, parameter in objective.encoder.named_parameters():
+            assert parameter.grad is not None, f"{settings}: {name}"
+            assert parameter.grad.abs().sum() > 0, f"{settings}: {name}"
+
+
+def apply_hunks(diff: str, text: str) -> str:
+    """Apply a diff without line numbers, each of whose hunks fits in one way only."""
+    for hunk in diff.split("@@\n"):
+        lines = hunk.splitlines()
+        before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
+        after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
+
+
+READ = """
+import json, sys
+from contrastive_har.protocols import ProtocolSettings
+methods = ProtocolSettings.model_validate(json.load(sys.stdin)).methods
+print(*(type(row.objective).__module__ + "." + type(row.objective).__name__ for row in methods.values()))
+"""
 
 
 def test_the_documented_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of docs/methods.md, as it stands there: the file, its entry and the line of the contract suite."""
-    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8").partition("## Add your own method")[2]
-    (file, line), (entry,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "yaml"))
-    shutil.copytree(ROOT / "src", tmp_path / "src")
+    """The example of docs/methods.md, as it stands there: its file, the union's and the suite's lines, and its row."""
+    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8").partition("## Add your own method\n")[2]
+    text = text.partition("\n## ")[0]
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["python", "diff", "yaml", "python"]
+    (_, file), (_, diff), (_, entry), (_, line) = blocks
+    new, union = re.findall(r"`(src/[\w/]+\.py)`", text)
+    ((table, suite),) = re.findall(r"one line in `(\w+)` of `(tests/[\w/]+\.py)`", text)
+    for folder in ("src", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    path = tmp_path / "src/contrastive_har/learning/methods/agreement.py"
+    path = tmp_path / new
+    assert not path.exists()
     path.write_text(file)
+    changed = tmp_path / union
+    changed.write_text(apply_hunks(diff, changed.read_text()))
 
-    def run(*command: str | Path) -> str:
+    def run(*command: str | Path, shown: str = "") -> str:
         ran = subprocess.run(
             [sys.executable, *command],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": "src"},
             text=True,
+            input=shown,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
@@ -219,17 +271,29 @@ def test_the_documented_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert ran.returncode == 0, ran.stdout
         return ran.stdout
 
-    run("-m", "ruff", "check", path)
-    run("-m", "ruff", "format", "--check", path)
-    rows = [yaml.safe_load(entry)["agreement"], {"title": "T", "pretraining": eval(f"{{{line}}}")["agreement"]}]
-    rows[1]["evaluations"] = ["linear"]
-    read = "from contrastive_har.protocols import MethodSettings as Row; print(type(Row(**{}).pretraining))"
-    for row in rows:
-        assert "methods.agreement.Agreement" in run("-c", read.format(row))
+    suite_file = tmp_path / suite
+    opening = re.compile(rf"^{table}\b.* = {{\n", re.MULTILINE)
+    listed, times = opening.subn(lambda match: match[0] + line, suite_file.read_text())
+    assert times == 1
+    suite_file.write_text(listed)
+    in_suite = run("-c", f"import json, {suite[:-3].replace('/', '.')} as suite; print(json.dumps(suite.{table}))")
+    run("-m", "ruff", "check", path, changed, suite_file)
+    run("-m", "ruff", "format", "--check", path, changed, suite_file)
+
+    protocol = yaml.safe_load((ROOT / "conf/base/parameters_semi_supervised.yml").read_text())["semi_supervised"]
+    row = yaml.safe_load(entry)["agreement"]
+    assert "agreement" not in protocol["methods"]
+    protocol["methods"] |= {
+        "agreement": row,
+        "of the suite": {**row, "objective": json.loads(in_suite)["agreement"]},
+    }
+    read = run("-c", READ, shown=json.dumps(protocol)).split()
+    assert len(read) == len(protocol["methods"])
+    assert read[-2:] == ["contrastive_har.learning.objectives.agreement.AgreementSettings"] * 2
 
     monkeypatch.syspath_prepend(path.parent)
     module = import_module("agreement")
-    learner = build(module.Agreement(views=((Negation(),), ())), TPN)
-    loss = learner.loss(WINDOWS, 0, ALONE).loss
-    a, b = (unit(learner.head(learner.encoder(view))) for view in (-WINDOWS, WINDOWS))  # type: ignore[operator]
+    objective = build(module.AgreementSettings(views=((Negation(),), ())), TPN)
+    loss = objective.loss(WINDOWS, Step(0, ALONE)).loss
+    a, b = (unit(objective.head(objective.encoder(view))) for view in (-WINDOWS, WINDOWS))  # type: ignore[operator]
     assert loss.item() == pytest.approx(1 - (a * b).sum(1).mean(), rel=1e-4)

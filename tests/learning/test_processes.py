@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
-from contrastive_har.learning.objectives.contrastive import Contrastive
-from contrastive_har.learning.pretraining import PretrainingBudget, pretrain
-from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
+from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget, PretrainingPlan, pretrain
+from contrastive_har.learning.pretraining.encoders import EncoderSet
+from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.windows import Windows
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
@@ -22,27 +27,66 @@ def settings(processes: int) -> ComputeSettings:
     return ComputeSettings(device="cpu", precision="float32", processes=processes)
 
 
+def train(
+    windows: Windows,
+    members: list[np.ndarray],
+    objective: ObjectiveSettings,
+    processes: int,
+    encoder: EncoderSettings | None = None,
+    seed: int = 3,
+) -> tuple[EncoderSet, pd.DataFrame]:
+    plan = PretrainingPlan(
+        name="test",
+        objective=objective,
+        backbone=BackboneSettings(encoder=encoder or TPNSettings()),
+        budget=BUDGET,
+        repeats=len(members),
+        seed=seed,
+    )
+    return pretrain(windows, members, plan, settings(processes))
+
+
 def test_two_processes_learn_what_one_does(windows: Windows) -> None:
     """Clusters and negatives come from the global batch: the same losses and weights after six steps each."""
     members = [np.arange(160), np.arange(20, 180)]
-    method = Contrastive(clustering=KMeans(clusters=3))
+    objective = ContrastiveSettings(clustering=KMeans(clusters=3))
     (alone, history), (together, shared_history) = (
-        pretrain(
-            windows.signals, windows.classes(), members, method, TPNSettings(), BUDGET, settings(processes), 3, "test"
-        )
-        for processes in (1, 2)
+        train(windows, members, objective, processes) for processes in (1, 2)
     )
     np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(shared_history["cluster_nmi"], history["cluster_nmi"])
-    others, _ = pretrain(
-        windows.signals, windows.classes(), members, Contrastive(), TPNSettings(), BUDGET, settings(1), 4, "test"
-    )
-    for mine, theirs, other in zip(together.encoders, alone.encoders, others.encoders, strict=True):
-        for name, weight in mine.weights.items():
+    others, _ = train(windows, members, ContrastiveSettings(), 1, seed=4)
+    for mine, theirs, other in zip(together.weights, alone.weights, others.weights, strict=True):
+        for name, weight in mine.items():
+            if not name.startswith("encoders."):  # the normalisation is measured, not learned
+                assert torch.equal(weight, theirs[name]), name
+                continue
             # As a whole: Adam turns rounding of a gradient near zero into a step of full size for a few entries.
-            distance = torch.linalg.vector_norm(weight - theirs.weights[name])
-            foreign = torch.linalg.vector_norm(weight - other.weights[name])
+            distance = torch.linalg.vector_norm(weight - theirs[name])
+            foreign = torch.linalg.vector_norm(weight - other[name])
             assert distance < 1e-2 * foreign, name
+
+
+def differentiate(compute: Compute, batch: torch.Tensor, found: torch.Tensor) -> None:
+    """Fill in a row of ``found`` (processes, parameters): the gradients of layers before and after the gathering."""
+    torch.manual_seed(0)
+    before, after = nn.Linear(3, 4).double(), nn.Linear(4, 2).double()
+    outputs = after(compute.gather(before(compute.share(batch)).tanh()))
+    # Not a mean over windows: each is compared with all others, as projections are.
+    (outputs @ outputs.T).logsumexp(1).mean().backward()
+    parameters = [*before.parameters(), *after.parameters()]
+    compute.average_gradients(parameters)
+    found[compute.rank] = torch.cat([parameter.grad.flatten() for parameter in parameters])
+
+
+def test_gradients_before_and_after_the_gathering_are_those_of_one_process() -> None:
+    batch = torch.randn(8, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    alone, together = (torch.full((processes, 26), torch.nan, dtype=torch.float64) for processes in (1, 2))
+    settings(1).run(differentiate, batch, alone)
+    settings(2).run(differentiate, batch, together)
+    assert alone.abs().min() > 0
+    for rank in range(2):
+        torch.testing.assert_close(together[rank], alone[0], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +96,7 @@ def test_two_processes_learn_what_one_does(windows: Windows) -> None:
         (
             TransformerSettings(channels=(8,), kernels=(3,), layers=1, heads=2, feedforward=8),
             2,
-            r"batch normalisation would see .* Set the encoder's batch_norm: false",
+            r"batch normalisation would see .* Set batch_norm: false where the encoder or the objective has it",
         ),
     ],
 )
@@ -60,28 +104,35 @@ def test_what_processes_cannot_share_is_refused(
     windows: Windows, encoder: EncoderSettings, processes: int, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        pretrain(
-            windows.signals,
-            windows.classes(),
-            [np.arange(100)],
-            Contrastive(),
-            encoder,
-            BUDGET,
-            settings(processes),
-            3,
-            "test",
-        )
+        train(windows, [np.arange(100)], ContrastiveSettings(), processes, encoder)
+
+
+class NormalisingSettings(ContrastiveSettings):
+    """A projection head with batch normalisation at its end."""
+
+    def build(self, encoder: Encoder, layout: Layout, classes: int) -> Contrastive:
+        objective = super().build(encoder, layout, classes)
+        objective.head.append(nn.BatchNorm1d(self.projection[-1]))
+        return objective
+
+
+def test_batch_normalisation_of_the_objectives_own_is_refused(windows: Windows) -> None:
+    members = [np.arange(100)]
+    with pytest.raises(ValueError, match=r"batch normalisation would see each process's share"):
+        train(windows, members, NormalisingSettings(), 2)
+    alone, plain = (train(windows, members, chosen, 1)[1] for chosen in (NormalisingSettings(), ContrastiveSettings()))
+    assert not np.allclose(alone["loss"], plain["loss"]), "one process trains it"
 
 
 def test_several_machines_need_a_launcher(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     machines = settings(1).model_copy(update={"machines": 2})
-    assert not machines.is_helper
+    assert not machines.is_worker
     with pytest.raises(RuntimeError, match="Start it with torchrun"):
         machines.run(print)
     monkeypatch.setenv("RANK", "1")
-    assert machines.is_helper
-    assert not settings(1).is_helper, "a run of its own, whoever started it"
+    assert machines.is_worker
+    assert not settings(1).is_worker, "a run of its own, whoever started it"
 
 
 def test_shares_make_up_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,11 @@ from torch import nn
 from torch.nn import functional
 
 from contrastive_har.models.encoders.tpn import TPN, TPNSettings
-from contrastive_har.models.heads import linear_classifier, projection_head
+from contrastive_har.models.heads.linear import Linear
 from contrastive_har.models.layers.companding import compand
 from contrastive_har.models.layers.convolution import Convolution
 from contrastive_har.models.layers.dropout import Dropout
+from contrastive_har.models.layers.linear import perceptron
 from contrastive_har.models.layers.pooling import convolve_and_pool, global_max_pool
 
 
@@ -25,7 +26,7 @@ def test_tpn_has_the_published_number_of_parameters(channels: int, count: int) -
 
 
 def test_projection_head_has_the_published_number_of_parameters() -> None:
-    head = projection_head(96, (96, 96, 96))
+    head = perceptron(96, (96, 96, 96))
     assert parameters(head) == 27_936
     assert [type(layer) for layer in head] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
 
@@ -130,7 +131,7 @@ def test_initial_weights_are_glorot_uniform_with_zero_bias() -> None:
     assert first.weight.abs().max() <= limit
     assert first.weight.abs().max() > 0.95 * limit
     assert not first.bias.any()
-    assert not linear_classifier(96, 6).bias.any()
+    assert not Linear(96, 6).linear.bias.any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

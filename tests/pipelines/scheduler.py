@@ -40,7 +40,7 @@ PATIENCE = 1200.0  # seconds for a DAG run: each task starts Python with torch
 def make_small_project(folder: Path) -> Project:
     """Make a project that ``kedro run`` finishes soon, but whose pre-training can be met in the middle."""
     project = make_project(folder, FEW)
-    longer = {**TINY["semi_supervised"], "pretraining": {"epochs": 40, "batch_size": 128}}
+    longer = {**TINY["semi_supervised"], "budget": {"epochs": 40, "batch_size": 128}}
     parameters = {**TINY, "semi_supervised": longer, "compute": {"checkpoint_every": 1}}
     dataset = {"dataset": parameters.pop("dataset")}
     airflow = {"schedule": None, "retry_delay_minutes": 0.05, "pipelines": ["semi_supervised"]}

@@ -27,13 +27,13 @@ def test_tasks_run_every_node_once_and_follow_the_data(everything: Project, name
         pipeline = pipelines[name]
         tasks, edges = divide(pipeline)
     assert sorted(node for task in tasks for node in task.nodes) == sorted(node.name for node in pipeline.nodes)
-    place = {node: task.name for task in tasks for node in task.nodes}
-    made = {output: place[node.name] for node in pipeline.nodes for output in node.outputs}
+    task_of = {node: task.name for task in tasks for node in task.nodes}
+    made = {output: task_of[node.name] for node in pipeline.nodes for output in node.outputs}
     wanted = {
-        (made[needed], place[node.name])
+        (made[needed], task_of[node.name])
         for node in pipeline.nodes
         for needed in node.inputs
-        if needed in made and made[needed] != place[node.name]
+        if needed in made and made[needed] != task_of[node.name]
     }
     assert set(edges) == wanted
     left = {task.name for task in tasks}

@@ -27,7 +27,9 @@ from contrastive_har.runs.session import RunSession
 from contrastive_har.scores.table import CELL
 from contrastive_har.signals import leakage
 from contrastive_har.signals.leakage import LeakageError
-from contrastive_har.signals.windows import read_windows
+from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.splits import SplitSettings
+from contrastive_har.signals.windows import Windows, read_windows
 from tests.pipelines.conftest import ROOT, TINY, Project
 
 CELL_OF_PROTOCOL = CELL[CELL.index("split") :]
@@ -53,11 +55,13 @@ def test_every_entry_is_persisted_except_the_reports_facts(finished: Project) ->
         "recordings.parquet",
         "recordings_summary.parquet",
         "windows.parquet",
-        "splits.parquet",
+        "roles.parquet",
         "leakage.json",
+        "method_check.json",
         "augmentation_preview.png",
         "encoders.safetensors",
         "history.parquet",
+        "heads.safetensors",
         "predictions.parquet",
         "learning_curves.parquet",
         "embeddings.parquet",
@@ -101,7 +105,7 @@ def test_summary_in_markdown(finished: Project) -> None:
     text = finished.newest("report_summary.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ClusterCLHAR | Linear evaluation")]
     assert len(rows) == 2
-    # Two edges, two names, and the one share of labels at which every evaluation was tried.
+    # Two edges, two names, and the one label budget with which every evaluation was tried.
     assert all(len(row.split("|")) == 2 + 2 + 1 for row in rows), "no published columns where nothing was published"
     table = next(part for part in text.split("\n\n") if part.startswith("| method"))
     assert table.splitlines()[1].startswith("|---|---|")
@@ -114,7 +118,7 @@ def test_tracked_runs(finished: Project) -> None:
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1
-    assert parents[0].data.params["semi_supervised.pretraining.epochs"] == "2"
+    assert parents[0].data.params["semi_supervised.budget.epochs"] == "2"
     assert parents[0].data.metrics["peak_memory_gib"] > 0
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert len(children) == len(finished.cells("semi_supervised"))
@@ -125,14 +129,14 @@ def test_tracked_runs(finished: Project) -> None:
         mine = scores[(scores["metric"] == "macro_f1") & (scores["group"] == "all")]
         for column in ("split", "method", "evaluation"):
             mine = mine[mine[column] == tags[column]]
-        mine = mine[mine["label_fraction"] == float(tags["label_fraction"])]
+        mine = mine[mine["label_budget"] == tags["label_budget"]]
         assert child.data.metrics["macro_f1_mean"] == pytest.approx(mine["value"].mean())
         assert child.inputs.dataset_inputs[0].dataset.name == "my_data"
     pictures = {
-        (child.data.tags["label_fraction"], *(artifact.path for artifact in client.list_artifacts(child.info.run_id)))
+        (child.data.tags["label_budget"], *(artifact.path for artifact in client.list_artifacts(child.info.run_id)))
         for child in children
     }
-    assert pictures == {("0.1", "confusion_matrix.png"), ("0.5",)}
+    assert pictures == {("10 %", "confusion_matrix.png"), ("50 %",)}
 
 
 def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished_few: Project) -> None:
@@ -156,7 +160,7 @@ def test_the_self_supervised_protocol(everything: Project) -> None:
     scores = read_table(everything.newest("scores.parquet"), "scores")
     cells = set(scores[CELL_OF_PROTOCOL].itertuples(index=False, name=None))
     assert cells == everything.cells("self_supervised")
-    assert ("groups", "csshar", "linear_as_printed", 1.0) in cells
+    assert ("groups", "csshar", "linear_as_printed", "100 %") in cells
     report = everything.newest("report.html").read_text(encoding="utf-8")
     assert "Linear, rate chosen" in report
     assert "whole encoder trained" in report
@@ -179,8 +183,8 @@ def test_one_ablation_by_its_namespace(everything: Project) -> None:
 def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:
     others = {
         "seed": {"seed": 1},
-        r"pretraining\.batch_size": {
-            "semi_supervised": {**TINY["semi_supervised"], "pretraining": {"epochs": 2, "batch_size": 64}}
+        r"budget\.batch_size": {
+            "semi_supervised": {**TINY["semi_supervised"], "budget": {"epochs": 2, "batch_size": 64}}
         },
     }
     for changed, other in others.items():
@@ -198,13 +202,14 @@ def test_local_configuration_may_change_a_part(project: Project) -> None:
     with contextlib.chdir(project.path):
         assert "pretraining" in register_pipelines()
     project.run(pipeline="ingestion", semi_supervised={})
-    project.run(pipeline="windowing", semi_supervised={"label_fractions": [{"share": 0.5, "batch_size": 8}]})
+    evaluations = {name: {"label_budgets": None, "batch_size": 8} for name in ("linear", "fine_tuning", "supervised")}
+    project.run(pipeline="windowing", semi_supervised={"label_budgets": ["50 %"], "evaluations": evaluations})
     assert read_windows(project.newest("windows.parquet")).length == 128
 
 
 def test_an_environment_takes_the_place_of_the_local_one(project: Project) -> None:
     """With ``--env=paper`` a row of conf/local has neither parameters nor nodes."""
-    row = {"title": "Mine", "pretraining": {"objective": "untrained"}, "evaluations": ["linear"]}
+    row = {"title": "Mine", "objective": {"name": "untrained"}, "evaluations": ["linear"]}
     added = {"semi_supervised": {"methods": {"mine": row}}}
     (project.path / "conf/local/parameters.yml").write_text(yaml.safe_dump(added))
     for environment, known in (("paper", False), (None, True)):
@@ -217,9 +222,9 @@ def test_an_environment_takes_the_place_of_the_local_one(project: Project) -> No
 def test_a_planted_leak_fails_the_run_and_marks_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = leakage.count_leakage
 
-    def leaky(windows: object, splits: pd.DataFrame, settings: object) -> object:
-        rows = splits[(splits["split"] == "subject_wise") & (splits["role"] == "test")]
-        return honest(windows, pd.concat([splits, rows.head(1).assign(role="train")]), settings)  # type: ignore[arg-type]
+    def leaky(windows: Windows, roles: Roles, split: SplitSettings) -> object:
+        leaked = roles.table[roles.table["role"] == "test"].head(1).assign(role="train")
+        return honest(windows, Roles(pd.concat([roles.table, leaked])), split)
 
     monkeypatch.setattr(leakage, "count_leakage", leaky)
     project.run(pipeline="ingestion")
@@ -307,7 +312,7 @@ def test_the_report_in_a_browser(served_report: tuple[str, list[str]], tmp_path:
     subprocess.run([str(CHROMIUM), *flags, f"--screenshot={screenshot}", "--window-size=1200,2400", address], **common)  # type: ignore[call-overload]
     assert dom.count("<img") == 3 + 1 + 2 * 4
     assert "ClusterCLHAR" in dom
-    assert "Unseen people" in dom
+    assert "Unseen subjects" in dom
     assert screenshot.stat().st_size > 50_000
     assert {request.split()[1] for request in asked if request.startswith("GET")} <= {"/report.html", "/favicon.ico"}
 
@@ -330,10 +335,10 @@ def test_notebook(finished: Project) -> None:
     folder.mkdir(exist_ok=True)
     done = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
-    assert "windows of 10 people" in text
+    assert "windows of 10 " in text
 
 
-def test_a_launchers_helper_writes_nothing(finished_few: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launchers_worker_writes_nothing(finished_few: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """With torchrun every process runs the pipeline; only the first may leave results and a tracked run."""
 
     def left_behind() -> tuple[set[Path], int]:
@@ -345,7 +350,7 @@ def test_a_launchers_helper_writes_nothing(finished_few: Project, monkeypatch: p
 
     before = left_behind()
     monkeypatch.setenv("RANK", "1")
-    # The helper itself, without the first process: this one trains alone.
+    # The worker itself, without the first process: this one trains alone.
     monkeypatch.setattr(ComputeSettings, "run", lambda self, work, *arguments: work(self.resolve(), *arguments))
     finished_few.run("pretraining", compute={"processes": 2})
     assert left_behind() == before

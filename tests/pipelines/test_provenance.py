@@ -42,25 +42,25 @@ def test_what_the_scores_do_not_depend_on_may_change(tmp_path: Path, configured:
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    ("keys", "value", "message"),
     [
         (("seed",), 1, "seed"),
         (("semi_supervised", "repeats"), 3, "repeats"),
-        (("semi_supervised", "pretraining", "batch_size"), 512, r"pretraining\.batch_size"),
+        (("semi_supervised", "budget", "batch_size"), 512, r"budget\.batch_size"),
         (("semi_supervised", "windows", "stride"), 32, r"windows\.stride"),
         (("semi_supervised", "evaluations", "linear", "epochs"), 7, r"evaluations\.linear\.epochs"),
-        (("semi_supervised", "methods", "simclr", "pretraining", "temperature"), 0.5, r"method\.temperature"),
+        (("semi_supervised", "methods", "simclr", "objective", "temperature"), 0.5, r"objective\.temperature"),
     ],
 )
 @pytest.mark.parametrize("name", [CELL, "semi_supervised.scores"])
 def test_what_they_depend_on_may_not(
-    tmp_path: Path, configured: dict[str, Any], place: tuple[str, ...], value: object, message: str, name: str
+    tmp_path: Path, configured: dict[str, Any], keys: tuple[str, ...], value: object, message: str, name: str
 ) -> None:
     now = deepcopy(configured)
     part: Any = now
-    for key in place[:-1]:
+    for key in keys[:-1]:
         part = part[key]
-    part[place[-1]] = value
+    part[keys[-1]] = value
     with pytest.raises(ValueError, match=rf"in run {RUN} were made with other settings: {message}\. Report with"):
         report(tmp_path, configured, now, name)
 

@@ -9,14 +9,15 @@ import pytest
 
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.pipelines.pretraining.nodes import pretrain_encoders
-from contrastive_har.pipelines.windowing.nodes import assign_roles, cut
-from contrastive_har.protocols import IllPosedError, ProtocolSettings
-from contrastive_har.signals.engines import LOCAL
+from contrastive_har.pipelines.windowing.nodes import assign_roles, check_methods
+from contrastive_har.protocols import IllPosedError, ProtocolSettings, require_trainable
+from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.recordings import Recordings
-from contrastive_har.signals.splits import SplitError
-from contrastive_har.signals.windows import Windows
+from contrastive_har.signals.roles import Roles, SplitError
+from contrastive_har.signals.windows import Windows, read_windows, write_windows
 
-CLUSTERED = {"objective": "contrastive", "clustering": {"algorithm": "kmeans", "clusters": 40}}
+CPU = ComputeSettings(device="cpu")
+CLUSTERED = {"name": "contrastive", "clustering": {"name": "kmeans", "clusters": 40}}
 
 
 def protocol(**change: Any) -> ProtocolSettings:
@@ -24,29 +25,63 @@ def protocol(**change: Any) -> ProtocolSettings:
         "title": "T",
         "repeats": 1,
         "windows": {"length": 64, "stride": 32},
-        "label_fractions": [{"share": 0.1, "batch_size": 8}],
+        "label_budgets": ["10 %"],
         "splits": {"p": {"title": "P", "leak_free": False, "held_out": "none", "pretrain_on": "all"}},
-        "pretraining": {"epochs": 1, "batch_size": 64, "learning_rate": 0.1},
+        "budget": {"epochs": 1, "batch_size": 64, "learning_rate": 0.1},
         "compared_with": "m",
-        "methods": {"m": {"title": "M", "pretraining": {"objective": "contrastive"}, "evaluations": ["linear"]}},
-        "evaluations": {"linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1}},
+        "methods": {"m": {"title": "M", "objective": {"name": "contrastive"}, "evaluations": ["linear"]}},
+        "evaluations": {
+            "linear": {"title": "L", "trained_stages": 0, "learning_rate": 0.1, "epochs": 1, "batch_size": 8}
+        },
     }
     return ProtocolSettings.model_validate({**settings, **change})
 
 
+def trained_with(objective: dict[str, Any], **change: Any) -> ProtocolSettings:
+    return protocol(methods={"m": {"title": "M", "objective": objective, "evaluations": ["linear"]}}, **change)
+
+
 def clustered(**change: Any) -> ProtocolSettings:
-    method = {"title": "M", "pretraining": CLUSTERED, "evaluations": ["linear"]}
-    return protocol(methods={"m": method}, **change)
+    return trained_with(CLUSTERED, **change)
 
 
-def test_windows_too_short_for_an_encoder_are_not_cut(windows: Windows) -> None:
-    recordings = Recordings(windows.description, lambda: pytest.fail("nothing is read"))
+def roles_of(windows: Windows, settings: ProtocolSettings) -> Roles:
+    return assign_roles(windows, settings.split_plan("p", 0))
+
+
+def check(windows: Windows, settings: ProtocolSettings) -> dict[str, Any]:
+    """Check as the pipeline does; return what was found about the one method."""
+    checked = check_methods(windows, roles_of(windows, settings), settings)
+    return dict(checked["m"])
+
+
+def pretrain(
+    windows: Windows, roles: Roles, settings: ProtocolSettings, checkpoints: Path, compute: ComputeSettings = CPU
+) -> None:
+    pretrain_encoders(windows, roles, {}, settings.pretraining_plan("m", 0), compute, checkpoints)
+
+
+def test_windows_too_short_for_an_encoder(recordings: Recordings, tmp_path: Path) -> None:
     short = {"length": 45, "stride": 32}
+    path = tmp_path / "windows.parquet"
+    write_windows(cut_windows(recordings, WindowSettings(**short)), path)
+    windows = read_windows(path)
     with pytest.raises(IllPosedError, match=r"45 samples .* method 'm', which needs 46\. Lengthen windows\.length"):
-        cut(recordings, protocol(windows=short), LOCAL)
-    own = protocol(windows_of={"synthetic": short})
+        check(windows, protocol(windows=short))
     with pytest.raises(IllPosedError, match=r"Lengthen windows_of\.synthetic\.length"):
-        cut(recordings, own, LOCAL)
+        check(windows, protocol(windows_of={"synthetic": short}))
+
+
+def test_pretraining_alone_refuses_windows_that_are_too_short(recordings: Recordings, tmp_path: Path) -> None:
+    """Other settings may have made the windows, for which other methods were checked."""
+    path = tmp_path / "windows.parquet"
+    write_windows(cut_windows(recordings, WindowSettings(length=45, stride=32)), path)
+    windows = read_windows(path)
+    roles = roles_of(windows, protocol())
+    checkpoints = tmp_path / "checkpoints"
+    with pytest.raises(IllPosedError, match=r"45 samples .* method 'm', which needs 46"):
+        pretrain(windows, roles, protocol(), checkpoints)
+    assert not checkpoints.exists()
 
 
 def test_more_clusters_than_the_smallest_batch_has_windows(windows: Windows) -> None:
@@ -56,67 +91,61 @@ def test_more_clusters_than_the_smallest_batch_has_windows(windows: Windows) -> 
     with pytest.raises(
         IllPosedError, match=rf"'m' asks for 40 clusters, but .* has {smallest} windows; .*batch_size: (\d+)"
     ) as raised:
-        assign_roles(windows, clustered(), 0)
+        check(windows, clustered())
     fitting = int(str(raised.value).split("batch_size: ")[1].split(" ")[0])
     assert total % fitting == 0 or total % fitting >= 40
     budget = {"epochs": 1, "batch_size": fitting, "learning_rate": 0.1}
-    assert len(assign_roles(windows, clustered(pretraining=budget), 0))
+    assert check(windows, clustered(budget=budget)) == {
+        "pretraining_windows": total,
+        "smallest_batch": total % fitting or fitting,
+    }
 
 
 def test_a_clustering_that_finds_their_number_is_asked_for_none(windows: Windows) -> None:
-    found = {"objective": "contrastive", "clustering": {"algorithm": "dbscan", "clusters": 40}}
-    assert len(
-        assign_roles(
-            windows, protocol(methods={"m": {"title": "M", "pretraining": found, "evaluations": ["linear"]}}), 0
-        )
-    )
+    found = {"name": "contrastive", "clustering": {"name": "dbscan", "clusters": 40}}
+    assert check(windows, trained_with(found))["smallest_batch"] == len(windows.table) % 64
 
 
 def test_pretraining_alone_refuses_them_too(windows: Windows, tmp_path: Path) -> None:
-    """Other settings may have made the windows and the splits."""
-    splits = assign_roles(windows, protocol(), 0)
+    """Other settings may have made the windows and the roles."""
+    roles = roles_of(windows, protocol())
     with pytest.raises(IllPosedError, match="'m' asks for 40 clusters"):
-        pretrain_encoders(
-            windows, splits, tmp_path, clustered(), ComputeSettings(device="cpu"), 0, split="p", method="m"
-        )
+        pretrain(windows, roles, clustered(), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_pretraining_counts_its_processes(windows: Windows, tmp_path: Path) -> None:
     """Three of them share 41 windows of the last batch as 13 each."""
     budget = {"epochs": 1, "batch_size": len(windows.table) - 41, "learning_rate": 0.1}
-    fits = clustered(pretraining=budget)
-    splits = assign_roles(windows, fits, 0)
+    fits = clustered(budget=budget)
+    assert check(windows, fits)["smallest_batch"] == 41
     three = ComputeSettings(device="cpu", machines=3)
     with pytest.raises(
         IllPosedError, match=r"40 clusters, but .* has 39 windows; .*batch_size: (\d+) would do"
     ) as raised:
-        pretrain_encoders(windows, splits, tmp_path, fits, three, 0, split="p", method="m")
+        pretrain(windows, roles_of(windows, fits), fits, tmp_path, three)
     assert int(str(raised.value).split("batch_size: ")[1].split(" ")[0]) % 3 == 0
     with pytest.raises(IllPosedError, match=r"'m' has 2 windows to pre-train on, in 3 processes"):
-        fits.require_trainable("m", [2], (windows.length, 3), 3, processes=3)
+        require_trainable(fits.pretraining_plan("m", 0), [2], windows.layout, 3, processes=3)
 
 
 def test_an_unknown_augmentation_is_refused_with_the_known_ones() -> None:
-    views = {"objective": "contrastive", "views": [[{"name": "mirror"}], []]}
     with pytest.raises(ValueError, match=r"'mirror'.*'noise', 'scaling', 'rotation'"):
-        protocol(methods={"m": {"title": "M", "pretraining": views, "evaluations": ["linear"]}})
+        trained_with({"name": "contrastive", "views": [[{"name": "mirror"}], []]})
 
 
-def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_objective_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'miracle'.*'contrastive'.*'moco'.*'untrained'"):
-        protocol(methods={"m": {"title": "M", "pretraining": {"objective": "miracle"}, "evaluations": ["linear"]}})
+        trained_with({"name": "miracle"})
 
 
 def test_a_last_batch_of_one_window_is_never_clustered(windows: Windows) -> None:
     total = len(windows.table)
     budget = {"epochs": 1, "batch_size": total - 1, "learning_rate": 0.1}
-    assert len(assign_roles(windows, clustered(pretraining=budget), 0))
+    assert check(windows, clustered(budget=budget))["smallest_batch"] == total - 1
 
 
-def test_splits_of_fewer_repeats_are_noticed(windows: Windows, tmp_path: Path) -> None:
-    splits = assign_roles(windows, protocol(), 0)
-    with pytest.raises(SplitError, match=r"no repeat 2 of 'p'.* --tags=windowing"):
-        pretrain_encoders(
-            windows, splits, tmp_path, protocol(repeats=2), ComputeSettings(device="cpu"), 0, split="p", method="m"
-        )
+def test_roles_of_fewer_repeats_are_noticed(windows: Windows, tmp_path: Path) -> None:
+    roles = roles_of(windows, protocol())
+    with pytest.raises(SplitError, match=r"no repeat 2 of split 'p'.* --tags=windowing"):
+        pretrain(windows, roles, protocol(repeats=2), tmp_path)

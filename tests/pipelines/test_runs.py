@@ -26,6 +26,8 @@ from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.processes import PROCESS, _started, is_dead, this_process
 from tests.pipelines.conftest import ROOT, TINY, Project
 
+SPLITS = ("paper", "subject_wise")
+NODES = ("assign_roles", "audit_leakage", "check_methods")
 EARLY, LATE = "2026-01-31T12.00.00.000Z", "2026-01-31T12.00.00.001Z"
 
 
@@ -57,7 +59,9 @@ def test_parts_of_a_run_share_versions_and_a_tracked_run(project: Project) -> No
     first = manifest(project, EARLY)
     assert first.pipelines == ["ingestion", "windowing"]
     assert first.versions["recordings"] == EARLY, "the later run's recordings were there already"
-    assert set(first.nodes) >= {"ingest", "semi_supervised.cut_windows"} or len(first.nodes) == 4
+    of_splits = {f"semi_supervised.{split}.{node}" for split in SPLITS for node in NODES}
+    of_protocol = {"semi_supervised.cut_windows"}
+    assert set(first.nodes) == {"ingest", "summarise_recordings", *of_protocol, *of_splits}
     assert {run.data.tags["kedro.run_id"] for run in tracked(project)} == {EARLY, LATE}
     assert len(tracked(project)) == 2
 
@@ -107,7 +111,7 @@ def test_a_manifest_says_where_everything_comes_from(finished_few: Project) -> N
     newest = next(iter(manifests(finished_few).newest_first()))
     first = list(manifests(finished_few).newest_first())[-1]
     assert newest.packages["torch"]
-    assert first.parameters["semi_supervised"]["pretraining"]["epochs"] == 2
+    assert first.parameters["semi_supervised"]["budget"]["epochs"] == 2
     assert first.versions["semi_supervised.scores"] == first.run_id
     assert first.versions["recordings"] == first.run_id
     assert "semi_supervised.paper.simclr.pretrain_encoders" in first.nodes
@@ -194,7 +198,7 @@ def test_resuming_skips_what_is_finished_and_ends_the_same(
 
     project.run(resume=True, seed=7)
     assert len(versions_of(project, "windows.parquet")) == 1, "windows do not depend on the seed"
-    assert len({path.parent.name for path in project.path.glob("data/05*/**/splits.parquet/*/*")}) == 2
+    assert len({path.parent.name for path in project.path.glob("data/05*/**/roles.parquet/*/*")}) == 2
 
 
 def list_scores(finished_few: Project) -> pd.DataFrame:
@@ -202,22 +206,23 @@ def list_scores(finished_few: Project) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("stages", "place"),
+    ("stages", "file"),
     [
         (("ingestion",), "recordings.parquet"),
         (("ingestion", "windowing"), "windows.parquet"),
-        (("ingestion", "windowing"), "splits.parquet"),
+        (("ingestion", "windowing"), "roles.parquet"),
         (("ingestion", "windowing"), "leakage.json"),
+        (("ingestion", "windowing"), "method_check.json"),
         (("ingestion", "windowing", "pretraining"), "history.parquet"),
     ],
 )
 def test_a_full_disk_leaves_nothing_half_written(
-    project: Project, monkeypatch: pytest.MonkeyPatch, stages: tuple[str, ...], place: str
+    project: Project, monkeypatch: pytest.MonkeyPatch, stages: tuple[str, ...], file: str
 ) -> None:
     original = AtomicDataset._format
 
     def full(self: AtomicDataset, filepath: str) -> Any:
-        if not filepath.endswith(place):
+        if not filepath.endswith(file):
             return original(self, filepath)
 
         class Full:
@@ -235,7 +240,7 @@ def test_a_full_disk_leaves_nothing_half_written(
         project.run(stage)
     with pytest.raises(Exception, match="No space left on device"):
         project.run(stages[-1])
-    assert not versions_of(project, place)
+    assert not versions_of(project, file)
     assert not list(project.path.rglob(".writing-*"))
     assert tracked(project)[0].info.status == "FAILED"
     trained = stages[-1] == "pretraining"
@@ -243,7 +248,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     monkeypatch.setattr(AtomicDataset, "_format", original)
     for stage in ("ingestion", "windowing", *stages[2:]):
         project.run(stage)
-    assert versions_of(project, place)
+    assert versions_of(project, file)
     assert not list(project.path.glob("data/06*/**/checkpoints/*"))
 
 

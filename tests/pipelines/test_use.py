@@ -49,7 +49,7 @@ def test_the_registered_model_says_what_the_stored_one_says(tracked: Project) ->
     assert facts["window_samples"] == 64
     assert facts["sampling_rate_hz"] == 50
     assert [channel["name"] for channel in facts["channels"]] == ["x", "y", "z"]
-    assert facts["split"] == "subject_wise", "chosen on people that took no part in training"
+    assert facts["split"] == "subject_wise", "chosen on subjects that took no part in training"
     assert model.metadata.signature.inputs.inputs[0].shape == (-1, 64, 3)
     with pytest.raises(mlflow.exceptions.MlflowException, match="shape"):
         model.predict(signals[:, :, :2])

@@ -50,11 +50,11 @@ def test_tables_are_their_scores(page: Path) -> None:
             for column, cell in zip(header[1:], cells, strict=False):
                 if not (told := CELL.match(cell)):
                     continue
-                evaluation, share = column.split(", ")
+                evaluation, budget = column.split(", ")
                 mine = scores[
                     (scores["method"] == names[title.lower()])
                     & scores["evaluation"].isin(EVALUATIONS[evaluation])
-                    & (scores["label_fraction"] == float(share.removesuffix(" %")) / 100)
+                    & (scores["label_budget"] == budget)
                 ]["value"]
                 assert float(told[1]) == pytest.approx(100 * mine.mean(), abs=0.0501), (title, column)
                 assert float(told[2]) == pytest.approx(100 * mine.std(), abs=0.0501), (title, column)

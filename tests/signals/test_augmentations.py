@@ -23,11 +23,13 @@ from contrastive_har.signals.augmentations import (
     Scaling,
     TimeReversal,
     TimeWarp,
+    first_problem,
     make_view,
-    resample,
 )
+from contrastive_har.signals.augmentations.time import resample
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.signals.sensors import Channel, Layout
 
 
 def draws(seed: int = 0, processes: int = 1, rank: int = 0) -> Draws:
@@ -36,6 +38,16 @@ def draws(seed: int = 0, processes: int = 1, rank: int = 0) -> Draws:
 
 def windows_of(batch: int = 200, time: int = 40, channels: int = 6) -> torch.Tensor:
     return torch.randn(batch, time, channels, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+
+
+def layout_of(windows: torch.Tensor) -> Layout:
+    """Sensors of three axes; what is left over belongs to a last one that lacks some."""
+    names = [f"sensor {index // 3}_{'xyz'[index % 3]}" for index in range(windows.shape[2])]
+    return Layout(length=windows.shape[1], channels=tuple(Channel(name=name, unit="g") for name in names))
+
+
+def named(*names: str, length: int = 40) -> Layout:
+    return Layout(length=length, channels=tuple(Channel(name=name, unit="g") for name in names))
 
 
 PAIRS = [(1, 0), (2, 1), (3, 2), (3, 0), (4, 1)]
@@ -64,7 +76,7 @@ def test_resampling_is_its_definition(pair: tuple[int, int], length: int, seed: 
 @pytest.mark.parametrize(("pair", "dilation"), [((1, 0), 2), ((2, 1), 1.5), ((3, 2), 4 / 3)])
 def test_a_ramp_becomes_a_slower_ramp(pair: tuple[int, int], dilation: float) -> None:
     ramp = torch.arange(64, dtype=torch.float64).reshape(1, 64, 1)
-    view = Resampling(inserted_and_skipped=(pair,))(ramp, draws())
+    view = Resampling(inserted_and_skipped=(pair,))(ramp, draws(), layout_of(ramp))
     steps = view[0, 1:, 0] - view[0, :-1, 0]
     torch.testing.assert_close(steps, torch.full_like(steps, 1 / dilation))
     assert view.min() >= 0
@@ -74,16 +86,16 @@ def test_a_ramp_becomes_a_slower_ramp(pair: tuple[int, int], dilation: float) ->
 def test_every_pair_and_start_is_drawn() -> None:
     ramp = torch.arange(8, dtype=torch.float32).reshape(1, 8, 1)
     same = draws()
-    views = {tuple(Resampling()(ramp, same)[0, :2, 0].tolist()) for _ in range(500)}
+    views = {tuple(Resampling()(ramp, same, layout_of(ramp))[0, :2, 0].tolist()) for _ in range(500)}
     starts = sum((8 - 1) * (m + 1) + 1 - 8 * (n + 1) + 1 for m, n in Resampling().inserted_and_skipped)
     assert len(views) == starts
 
 
-def test_resampling_draws_once_a_batch_or_once_a_window() -> None:
+def test_resampling_draws_once_per_batch_or_once_per_window() -> None:
     ramp = torch.arange(64, dtype=torch.float64).reshape(1, 64, 1).expand(50, 64, 1)
-    together = Resampling()(ramp, draws())
+    together = Resampling()(ramp, draws(), layout_of(ramp))
     assert (together == together[0]).all()
-    apart = Resampling(draw="per_window")(ramp, draws())
+    apart = Resampling(draw="per_window")(ramp, draws(), layout_of(ramp))
     assert len({tuple(view[:2, 0].tolist()) for view in apart}) > 20
     rates = apart[:, 1:, 0] - apart[:, :-1, 0]
     torch.testing.assert_close(rates, rates[:, :1].expand_as(rates))
@@ -95,34 +107,35 @@ def test_every_augmentation(augment: Augmentation) -> None:
     """Shape, type and input stay; the seed decides; several processes make the views that one makes."""
     windows = windows_of(12).float()
     before = windows.clone()
-    view = augment(windows, draws(5))
+    view = augment(windows, draws(5), layout_of(windows))
     assert view.shape == windows.shape
     assert view.dtype == windows.dtype
     assert torch.isfinite(view).all()
     assert not torch.equal(view, windows)
     assert torch.equal(windows, before)
-    assert torch.equal(view, augment(windows, draws(5)))
+    assert torch.equal(view, augment(windows, draws(5), layout_of(windows)))
     if augment.name not in ("negation", "time_reversal"):
-        assert not torch.equal(view, augment(windows, draws(6)))
-    shares = [augment(part, draws(5, 3, rank)) for rank, part in enumerate(windows.chunk(3))]
+        assert not torch.equal(view, augment(windows, draws(6), layout_of(windows)))
+    shares = [augment(part, draws(5, 3, rank), layout_of(part)) for rank, part in enumerate(windows.chunk(3))]
     torch.testing.assert_close(torch.cat(shares), view)
 
 
 @pytest.mark.parametrize("augment", ALL_AUGMENTATIONS, ids=lambda augment: augment.name)
 def test_probability_is_the_share_of_windows_that_change(augment: Augmentation) -> None:
     windows = windows_of(2000)
-    changed = (augment.model_copy(update={"probability": 0.3})(windows, draws()) != windows).flatten(1).any(1)
+    view = augment.model_copy(update={"probability": 0.3})(windows, draws(), layout_of(windows))
+    changed = (view != windows).flatten(1).any(1)
     assert changed.double().mean().item() == pytest.approx(0.3, abs=0.04)
 
 
 def test_noise_has_its_deviation() -> None:
-    difference = Noise(deviation=0.5)(windows_of(), draws()) - windows_of()
+    difference = Noise(deviation=0.5)(windows_of(), draws(), layout_of(windows_of())) - windows_of()
     assert difference.mean().item() == pytest.approx(0, abs=0.01)
     assert difference.std().item() == pytest.approx(0.5, rel=0.02)
 
 
-def test_scaling_has_one_factor_a_window_and_channel() -> None:
-    factors = Scaling(deviation=0.2)(windows_of(), draws()) / windows_of()
+def test_scaling_has_one_factor_per_window_and_channel() -> None:
+    factors = Scaling(deviation=0.2)(windows_of(), draws(), layout_of(windows_of())) / windows_of()
     torch.testing.assert_close(factors, factors[:, :1].expand_as(factors))
     assert factors[:, 0].std().item() == pytest.approx(0.2, rel=0.1)
     assert factors[:, 0].mean().item() == pytest.approx(1, abs=0.03)
@@ -130,7 +143,7 @@ def test_scaling_has_one_factor_a_window_and_channel() -> None:
 
 def test_rotation_turns_each_sensor_by_at_most_its_angle() -> None:
     windows = windows_of()
-    view = Rotation(degrees=30)(windows, draws())
+    view = Rotation(degrees=30)(windows, draws(), layout_of(windows))
     angles = []
     for window, turned in zip(windows[:50].numpy(), view[:50].numpy(), strict=True):
         for sensor in (slice(0, 3), slice(3, 6)):
@@ -145,14 +158,14 @@ def test_rotation_turns_each_sensor_by_at_most_its_angle() -> None:
 def test_negation_and_reversal_undo_themselves() -> None:
     windows = windows_of()
     for augment in (Negation(), TimeReversal()):
-        assert torch.equal(augment(augment(windows, draws()), draws()), windows)
-    assert torch.equal(TimeReversal()(windows, draws())[:, 0], windows[:, -1])
-    assert torch.equal(Negation()(windows, draws()), -windows)
+        assert torch.equal(augment(augment(windows, draws(), layout_of(windows)), draws(), layout_of(windows)), windows)
+    assert torch.equal(TimeReversal()(windows, draws(), layout_of(windows))[:, 0], windows[:, -1])
+    assert torch.equal(Negation()(windows, draws(), layout_of(windows)), -windows)
 
 
 def test_permutation_moves_whole_pieces() -> None:
     ramp = torch.arange(40, dtype=torch.float64).reshape(1, 40, 1).expand(300, 40, 2)
-    view = Permutation(cuts=4)(ramp, draws())[:, :, 0]
+    view = Permutation(cuts=4)(ramp, draws(), layout_of(ramp))[:, :, 0]
     assert torch.equal(view.sort(1).values, ramp[:, :, 0])
     seams = (view[:, 1:] - view[:, :-1] != 1).sum(1)
     assert seams.max() == 4
@@ -162,7 +175,7 @@ def test_permutation_moves_whole_pieces() -> None:
 def test_time_warp_is_its_definition() -> None:
     """Speeds at six knots, a cubic spline between them, its sum as the clock, linear interpolation."""
     windows = windows_of(5)
-    view = TimeWarp()(windows, draws(3)).numpy()
+    view = TimeWarp()(windows, draws(3), layout_of(windows)).numpy()
     speeds = 1 + 0.2 * draws(3).normal(windows, 6).numpy()
     for window, mine, drawn in zip(windows.numpy(), view, speeds, strict=True):
         curve = CubicSpline(np.linspace(0, 39, 6), drawn)(np.arange(40)).clip(0.05)
@@ -174,26 +187,103 @@ def test_time_warp_is_its_definition() -> None:
 
 def test_channel_shuffle_draws_every_other_order_alike() -> None:
     windows = torch.arange(3, dtype=torch.float64).expand(6000, 4, 3)
-    view = ChannelShuffle()(windows, draws())
+    view = ChannelShuffle()(windows, draws(), layout_of(windows))
     assert torch.equal(view, view[:, :1].expand_as(view)), "one order for the whole window"
     orders, counts = view[:, 0].unique(dim=0, return_counts=True)
     assert len(orders) == 5
     assert [0, 1, 2] not in orders.tolist()
     assert counts.min() > 1000
     many = torch.arange(24, dtype=torch.float64).expand(10, 4, 24)
-    assert torch.equal(ChannelShuffle()(many, draws()).sort(2).values, many)
+    assert torch.equal(ChannelShuffle()(many, draws(), layout_of(many)).sort(2).values, many)
+
+
+def test_channel_shuffle_moves_every_one_of_many_channels() -> None:
+    """45 channels have more orders than can be numbered in 64 bits; still none of them stays where it is."""
+    channels = torch.arange(45, dtype=torch.float32).expand(500, 4, 45)
+    view = ChannelShuffle()(channels, draws(), layout_of(channels))
+    assert torch.equal(view.sort(2).values, channels), "a permutation of each window's channels"
+    assert torch.equal(view, view[:, :1].expand_as(view)), "one order for the whole window"
+    orders = view[:, 0]
+    assert len(orders.unique(dim=0)) == 500
+    assert (orders != torch.arange(45)).any(dim=1).all()
+    for index in range(45):
+        at_index = orders[:, index]
+        assert (at_index == index).sum() < 40, "in most windows another channel is here"
+        assert len(at_index.unique()) == 45, "in some window or other, each of the channels is here"
+
+
+@pytest.mark.parametrize("channels", [20, 21])
+def test_channel_shuffle_is_as_thorough_on_either_side_of_its_limit(channels: int) -> None:
+    windows = torch.arange(channels, dtype=torch.float64).expand(4000, 2, channels)
+    view = ChannelShuffle()(windows, draws(), layout_of(windows))[:, 0]
+    assert torch.equal(view.sort(1).values, windows[:, 0])
+    counts = torch.stack([(view == channel).sum(0) for channel in range(channels)])
+    assert counts.min() > 4000 / channels * 0.6
+    assert counts.max() < 4000 / channels * 1.4
+
+
+IN_ORDER = named("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+INTERLEAVED = named("acc_x", "gyro_x", "acc_y", "gyro_y", "acc_z", "gyro_z")
+
+
+def test_rotation_finds_the_axes_of_interleaved_sensors() -> None:
+    windows = windows_of()
+    names = [channel.name for channel in IN_ORDER.channels]
+    order = [names.index(channel.name) for channel in INTERLEAVED.channels]
+    expected = Rotation()(windows, draws(3), IN_ORDER)[..., order]
+    torch.testing.assert_close(Rotation()(windows[..., order], draws(3), INTERLEAVED), expected, rtol=0, atol=1e-12)
+    assert not torch.allclose(Rotation()(windows[..., order], draws(3), IN_ORDER), expected)
+
+
+@pytest.mark.parametrize("layout", [IN_ORDER, INTERLEAVED], ids=["in order", "interleaved"])
+def test_rotation_keeps_the_length_of_each_sensors_vector(layout: Layout) -> None:
+    windows = windows_of()
+    view = Rotation()(windows, draws(), layout)
+    for axes in layout.sensors.values():
+        torch.testing.assert_close(view[..., axes].norm(dim=2), windows[..., axes].norm(dim=2))
+        assert not torch.allclose(view[..., axes], windows[..., axes])
+
+
+def test_rotation_leaves_channels_without_a_sensor_as_they_are() -> None:
+    layout = named("pulse", "acc_x", "acc_y", "light", "acc_z", "pressure")
+    windows = windows_of()
+    before = windows.clone()
+    view = Rotation()(windows, draws(3), layout)
+    others = [0, 3, 5]
+    assert torch.equal(view[..., others], windows[..., others])
+    alone = Rotation()(windows[..., [1, 2, 4]], draws(3), named("acc_x", "acc_y", "acc_z"))
+    torch.testing.assert_close(view[..., [1, 2, 4]], alone, rtol=0, atol=1e-12)
+    assert torch.equal(windows, before)
+
+
+def test_rotation_refuses_sensors_of_other_than_three_axes_and_none_at_all() -> None:
+    four = Layout(
+        length=40,
+        channels=tuple(Channel(name=f"wrist_{axis}", unit="1", sensor="attitude") for axis in "wxyz"),
+    )
+    with pytest.raises(ValueError, match="rotation needs sensors of three axes, but sensor 'attitude' has 4"):
+        Rotation()(windows_of(channels=4), draws(), four)
+    with pytest.raises(ValueError, match="rotation needs sensors of three axes, but no channel belongs to a sensor"):
+        Rotation()(windows_of(channels=6), draws(), Layout.anonymous(40, 6))
+    for augment in ALL_AUGMENTATIONS:
+        anonymous = augment.problem(Layout.anonymous(40, 6))
+        assert (anonymous is None) == (augment.name != "rotation")
 
 
 @pytest.mark.parametrize(("augment", "channels"), [(Rotation(), 4), (ChannelShuffle(), 1)])
 def test_impossible_channels_are_named(augment: Augmentation, channels: int) -> None:
     with pytest.raises(ValueError, match=f"{augment.name} needs"):
-        augment(windows_of(channels=channels), draws())
+        augment(windows_of(channels=channels), draws(), layout_of(windows_of(channels=channels)))
+    problem = augment.problem(layout_of(windows_of(channels=channels)))
+    assert problem is not None
+    assert first_problem([Noise(), augment, Rotation()], layout_of(windows_of(channels=channels))) == problem
+    assert first_problem(ALL_AUGMENTATIONS, layout_of(windows_of())) is None
 
 
 def test_views_apply_one_after_the_other() -> None:
     windows = windows_of()
-    assert make_view(windows, (), draws()) is windows
-    assert torch.equal(make_view(windows, (Negation(), TimeReversal()), draws()), -windows.flip(1))
+    assert make_view(windows, (), draws(), layout_of(windows)) is windows
+    assert torch.equal(make_view(windows, (Negation(), TimeReversal()), draws(), layout_of(windows)), -windows.flip(1))
 
 
 @pytest.mark.parametrize("pairs", [[(1, 1)], [(1, 2)], [(1, -1)], []])

@@ -11,9 +11,9 @@ import pytest
 from dask import config as dask_config
 from distributed import LocalCluster
 
+from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import BadRecordingError, read_recordings, write_recordings
-from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.windows import write_windows
 from contrastive_har.sources import IngestionSettings, open_source
 from tests.conftest import own_frame

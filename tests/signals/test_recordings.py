@@ -13,7 +13,16 @@ import pytest
 from contrastive_har.files.stamps import SchemaError
 from contrastive_har.files.tables import read_facts, read_table, write_facts, write_table
 from contrastive_har.signals.descriptions import DatasetDescription
-from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection, check_recording, read_recordings, summarise, write_recordings
+from contrastive_har.signals.recordings import (
+    BadRecordingError,
+    Recording,
+    Recordings,
+    Rejection,
+    check_recording,
+    read_recordings,
+    summarise,
+    write_recordings,
+)
 
 
 def test_stored_recordings_are_the_same(recordings: Recordings, tmp_path: Path) -> None:
@@ -28,7 +37,7 @@ def test_stored_recordings_are_the_same(recordings: Recordings, tmp_path: Path) 
         np.testing.assert_array_equal(before.samples, after.samples)
 
 
-def test_one_row_group_a_recording(recordings: Recordings, tmp_path: Path) -> None:
+def test_one_row_group_per_recording(recordings: Recordings, tmp_path: Path) -> None:
     path = tmp_path / "recordings.parquet"
     write_recordings(recordings, path)
     assert pq.ParquetFile(path).num_row_groups == len(list(recordings))

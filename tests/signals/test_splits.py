@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,153 +9,159 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contrastive_har.files.stamps import SchemaError
+from contrastive_har.files.tables import write_table
 from contrastive_har.scores.metrics import macro_f1
+from contrastive_har.signals.budgets import LabelBudget, parse_budget
+from contrastive_har.signals.groups import natural_order
 from contrastive_har.signals.leakage import LeakageError, count_leakage, require_leak_free
-from contrastive_har.signals.splits import (
-    LabelFraction,
-    SplitError,
-    SplitSettings,
-    assign_roles,
-    natural_order,
-    windows_with_role,
-)
+from contrastive_har.signals.roles import Role, Roles, SplitError, read_roles, write_roles
+from contrastive_har.signals.splits import SplitPlan, SplitSettings, assign_roles
 from contrastive_har.signals.windows import Windows
 
 PAPER = SplitSettings(title="Paper", leak_free=False, held_out="none", pretrain_on="all")
-SUBJECTS = SplitSettings(title="Subjects", leak_free=True, held_out="subjects", pretrain_on="train")
+SUBJECTS = SplitSettings(title="Subjects", leak_free=True, held_out="subject", pretrain_on="train")
 SPLITS = {"paper": PAPER, "subject_wise": SUBJECTS}
-FRACTIONS = [LabelFraction(share=0.05, batch_size=4), LabelFraction(share=0.5, batch_size=4)]
+FEW, HALF, ALL = parse_budget("5 %"), parse_budget("50 %"), parse_budget("100 %")
+ROLES: tuple[Role, ...] = ("pretrain", "train", "validation", "test")
+
+
+def plan(
+    split: SplitSettings,
+    *budgets: LabelBudget,
+    repeats: int = 1,
+    seed: int = 0,
+    name: str = "s",
+) -> SplitPlan:
+    return SplitPlan(name=name, split=split, label_budgets=budgets or (FEW, HALF), repeats=repeats, seed=seed)
+
+
+def subjects_of(windows: Windows, members: np.ndarray) -> set[str]:
+    return set(windows.table["subject"].to_numpy()[members])
 
 
 @given(seed=st.integers(0, 10**6), share=st.floats(0.01, 0.9), held=st.floats(0.1, 0.5), kept=st.floats(0, 0.3))
 @settings(max_examples=40, deadline=None)
 def test_roles_divide_the_windows(windows: Windows, seed: int, share: float, held: float, kept: float) -> None:
-    chosen = {
-        "paper": PAPER,
-        "subject_wise": SUBJECTS.model_copy(update={"test_share": held, "validation_share": kept}),
-    }
-    table = assign_roles(windows, chosen, [LabelFraction(share=share, batch_size=4)], 2, seed)
+    budget = LabelBudget(share=share)
+    by_subject = SUBJECTS.model_copy(update={"test_share": held, "validation_share": kept})
+    paper = assign_roles(windows, plan(PAPER, budget, repeats=2, seed=seed, name="paper"))
+    subject_wise = assign_roles(windows, plan(by_subject, budget, repeats=2, seed=seed, name="subject_wise"))
     everything = set(range(len(windows.table)))
     subjects = windows.table["subject"].to_numpy()
     classes = windows.classes()
     for repeat in range(2):
-        train, test = (set(windows_with_role(table, "paper", repeat, role, share)) for role in ("train", "test"))
+        train, test = (set(paper.members(repeat, role, budget)) for role in ("train", "test"))
         assert train | test == everything
         assert not train & test
-        assert set(windows_with_role(table, "paper", repeat, "pretrain")) == everything
+        assert set(paper.members(repeat, "pretrain")) == everything
 
-        roles = {
-            role: windows_with_role(table, "subject_wise", repeat, role, share)
-            for role in ("train", "validation", "test")
-        }
-        roles["pretrain"] = windows_with_role(table, "subject_wise", repeat, "pretrain")
-        people = {role: set(subjects[members]) for role, members in roles.items()}
-        assert not people["test"] & (people["train"] | people["pretrain"] | people["validation"])
-        assert not people["validation"] & (people["train"] | people["pretrain"])
+        roles = {role: subject_wise.members(repeat, role, budget) for role in ("train", "validation", "test")}
+        roles["pretrain"] = subject_wise.members(repeat, "pretrain")
+        by_role = {role: set(subjects[members]) for role, members in roles.items()}
+        assert not by_role["test"] & (by_role["train"] | by_role["pretrain"] | by_role["validation"])
+        assert not by_role["validation"] & (by_role["train"] | by_role["pretrain"])
         assert set(roles["train"]) <= set(roles["pretrain"])
-        assert people["test"] | people["validation"] | people["pretrain"] == set(subjects)
+        assert by_role["test"] | by_role["validation"] | by_role["pretrain"] == set(subjects)
         assert set(classes[roles["train"]]) == {0, 1, 2}
 
 
 def test_drawn_shares_are_stratified(windows: Windows) -> None:
-    table = assign_roles(windows, SPLITS, FRACTIONS, 1, 0)
+    roles = assign_roles(windows, plan(PAPER))
     classes = windows.classes()
-    drawn = np.bincount(classes[windows_with_role(table, "paper", 0, "train", 0.5)])
+    drawn = np.bincount(classes[roles.members(0, "train", HALF)])
     np.testing.assert_array_equal(drawn, np.round(np.bincount(classes) * 0.5))
 
 
 def test_every_subject_is_tested_in_turn(windows: Windows) -> None:
-    table = assign_roles(windows, SPLITS, FRACTIONS, 5, 0)
-    subjects = windows.table["subject"].to_numpy()
-    tested = [set(subjects[windows_with_role(table, "subject_wise", repeat, "test", 0.05)]) for repeat in range(5)]
-    assert all(len(people) == 2 for people in tested)
-    assert set.union(*tested) == set(subjects)
+    roles = assign_roles(windows, plan(SUBJECTS, repeats=5))
+    tested = [subjects_of(windows, roles.members(repeat, "test", FEW)) for repeat in range(5)]
+    assert all(len(subjects) == 2 for subjects in tested)
+    assert set.union(*tested) == set(windows.table["subject"])
 
 
-def test_the_second_time_round_people_are_tested_together_with_others(windows: Windows) -> None:
-    table = assign_roles(windows, {"s": SUBJECTS}, FRACTIONS[1:], 10, 0)
-    subjects = windows.table["subject"].to_numpy()
-    tested = [frozenset(subjects[windows_with_role(table, "s", repeat, "test", 0.5)]) for repeat in range(10)]
-    assert frozenset.union(*tested[5:]) == set(subjects)
+def test_the_second_time_round_subjects_are_tested_together_with_others(windows: Windows) -> None:
+    roles = assign_roles(windows, plan(SUBJECTS, HALF, repeats=10))
+    tested = [frozenset(subjects_of(windows, roles.members(repeat, "test", HALF))) for repeat in range(10)]
+    assert frozenset.union(*tested[5:]) == set(windows.table["subject"])
     assert set(tested[:5]) != set(tested[5:])
 
 
-def test_named_validation_people_are_never_tested(windows: Windows) -> None:
-    named = SUBJECTS.model_copy(update={"validation_subjects": {"synthetic": (("4", "5"),)}})
-    table = assign_roles(windows, {"s": named}, FRACTIONS[1:], 4, 0)
-    subjects = windows.table["subject"].to_numpy()
-    tested = [set(subjects[windows_with_role(table, "s", repeat, "test", 0.5)]) for repeat in range(4)]
-    assert set.union(*tested) == set(subjects) - {"4", "5"}
+def test_named_validation_subjects_are_never_tested(windows: Windows) -> None:
+    named = SUBJECTS.model_copy(update={"validation_groups": {"synthetic": (("4", "5"),)}})
+    roles = assign_roles(windows, plan(named, HALF, repeats=4))
+    tested = [subjects_of(windows, roles.members(repeat, "test", HALF)) for repeat in range(4)]
+    assert set.union(*tested) == set(windows.table["subject"]) - {"4", "5"}
 
 
-def test_few_people_leave_somebody_to_validate_on(windows: Windows) -> None:
+def test_few_subjects_leave_some_to_validate_on(windows: Windows) -> None:
     few = windows.table[windows.table["subject"].isin(["1", "2", "3"])].reset_index(drop=True)
-    table = assign_roles(replace(windows, table=few), {"s": SUBJECTS}, FRACTIONS[1:], 3, 0)
-    assert set(table["role"]) == {"pretrain", "train", "validation", "test"}
-    nobody = SUBJECTS.model_copy(update={"validation_share": 0})
-    assert "validation" not in set(assign_roles(windows, {"s": nobody}, FRACTIONS, 1, 0)["role"])
+    roles = assign_roles(replace(windows, table=few), plan(SUBJECTS, HALF, repeats=3))
+    assert set(roles.table["role"]) == set(ROLES)
+    nothing = SUBJECTS.model_copy(update={"validation_share": 0})
+    assert "validation" not in set(assign_roles(windows, plan(nothing)).table["role"])
+    assert (nothing.validates, SUBJECTS.validates, PAPER.validates) == (False, True, False)
 
 
 def test_fixed_test_subjects(windows: Windows) -> None:
     fixed = SplitSettings.model_validate(
         {
             **SUBJECTS.model_dump(),
-            "test_subjects": {"synthetic": [[3, 7], [1]], "another": [[2]]},
-            "validation_subjects": {"synthetic": [[4]]},
+            "test_groups": {"synthetic": [[3, 7], [1]], "another": [[2]]},
+            "validation_groups": {"synthetic": [[4]]},
         }
     )
-    table = assign_roles(windows, {"s": fixed}, FRACTIONS, 2, 0)
+    roles = assign_roles(windows, plan(fixed, repeats=2))
     for repeat in range(2):
-        members = windows_with_role(table, "s", repeat, "test", 0.05)
-        assert set(windows.table["subject"].to_numpy()[members]) == ({"3", "7"}, {"1"})[repeat]
-        kept = windows_with_role(table, "s", repeat, "validation", 0.05)
-        assert set(windows.table["subject"].to_numpy()[kept]) == {"4"}
+        assert subjects_of(windows, roles.members(repeat, "test", FEW)) == ({"3", "7"}, {"1"})[repeat]
+        assert subjects_of(windows, roles.members(repeat, "validation", FEW)) == {"4"}
 
 
-def test_one_split_does_not_depend_on_another(windows: Windows) -> None:
-    together = assign_roles(windows, SPLITS, FRACTIONS, 2, 0)
-    alone = assign_roles(windows, {"subject_wise": SUBJECTS}, FRACTIONS[1:], 2, 0)
-    np.testing.assert_array_equal(
-        windows_with_role(together, "subject_wise", 1, "train", 0.5),
-        windows_with_role(alone, "subject_wise", 1, "train", 0.5),
-    )
+def test_roles_depend_on_no_other_budget_or_repeat(windows: Windows) -> None:
+    together = assign_roles(windows, plan(SUBJECTS, FEW, HALF, repeats=3, name="subject_wise"))
+    alone = assign_roles(windows, plan(SUBJECTS, HALF, repeats=2, name="subject_wise"))
+    for role in ROLES:
+        np.testing.assert_array_equal(together.members(1, role, HALF), alone.members(1, role, HALF))
+    otherwise = assign_roles(windows, plan(SUBJECTS, HALF, repeats=2, name="another"))
+    assert not np.array_equal(otherwise.members(1, "train", HALF), alone.members(1, "train", HALF))
 
 
 def test_unlabelled_windows_serve_pretraining_only(windows: Windows) -> None:
     half = windows.table.assign(activity=np.where(windows.table.index % 2, -1, windows.table["activity"]))
-    table = assign_roles(replace(windows, table=half), SPLITS, FRACTIONS, 1, 0)
     unlabelled = set(half.index[half["activity"] == -1])
-    used = table[table["window"].isin(unlabelled)]
-    assert set(used["role"]) == {"pretrain"}
+    for split in SPLITS.values():
+        table = assign_roles(replace(windows, table=half), plan(split)).table
+        used = table[table["window"].isin(unlabelled)]
+        assert set(used["role"]) == {"pretrain"}
 
 
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        ({"test_subjects": {"synthetic": (("nobody",),)}}, "do not have"),
+        ({"test_groups": {"synthetic": (("nobody",),)}}, "do not have"),
         (
-            {"test_subjects": {"synthetic": (("1", "2"),)}, "validation_subjects": {"synthetic": (("2",),)}},
+            {"test_groups": {"synthetic": (("1", "2"),)}, "validation_groups": {"synthetic": (("2",),)}},
             r"tests and validates on \['2'\]",
         ),
-        ({"test_share": 0.9, "validation_share": 0.5}, "nobody is left"),
+        ({"test_share": 0.9, "validation_share": 0.5}, "nothing is left"),
     ],
 )
 def test_impossible_hold_outs_are_refused(windows: Windows, update: dict[str, object], message: str) -> None:
     with pytest.raises(SplitError, match=message):
-        assign_roles(windows, {"s": SUBJECTS.model_copy(update=update)}, FRACTIONS, 1, 0)
+        assign_roles(windows, plan(SUBJECTS.model_copy(update=update)))
 
 
 def test_all_labels_leave_nothing_to_test_on(windows: Windows) -> None:
-    with pytest.raises(SplitError, match="labels 100 % of the windows, which leaves none of 'rest' to test on: lower"):
-        assign_roles(windows, {"p": PAPER}, [LabelFraction(share=1, batch_size=4)], 1, 0)
+    with pytest.raises(SplitError, match="with the label budget '100 %' leaves no window of 'rest' to test on: choose"):
+        assign_roles(windows, plan(PAPER, ALL))
 
 
 def test_a_share_that_leaves_a_class_nothing_to_test_on_is_refused(windows: Windows) -> None:
     rare = windows.table["activity"].where(windows.table["activity"] != 1, -1)
     rare[np.flatnonzero(windows.table["activity"] == 1)[0]] = 1  # one window of walking
     few = replace(windows, table=windows.table.assign(activity=rare))
-    with pytest.raises(SplitError, match=r"leaves none of 'walk' to test on: .* with a single window needs more"):
-        assign_roles(few, {"p": PAPER}, FRACTIONS, 1, 0)
+    with pytest.raises(SplitError, match=r"leaves no window of 'walk' to test on: .* with a single window needs more"):
+        assign_roles(few, plan(PAPER))
 
 
 def test_test_subjects_who_have_not_done_everything_are_told(
@@ -163,37 +170,83 @@ def test_test_subjects_who_have_not_done_everything_are_told(
     idle = windows.table.assign(
         activity=windows.table["activity"].where(windows.table["subject"] != "1", other=0).to_numpy()
     )
-    named = {"s": SUBJECTS.model_copy(update={"test_subjects": {"synthetic": (("1",),)}})}
-    assign_roles(replace(windows, table=idle), named, FRACTIONS, 1, 0)
+    named = SUBJECTS.model_copy(update={"test_groups": {"synthetic": (("1",),)}})
+    assign_roles(replace(windows, table=idle), plan(named))
     assert caplog.messages == [
-        f"Split 's' tests on 1, who have no window of '{name}': in macro-F1 it is 0 if any is taken for it."
+        f"Split 's' tests on subject 1, without a window of '{name}': its F1 is 0 if any window is taken for it."
         for name in ("walk", "run")
     ]
     assert macro_f1(np.diag([9, 0, 0])) == 1
     assert macro_f1(np.array([[8, 1, 0], [0, 0, 0], [0, 0, 0]])) < 0.5
     lying = idle.assign(activity=idle["activity"].where(idle["subject"] != "1", other=-1).to_numpy())
-    with pytest.raises(SplitError, match="'s' tests on 1, who have no labelled window"):
-        assign_roles(replace(windows, table=lying), named, FRACTIONS, 1, 0)
+    with pytest.raises(SplitError, match="'s' tests on subject 1, without a labelled window"):
+        assign_roles(replace(windows, table=lying), plan(named))
 
 
-def test_all_labels_are_for_held_out_people_only(windows: Windows) -> None:
-    """Among other fractions, that of all labels is left out where nothing would be left to test on."""
-    fractions = [LabelFraction(share=0.5, batch_size=4), LabelFraction(share=1, batch_size=4)]
-    roles = assign_roles(windows, {"p": PAPER, "s": SUBJECTS}, fractions, 1, 0)
-    assert set(roles[roles["split"] == "p"]["label_fraction"].dropna()) == {0.5}
-    everything = windows_with_role(roles, "s", 0, "train", 1.0)
-    np.testing.assert_array_equal(everything, windows_with_role(roles, "s", 0, "pretrain"))
-    assert len(windows_with_role(roles, "s", 0, "test", 1.0))
+def test_all_labels_are_for_held_out_subjects_only(windows: Windows) -> None:
+    """Among other budgets, that of all labels is left out where nothing would be left to test on."""
+    assert assign_roles(windows, plan(PAPER, HALF, ALL)).budgets == ["50 %"]
+    roles = assign_roles(windows, plan(SUBJECTS, HALF, ALL))
+    everything = roles.members(0, "train", ALL)
+    np.testing.assert_array_equal(everything, roles.members(0, "pretrain"))
+    assert len(roles.members(0, "test", ALL))
 
 
 def test_a_class_without_windows_is_named(windows: Windows) -> None:
     no_run = windows.table[windows.table["activity"] != 2].reset_index(drop=True)
     with pytest.raises(SplitError, match="no window of 'run'"):
-        assign_roles(replace(windows, table=no_run), {"p": PAPER}, FRACTIONS, 1, 0)
+        assign_roles(replace(windows, table=no_run), plan(PAPER))
+
+
+def test_other_budgets_label_as_many_windows_as_they_say(windows: Windows) -> None:
+    """Of equally frequent classes, the first counts as the most frequent."""
+    seven, tail = parse_budget("7 per class"), parse_budget("long tail 4")
+    roles = assign_roles(windows, plan(SUBJECTS, seven, tail, repeats=2))
+    classes = windows.classes()
+    for repeat in range(2):
+        available = np.bincount(classes[roles.members(repeat, "pretrain")])
+        assert len(set(available)) == 1, "each activity is recorded equally long"
+        assert np.bincount(classes[roles.members(repeat, "train", seven)]).tolist() == [7, 7, 7]
+        expected = [round(available[0] / share) for share in (1, 2, 4)]
+        assert np.bincount(classes[roles.members(repeat, "train", tail)]).tolist() == expected
+        assert set(roles.members(repeat, "train", tail)) <= set(roles.members(repeat, "pretrain"))
 
 
 def test_natural_order() -> None:
     assert natural_order(["10", "9", "s2", "s10", "s1"]) == ["9", "10", "s1", "s2", "s10"]
+
+
+def test_stored_roles_are_the_same(windows: Windows, tmp_path: Path) -> None:
+    roles = assign_roles(windows, plan(SUBJECTS, repeats=2))
+    write_roles(roles, tmp_path / "roles.parquet")
+    stored = read_roles(tmp_path / "roles.parquet")
+    pd.testing.assert_frame_equal(stored.table, roles.table.astype(stored.table.dtypes))
+    assert count_leakage(windows, stored, SUBJECTS) == count_leakage(windows, roles, SUBJECTS)
+    assert (stored.split, stored.budgets) == ("s", ["5 %", "50 %"])
+    for repeat in range(2):
+        for role in ROLES:
+            np.testing.assert_array_equal(stored.members(repeat, role, HALF), roles.members(repeat, role, HALF))
+    with pytest.raises(SplitError, match=r"no repeat 3 of split 's'.*--tags=windowing"):
+        stored.members(2, "test", HALF)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.drop(columns="repeat"),
+        lambda table: table.rename(columns={"label_budget": "label_fraction"}),
+        lambda table: table.assign(role=table["role"].replace("test", "exam")),
+        lambda table: table.assign(split=["s"] * 3 + ["another"] * (len(table) - 3)),
+    ],
+    ids=["a column is missing", "another column", "another role", "two splits"],
+)
+def test_tables_of_other_things_are_no_roles(windows: Windows, tmp_path: Path, change: object) -> None:
+    table = change(assign_roles(windows, plan(SUBJECTS)).table)  # type: ignore[operator]
+    with pytest.raises(ValueError, match=r"columns \[.*roles among|roles of 2 splits"):
+        Roles(table)
+    write_table(table, tmp_path / "roles.parquet", "roles")
+    with pytest.raises(SchemaError, match=r"roles\.parquet: not a readable roles file"):
+        read_roles(tmp_path / "roles.parquet")
 
 
 def literal_samples(windows: Windows, members: np.ndarray) -> set[tuple[str, int]]:
@@ -206,53 +259,53 @@ def literal_samples(windows: Windows, members: np.ndarray) -> set[tuple[str, int
 
 
 def test_leakage_counts_agree_with_sets_of_samples(windows: Windows) -> None:
-    table = assign_roles(windows, SPLITS, FRACTIONS[:1], 1, 0)
-    report = count_leakage(windows, table, SPLITS)
-    test = windows_with_role(table, "paper", 0, "test", 0.05)
-    train = windows_with_role(table, "paper", 0, "train", 0.05)
+    roles = assign_roles(windows, plan(PAPER, FEW))
+    report = count_leakage(windows, roles, PAPER)
+    test, train = roles.members(0, "test", FEW), roles.members(0, "train", FEW)
     shared = literal_samples(windows, test) & literal_samples(windows, train)
-    people = windows.table.loc[train, "subject"].nunique()
+    subjects = windows.table.loc[train, "subject"].nunique()
     assert shared, "half-overlapping windows share samples"
-    (audit,) = report["paper"]["by_label_fraction"]
+    (audit,) = report["by_label_budget"]
+    assert audit["label_budget"] == "5 %"
     assert audit["windows"] == {"pretrain": len(windows.table), "test": len(test), "train": len(train)}
-    assert audit["shared_with"]["train"] == {"raw_samples": len(shared), "windows": 0, "subjects": people}
+    assert audit["shared_with"]["train"] == {"raw_samples": len(shared), "windows": 0, "subjects": subjects}
     assert audit["shared_with"]["pretrain"]["windows"] == len(test)
     assert audit["test"]["raw_samples"] == len(literal_samples(windows, test))
-    require_leak_free(report)
+    assert audit["test"]["windows"] == len(test)
+    assert audit["test"]["subjects"] == windows.table.loc[test, "subject"].nunique()
+    assert (report["leak_free"], report["held_out"]) == (False, "none")
+    require_leak_free(report, "paper")
 
 
 def test_a_leak_free_split_shares_nothing(windows: Windows) -> None:
-    table = assign_roles(windows, SPLITS, FRACTIONS, 3, 0)
-    report = count_leakage(windows, table, SPLITS)
-    for audit in report["subject_wise"]["by_label_fraction"]:
+    roles = assign_roles(windows, plan(SUBJECTS, repeats=3))
+    report = count_leakage(windows, roles, SUBJECTS)
+    assert [audit["label_budget"] for audit in report["by_label_budget"]] == ["5 %", "50 %"]
+    for audit in report["by_label_budget"]:
+        assert set(audit["shared_with"]) == {"pretrain", "train", "validation"}
         for counts in audit["shared_with"].values():
             assert counts == {"raw_samples": 0, "windows": 0, "subjects": 0}
+    require_leak_free(report, "subject_wise")
 
 
 @pytest.mark.parametrize("role", ["pretrain", "train", "validation"])
 def test_a_planted_leak_is_caught(windows: Windows, role: str) -> None:
-    table = assign_roles(windows, SPLITS, FRACTIONS, 2, 0)
-    leak = windows_with_role(table, "subject_wise", 1, "test", 0.5)[:1]
-    fraction = float("nan") if role == "pretrain" else 0.5
-    planted = pd.DataFrame(
-        {"split": "subject_wise", "repeat": 1, "label_fraction": fraction, "window": leak, "role": role}
-    )
-    report = count_leakage(windows, pd.concat([table, planted], ignore_index=True), SPLITS)
-    with pytest.raises(LeakageError, match=f"64 raw samples, 1 windows, 1 subjects with role '{role}'"):
-        require_leak_free(report)
+    roles = assign_roles(windows, plan(SUBJECTS, repeats=2))
+    leak = roles.members(1, "test", HALF)[:1]
+    budget = None if role == "pretrain" else "50 %"
+    planted = pd.DataFrame({"split": "s", "repeat": 1, "label_budget": budget, "window": leak, "role": role})
+    leaking = Roles(pd.concat([roles.table, planted.astype({"label_budget": object})], ignore_index=True))
+    report = count_leakage(windows, leaking, SUBJECTS)
+    with pytest.raises(LeakageError, match=f"'s' claims .* 64 raw samples, 1 windows, 1 subjects with role '{role}'"):
+        require_leak_free(report, "s")
 
 
 def test_a_neighbour_that_overlaps_in_time_is_caught(windows: Windows) -> None:
     """A window that is not a test window itself, but shares half its samples with one."""
-    everyone = {"s": SUBJECTS.model_copy(update={"leak_free": True})}
-    table = pd.DataFrame(
-        {"split": "s", "repeat": 0, "label_fraction": 0.5, "window": [0, 1], "role": ["train", "test"]}
+    roles = Roles(
+        pd.DataFrame({"split": "s", "repeat": 0, "label_budget": "50 %", "window": [0, 1], "role": ["train", "test"]})
     )
-    report = count_leakage(windows, table, everyone)
-    assert report["s"]["by_label_fraction"][0]["shared_with"]["train"] == {
-        "raw_samples": 32,
-        "windows": 0,
-        "subjects": 1,
-    }
+    report = count_leakage(windows, roles, SUBJECTS)
+    assert report["by_label_budget"][0]["shared_with"]["train"] == {"raw_samples": 32, "windows": 0, "subjects": 1}
     with pytest.raises(LeakageError):
-        require_leak_free(report)
+        require_leak_free(report, "s")

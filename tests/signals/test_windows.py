@@ -5,14 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import resample
 
 from contrastive_har.files.stamps import SchemaError
+from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.cutting import WindowSettings, cut_clips, cut_recording, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.leakage import count_leakage
 from contrastive_har.signals.recordings import Recording, Recordings
-from contrastive_har.signals.cutting import WindowSettings, cut_recording, cut_windows
-from contrastive_har.signals.windows import Windows, read_windows, write_windows
+from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.sensors import Channel, Layout
+from contrastive_har.signals.splits import SplitSettings
+from contrastive_har.signals.windows import WindowBatch, Windows, WindowStream, read_windows, write_windows
 
 
 @st.composite
@@ -52,6 +58,7 @@ def test_windows_agree_with_a_literal_search(recording: Recording, length: int, 
     assert [int(value) for value in batch.signals[:, 0, 1]] == [row for row, _ in expected]
     assert batch.activity.tolist() == [activity for _, activity in expected]
     assert batch.start.tolist() == [int(recording.sample[row]) for row, _ in expected]
+    assert batch.end.tolist() == [int(recording.sample[row]) + length for row, _ in expected]
 
 
 @given(messy_recordings(), st.integers(2, 20), st.integers(1, 20))
@@ -68,7 +75,11 @@ def test_stored_windows_are_the_cut_ones(windows: Windows, recordings: Recording
     np.testing.assert_array_equal(windows.signals, np.concatenate([batch.signals for batch in cut]))
     assert windows.table["window"].tolist() == list(range(len(windows.signals)))
     assert windows.table["subject"].tolist() == [batch.subject for batch in cut for _ in batch.start]
+    assert windows.table["start"].tolist() == [start for batch in cut for start in batch.start]
+    assert windows.table["end"].tolist() == [start + 64 for batch in cut for start in batch.start]
     assert (windows.length, windows.stride) == (64, 32)
+    assert windows.layout == windows.description.layout(64)
+    assert (windows.layout.length, windows.layout.width, windows.class_count) == (64, 3, 3)
 
 
 def test_classes_index_recognised_activities(windows: Windows) -> None:
@@ -76,6 +87,145 @@ def test_classes_index_recognised_activities(windows: Windows) -> None:
     classes = replace(windows, description=description).classes()
     expected = {0: 1, 1: -1, 2: 0}
     assert classes.tolist() == [expected[code] for code in windows.table["activity"]]
+
+
+def literal_clips(recording: Recording, kept: list[int]) -> list[tuple[int, int]]:
+    """(first row, row after the last) of each uninterrupted run of one activity that has two samples or more."""
+    runs = []
+    begin = 0
+    for row in range(1, len(recording.sample) + 1):
+        if row == len(recording.sample) or (
+            recording.activity[row] != recording.activity[begin]
+            or recording.sample[row] - recording.sample[row - 1] != 1
+        ):
+            if recording.activity[begin] in kept and row - begin >= 2:
+                runs.append((begin, row))
+            begin = row
+    return runs
+
+
+@given(messy_recordings(), st.integers(1, 50), st.sampled_from([[0, 1, 2], [-1, 0, 1, 2, 3]]))
+@settings(deadline=None)
+def test_clips_are_the_runs_of_one_activity_resampled(recording: Recording, length: int, kept: list[int]) -> None:
+    batch = cut_clips(recording, length, kept)
+    expected = literal_clips(recording, kept)
+    assert batch.signals.shape == (len(expected), length, 2)
+    assert batch.signals.dtype == np.float32
+    for clip, (begin, end) in zip(batch.signals, expected, strict=True):
+        resampled = resample(recording.samples[begin:end], length, axis=0)
+        np.testing.assert_array_equal(clip, resampled.astype(np.float32))
+    assert batch.start.tolist() == [int(recording.sample[begin]) for begin, _ in expected]
+    assert batch.end.tolist() == [int(recording.sample[end - 1]) + 1 for _, end in expected]
+    assert (batch.end - batch.start).tolist() == [end - begin for begin, end in expected], "without a gap inside"
+    assert batch.activity.tolist() == [int(recording.activity[begin]) for begin, _ in expected]
+
+
+def test_a_clip_as_long_as_its_window_is_left_as_it_is(recordings: Recordings) -> None:
+    recording = next(iter(recordings))
+    batch = cut_clips(recording, 400, [0, 1, 2])
+    assert batch.signals.shape == (3, 400, 3)
+    np.testing.assert_allclose(batch.signals.reshape(-1, 3), recording.samples, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def uneven(description: DatasetDescription) -> Recordings:
+    """Two recordings whose activities last between one sample and 90; the second has a gap inside one of them."""
+    rng = np.random.default_rng(0)
+    made = []
+    for subject, runs in {"1": [(0, 50), (1, 1), (2, 33), (-1, 20), (0, 7)], "2": [(1, 90), (2, 12), (0, 40)]}.items():
+        activity = np.concatenate([np.full(length, code, np.int16) for code, length in runs])
+        sample = np.arange(len(activity)) + np.where((np.arange(len(activity)) >= 30) & (subject == "2"), 100, 0)
+        samples = rng.standard_normal((len(activity), 3)).astype(np.float32)
+        made.append(Recording(subject, f"recording {subject}", sample, activity, samples))
+    return Recordings(description, lambda: iter(made))
+
+
+def test_stored_clips_cover_their_runs(uneven: Recordings, tmp_path: Path) -> None:
+    write_windows(cut_windows(uneven, WindowSettings(cut="clips", length=20)), tmp_path / "clips.parquet")
+    clips = read_windows(tmp_path / "clips.parquet")
+    assert clips.signals.shape == (7, 20, 3)
+    assert (clips.length, clips.stride, clips.layout.length) == (20, 20, 20)
+    assert clips.table[["subject", "start", "end", "activity"]].to_numpy().tolist() == [
+        ["1", 0, 50, 0],
+        ["1", 51, 84, 2],
+        ["1", 104, 111, 0],
+        ["2", 0, 30, 1],
+        ["2", 130, 190, 1],
+        ["2", 190, 202, 2],
+        ["2", 202, 242, 0],
+    ]
+    cut = np.concatenate([cut_clips(recording, 20, [0, 1, 2]).signals for recording in uneven])
+    np.testing.assert_array_equal(clips.signals, cut)
+    unlabelled = cut_windows(uneven, WindowSettings(cut="clips", length=20, keep_unlabelled=True))
+    assert [batch.activity.tolist() for batch in unlabelled.batches()] == [[0, 2, -1, 0], [1, 1, 2, 0]]
+
+
+def test_the_audit_counts_all_raw_samples_of_clips(uneven: Recordings, tmp_path: Path) -> None:
+    write_windows(cut_windows(uneven, WindowSettings(cut="clips", length=5)), tmp_path / "clips.parquet")
+    clips = read_windows(tmp_path / "clips.parquet")
+    split = SplitSettings(title="Subjects", leak_free=True, held_out="subject", pretrain_on="train")
+    roles = Roles.of_one_repeat(LabelBudget(share=0.5), np.array([0, 2]), np.array([1]), np.arange(3, 7))
+    (audit,) = count_leakage(clips, roles, split)["by_label_budget"]
+    assert audit["test"] == {"raw_samples": 30 + 60 + 12 + 40, "windows": 4, "subjects": 1}
+    nothing = {"raw_samples": 0, "windows": 0, "subjects": 0}
+    assert audit["shared_with"] == {"train": nothing, "validation": nothing}
+    roles = Roles.of_one_repeat(LabelBudget(share=0.5), np.array([2, 4]), np.array([0]), np.arange(3, 7))
+    (audit,) = count_leakage(clips, roles, split)["by_label_budget"]
+    assert audit["shared_with"]["train"] == {"raw_samples": 60, "windows": 1, "subjects": 1}
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"length": 64}, "sliding windows need a stride"),
+        ({"cut": "sliding", "length": 64}, "sliding windows need a stride"),
+        ({"cut": "clips", "length": 64, "stride": 32}, "clips have a length in samples and no stride"),
+        ({"cut": "clips", "length": 2.56, "unit": "seconds"}, "clips have a length in samples and no stride"),
+        ({"cut": "whole", "length": 64}, "cut"),
+        ({"cut": "clips", "length": 0}, "length"),
+    ],
+)
+def test_windows_that_contradict_themselves_are_refused(facts: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WindowSettings.model_validate(facts)
+
+
+def test_clips_of_a_fraction_of_a_sample_are_refused() -> None:
+    assert WindowSettings(cut="clips", length=50).in_samples(20) == (50, 50)
+    with pytest.raises(ValueError, match=r"windows\.length = 2\.5 samples"):
+        WindowSettings(cut="clips", length=2.5).in_samples(20)
+
+
+def test_no_clip_at_all_is_an_error(description: DatasetDescription, tmp_path: Path) -> None:
+    recording = Recording("s", "r", np.arange(3), np.arange(3).astype(np.int16), np.zeros((3, 3), np.float32))
+    assert cut_clips(recording, 10, [0, 1, 2]).signals.shape == (0, 10, 3)
+    single = Recordings(description, lambda: iter([recording]))
+    with pytest.raises(ValueError, match="No window of 10 samples"):
+        write_windows(cut_windows(single, WindowSettings(cut="clips", length=10)), tmp_path / "w.parquet")
+
+
+def test_windows_from_memory_are_recordings_of_their_own() -> None:
+    signals = np.random.default_rng(0).standard_normal((4, 16, 5))
+    found = Windows.from_arrays(signals.astype(np.float32), np.array([1, -1, 0, 1]), ["rest", "walk"])
+    assert found.layout == Layout.anonymous(16, 5)
+    assert found.class_count == 2
+    assert found.classes().tolist() == [1, -1, 0, 1]
+    assert found.description.class_names == ["rest", "walk"]
+    assert found.table["recording"].nunique() == found.table["subject"].nunique() == 4
+    assert found.table[["start", "end"]].to_numpy().tolist() == [[0, 16]] * 4
+    np.testing.assert_array_equal(found.signals, signals.astype(np.float32))
+    channels = [Channel(name=f"acc_{axis}", unit="g") for axis in "xyz"]
+    known = Windows.from_arrays(found.signals[..., :3], found.classes(), ["rest", "walk"], channels, 50)
+    assert known.layout == Layout(length=16, channels=tuple(channels))
+    assert known.description.sampling_rate_hz == 50
+
+
+def test_a_window_that_ends_before_it_starts_is_refused(description: DatasetDescription, tmp_path: Path) -> None:
+    ends = np.array([20, 10])
+    batch = WindowBatch("s", "r", np.array([0, 10]), ends, np.zeros(2, np.int16), np.zeros((2, 20, 3), np.float32))
+    write_windows(WindowStream(description, 20, 10, lambda: iter([batch])), tmp_path / "windows.parquet")
+    with pytest.raises(SchemaError, match="a window ends before it starts"):
+        read_windows(tmp_path / "windows.parquet")
 
 
 def test_seconds_become_samples() -> None:

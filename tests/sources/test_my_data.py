@@ -27,6 +27,35 @@ def test_good_recordings(own_folder: Path) -> None:
     assert set(recordings[0].activity) == {0, 1, 2}
 
 
+BY_MODALITY = {
+    **{key: value for key, value in OWN_DESCRIPTION.items() if key != "channels"},
+    "modalities": {
+        "light": {"lamp": {"unit": "lx", "channels": ["z"]}},
+        "inertial": {"hand": {"unit": "g", "channels": ["x", "y"]}},
+    },
+}
+
+
+def test_channels_may_be_described_by_modality(own_folder: Path) -> None:
+    flat = list(open_own(own_folder))
+    (own_folder / "dataset.yml").write_text(yaml.safe_dump(BY_MODALITY, sort_keys=False))
+    source = open_own(own_folder)
+    layout = source.description.layout(8)
+    assert layout.sensors == {"lamp": (0,), "hand": (1, 2)}
+    assert layout.modalities == {"light": slice(0, 1), "inertial": slice(1, 3)}
+    for before, after in zip(flat, source, strict=True):
+        np.testing.assert_array_equal(before.samples[:, [2, 0, 1]], after.samples)
+
+
+def test_recordings_may_have_groups(own_folder: Path) -> None:
+    describe(own_folder, groups=["session"])
+    edit(own_folder, lambda f: f.assign(session="01"))
+    pd.read_csv(own_folder / "ben.csv").assign(session=2.0).to_parquet(own_folder / "ben.parquet")
+    (own_folder / "ben.csv").unlink()
+    anna, ben = open_own(own_folder)
+    assert (anna.groups, ben.groups) == ({"session": "01"}, {"session": "2"})
+
+
 def test_parquet_and_csv_agree(own_folder: Path) -> None:
     csv = list(open_own(own_folder))
     for path in own_folder.glob("*.csv"):
@@ -223,6 +252,12 @@ def test_a_copy_is_rejected(own_folder: Path, caplog: pytest.LogCaptureFixture) 
         (yaml.safe_dump({**OWN_DESCRIPTION, "sampling_rate_hz": "fast"}), "sampling_rate_hz"),
         (yaml.safe_dump({**OWN_DESCRIPTION, "colour": "red"}), "colour"),
         (yaml.safe_dump({**OWN_DESCRIPTION, "gaps": "ignore"}), "use 'reject' or 'split'"),
+        (yaml.safe_dump({**OWN_DESCRIPTION, "modalities": {}}), "give either 'channels' or 'modalities'"),
+        (yaml.safe_dump({**BY_MODALITY, "modalities": {"inertial": 3}}), "modality 'inertial' must list its sensors"),
+        (
+            yaml.safe_dump({**BY_MODALITY, "modalities": {"inertial": {"acc": {"unit": "g", "channels": 3}}}}),
+            "sensor 'acc'.*channels",
+        ),
     ],
 )
 def test_bad_descriptions_are_named(own_folder: Path, text: str, message: str) -> None:

@@ -28,11 +28,11 @@ def motion_sense(folder: Path, subjects: int = 2) -> dict[str, pd.DataFrame]:
     tables = {}
     for activity, trials in TRIALS.items():
         for trial in trials:
-            place = folder / "A_DeviceMotion_data" / f"{activity}_{trial}"
-            place.mkdir(parents=True)
+            of_trial = folder / "A_DeviceMotion_data" / f"{activity}_{trial}"
+            of_trial.mkdir(parents=True)
             for subject in range(1, subjects + 1):
                 table = pd.DataFrame(rng.standard_normal((120, 12)), columns=COLUMNS)
-                table.to_csv(place / f"sub_{subject}.csv")
+                table.to_csv(of_trial / f"sub_{subject}.csv")
                 tables[f"{activity}_{trial}, subject {subject}"] = table
     return tables
 
@@ -42,8 +42,8 @@ def usc_had(folder: Path, subjects: int = 2) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     tables = {}
     for subject in range(1, subjects + 1):
-        place = folder / "USC-HAD" / f"Subject{subject}"
-        place.mkdir(parents=True)
+        of_subject = folder / "USC-HAD" / f"Subject{subject}"
+        of_subject.mkdir(parents=True)
         for activity in range(1, 13):
             for trial in range(1, 6):
                 samples = rng.standard_normal((60, 6))
@@ -63,7 +63,7 @@ def usc_had(folder: Path, subjects: int = 2) -> dict[str, np.ndarray]:
                     "sensor_orientation": "not of interest here",
                     "sensor_readings": samples,
                 }
-                savemat(place / f"a{activity}t{trial}.mat", content)
+                savemat(of_subject / f"a{activity}t{trial}.mat", content)
                 tables[f"subject {subject}, activity {activity}, trial {trial}"] = samples
     return tables
 
@@ -118,8 +118,8 @@ def test_pointing_at_the_files_themselves(tmp_path: Path) -> None:
     other = tmp_path / "B_Accelerometer_data/wlk_7/sub_9.csv"
     other.parent.mkdir(parents=True)
     other.write_text(",x,y,z\n0,1,1,1\n")
-    for place in (tmp_path, tmp_path / "A_DeviceMotion_data"):
-        assert {recording.name for recording in opened(place, "motion_sense")} == set(tables)
+    for folder in (tmp_path, tmp_path / "A_DeviceMotion_data"):
+        assert {recording.name for recording in opened(folder, "motion_sense")} == set(tables)
     shutil.rmtree(other.parents[1])
     zipped(tmp_path, "A_DeviceMotion_data.zip")
     archive = tmp_path / "A_DeviceMotion_data.zip"
@@ -132,15 +132,17 @@ def test_motion_sense_without_gravity(tmp_path: Path) -> None:
     np.testing.assert_allclose(first.samples[:, :3], tables[first.name][[f"userAcceleration.{a}" for a in "xyz"]])
 
 
-@pytest.mark.parametrize(("write", "dataset", "people"), [(motion_sense, "motion_sense", 24), (usc_had, "usc_had", 14)])
+@pytest.mark.parametrize(
+    ("write", "dataset", "subjects"), [(motion_sense, "motion_sense", 24), (usc_had, "usc_had", 14)]
+)
 def test_a_part_of_the_files_is_warned_of(
     tmp_path: Path,
     write: Callable[[Path, int], dict[str, object]],
     dataset: str,
-    people: int,
+    subjects: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    whole = len(write(tmp_path, people))
+    whole = len(write(tmp_path, subjects))
     source = opened(tmp_path, dataset)
     assert source.description.files == whole
     next(iter(source))

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrastive_har.signals.augmentations import Rotation
 from contrastive_har.signals.recordings import Recording
-from contrastive_har.sources import IngestionSettings, open_source, source_names, watch
+from contrastive_har.sources import OWN_DATA, IngestionSettings, describe_source, open_source, source_names, watch
 from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, Placeholder, locate
 
 
@@ -77,3 +78,15 @@ def test_unknown_data_sets_are_refused_with_the_known_ones() -> None:
     ):
         IngestionSettings(dataset="nope")
     assert {"uci_har", "watch", "motion_sense", "usc_had", "my_data"} <= set(source_names())
+
+
+@pytest.mark.parametrize("name", [name for name in source_names() if name != OWN_DATA])
+def test_public_data_sets_have_sensors_of_three_axes(name: str) -> None:
+    """All of them are of an accelerometer and a gyroscope, in this order."""
+    description = describe_source(name)
+    layout = description.layout(128)
+    assert list(layout.sensors.values()) == [(0, 1, 2), (3, 4, 5)]
+    assert [sensor.rpartition("_")[2] for sensor in layout.sensors] == ["acc", "gyro"]
+    assert layout.modalities == {"inertial": slice(0, 6)}
+    assert description.groups == ()
+    assert Rotation().problem(layout) is None

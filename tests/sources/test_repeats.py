@@ -69,6 +69,6 @@ def test_names_are_unique() -> None:
         seen.refuse_repetition(recording(-WALK, "same"), "b.csv")
 
 
-def test_few_places_are_kept() -> None:
+def test_few_marks_are_kept() -> None:
     long = RNG.standard_normal((64_000, 6)).astype(np.float32)
     assert 700 < len(stretch_marks(long)) < 1300

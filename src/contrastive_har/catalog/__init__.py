@@ -1,4 +1,4 @@
-"""Storage: our data sets for the Kedro catalog, each save atomic and versioned, and the bridge to MLflow."""
+"""Data sets for the Kedro catalog, saved atomically and with versions, and the connection to MLflow."""
 
 from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.catalog.formats import (

@@ -1,4 +1,4 @@
-"""Makes any file data set's save atomic: a version is there completely or not at all."""
+"""Makes any file data set's save atomic: a version exists completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from contrastive_har.files.atomic import sync
 class AtomicDataset(AbstractVersionedDataset[Any, Any]):
     """Wraps a data set that reads and writes one file.
 
-    A save writes into a hidden folder beside its target, syncs it and renames it: readers never see half a version,
-    and a crash leaves nothing that looks like one. Formats know nothing of versions or crashes.
+    A save writes into a hidden folder beside its target, syncs it and renames it: readers never see an incomplete
+    version, and a crash leaves none behind. The wrapped formats need no code for versions or crashes.
 
     Args:
-        filepath: Where the file, or the folder of its versions, lies.
+        filepath: Path of the file, or of the folder of its versions.
         dataset: The wrapped data set: its type, or its configuration without ``filepath``.
-        version: Which version to load and save, where the entry is ``versioned``.
+        version: Version to load and save, if the entry is ``versioned``.
         metadata: For kedro-viz and other plugins.
     """
 
@@ -51,7 +51,7 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
 
     @property
     def is_versioned(self) -> bool:
-        """Whether there are versions."""
+        """Whether the entry is versioned."""
         return self._version is not None
 
     @property
@@ -65,11 +65,11 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         return self.resolve_load_version()
 
     def versions(self) -> list[str]:
-        """Return the versions there are, in no order."""
+        """Return the stored versions, in no particular order."""
         return [path.parent.name for path in self.folder.glob(f"*/{self.folder.name}")]
 
     def has(self, version: str) -> bool:
-        """Return whether a version is there."""
+        """Return whether a version exists."""
         return (self.folder / version / self.folder.name).is_file()
 
     def pin(self, version: str) -> None:
@@ -78,13 +78,13 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         self._clear_version_cache()
 
     def load(self) -> Any:
-        """Load the version this entry stands for."""
+        """Load the current version of this entry."""
         return self._format(str(self.path)).load()
 
     def save(self, data: Any) -> None:
-        """Save a version, or the file where the entry is not versioned.
+        """Save a version, or the file if the entry is not versioned.
 
-        What is there already is replaced: only a part of a run that is done again writes to the same version.
+        An existing version is replaced: only a repeated part of a run writes to the same version.
         """
         version = self.resolve_save_version()
         target = self.folder / version / self.folder.name if version else self.folder

@@ -1,6 +1,6 @@
-"""File formats of the project as Kedro data sets; reading and writing itself lives in the core.
+"""File formats of the project as Kedro data sets; the functions that read and write them are in the core.
 
-They write in place: in the catalog each stands inside an ``AtomicDataset``.
+They write directly to their path: in the catalog each is wrapped in an ``AtomicDataset``.
 """
 
 import base64
@@ -49,7 +49,7 @@ class _FileDataset(AbstractDataset[_In, _Out], Generic[_In, _Out]):
 
 
 class FolderDataset(AbstractDataset[None, Path]):
-    """A folder whose files the catalog does not know one by one; loaded as its path, whether or not it exists yet.
+    """A folder whose files the catalog does not list; loaded as its path, whether or not it exists.
 
     Args:
         filepath: The folder.
@@ -160,7 +160,7 @@ class RolesDataset(_FileDataset[Roles, Roles]):
         write_roles(data, self._path)
 
     def preview(self, nrows: int = 40) -> TablePreview:
-        """Return rows from all over the table."""
+        """Return rows spread evenly over the table."""
         return _table_preview(_spread(self.load().table, nrows))
 
 
@@ -181,7 +181,7 @@ class RecogniserDataset(_FileDataset[TrainedRecogniser, TrainedRecogniser]):
 
 
 class TimelineDataset(_FileDataset[Timeline, pd.DataFrame]):
-    """A timeline of activities as Parquet: saved while it is made, loaded as a table."""
+    """A timeline of activities as Parquet: saved while it is computed, loaded as a table."""
 
     def load(self) -> pd.DataFrame:
         """Read the timeline."""
@@ -229,7 +229,7 @@ class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):
         write_table(data, self._path, self._kind)
 
     def preview(self, nrows: int = 40) -> TablePreview:
-        """Return rows from all over the table."""
+        """Return rows spread evenly over the table."""
         return _table_preview(_spread(self.load(), nrows))
 
 
@@ -259,7 +259,7 @@ class FactsDataset(_FileDataset[dict[str, Any], dict[str, Any]]):
 
 
 class FigureDataset(_FileDataset[Figure, bytes]):
-    """A Matplotlib figure as PNG; loaded as the bytes of the picture.
+    """A Matplotlib figure as PNG; loaded as the bytes of the PNG.
 
     Args:
         filepath: The file.
@@ -281,7 +281,7 @@ class FigureDataset(_FileDataset[Figure, bytes]):
 
 
 def _spread(table: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """Return so many rows from all over a table."""
+    """Return ``rows`` rows spread evenly over a table."""
     return table.iloc[np.linspace(0, len(table) - 1, min(rows, len(table))).astype(int)]
 
 

@@ -1,4 +1,4 @@
-"""The bridge to MLflow's registry of models."""
+"""Registration of recognisers in MLflow's model registry."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from contrastive_har.use.recognisers import TrainedRecogniser, describe_recognis
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = Path(__file__).with_name("served_recogniser.py")
-_REQUIRED = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "mlflow")  # by the code of the model
+_REQUIRED = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "mlflow")  # by served code
 
 
 class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
     """Registers a recogniser as a new version of a model; it can only be saved.
 
     Args:
-        name: Of the registered model.
+        name: Name of the registered model.
         metadata: For kedro-viz and other plugins.
     """
 
@@ -65,7 +65,7 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
             MlflowClient().delete_model_version(self._name, replaced)
 
     def _registered_by_this_run(self) -> list[str]:
-        """Return the versions that a part of this run that is done again has registered before."""
+        """Return the versions that an earlier attempt of this run has registered."""
         run = mlflow.active_run()
         if run is None:
             return []

@@ -13,14 +13,14 @@ from contrastive_har.use.recognisers import read_recogniser, recognise
 
 
 class ServedRecogniser(PythonModel):
-    """Answers windows with activities and probabilities."""
+    """Predicts activities and their probabilities for windows."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights."""
         self.recogniser = read_recogniser(Path(context.artifacts["recogniser"]))
         self.network = self.recogniser.build()
 
-    # MLflow would take an annotation of the input for its schema and overrule the signature.
+    # Not annotated: MLflow would derive a schema from the annotation and override the signature.
     def predict(self, context, model_input, params=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]  # noqa: ANN001
         """Return the activity and every activity's probability for windows (batch, time, channels) as measured."""
         probabilities = recognise(self.network, np.asarray(model_input, np.float32))

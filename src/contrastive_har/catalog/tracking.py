@@ -1,4 +1,4 @@
-"""Scores as MLflow runs: one child of the Kedro run's own MLflow run per method, protocol, evaluation and fraction."""
+"""Scores as MLflow runs: the MLflow run of the Kedro run has one child per method, evaluation and label budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from contrastive_har.reports.tracked import TrackedRun
 
-_BATCH = 1000  # metrics MLflow takes in one call
+_BATCH = 1000  # most metrics that MLflow accepts in one call
 
 
 class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
@@ -51,7 +51,7 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
             for earlier in client.search_runs(
                 [experiment],
                 f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and attributes.run_name = '{described.name}'",
-            ):  # a part of the run that is done again
+            ):  # left by an earlier attempt of this run
                 client.delete_run(earlier.info.run_id)
         run = client.create_run(experiment, run_name=described.name, tags=tags)
         status = "FAILED"

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is there completely or not at all."""
+"""Atomic writes: a file exists completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """Give a hidden place to write to; what was written there is at ``path`` afterwards, whole or not at all."""
+    """Yield a hidden path to write to; the file written there is moved to ``path`` if the block succeeds."""
     staged = path.with_name(f".writing-{uuid.uuid4().hex}")
     try:
         yield staged

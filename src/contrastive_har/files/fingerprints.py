@@ -1,4 +1,4 @@
-"""Fingerprints: short names for data, settings and code that change whenever any of them does."""
+"""Fingerprints: hashes of data, settings and code that change whenever any of these changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CODE = ("*.py", "*.yml", "*.csv", "*.j2")
 
 
 def fingerprint(*parts: str | int | BaseModel | NDArray[np.generic]) -> str:
-    """Return a hexadecimal SHA-256 of arrays, settings and names; which part an entry belongs to counts."""
+    """Return a hexadecimal SHA-256 of arrays, settings and names; the boundaries between parts count."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):

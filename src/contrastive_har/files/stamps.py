@@ -17,7 +17,7 @@ class SchemaError(ValueError):
 
 
 def explain(error: Exception) -> str:
-    """Return what went wrong on one line, short enough for a message, whatever a hostile file makes a library say."""
+    """Return the text of an error on one line, cut to 500 characters: malicious files can cause long error texts."""
     if isinstance(error, ValidationError):
         text = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
     else:
@@ -27,32 +27,32 @@ def explain(error: Exception) -> str:
 
 @contextmanager
 def refuse_broken(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a stored file is read into one error that names it.
+    """Turn every error raised while a stored file is read into one that names the file.
 
-    Files are damaged, or made to harm, in more ways than the libraries that read them promise errors for.
+    Damaged and malicious files cause more kinds of errors than the reading libraries document.
 
     Args:
         path: The file.
-        what: What it should be, for the message.
+        what: Its expected format, for the message.
 
     Raises:
-        SchemaError: for any error inside the block but a missing permission, which says enough.
+        SchemaError: for any error inside the block except a missing permission, which is raised as it is.
     """
     try:
         yield
     except (SchemaError, PermissionError):
         raise
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise SchemaError(f"{path}: too large for the memory there is ({explain(error)}).") from error
+        raise SchemaError(f"{path}: too large for the available memory ({explain(error)}).") from error
     except Exception as error:
         raise SchemaError(f"{path}: not a readable {what} file ({explain(error)}). Delete it and run again.") from error
 
 
 def check_stamp(path: Path, stamp: Mapping[str, str], kind: str) -> None:
-    """Check a file's stamp, wherever its format keeps it.
+    """Check a file's stamp.
 
     Raises:
-        SchemaError: if it says another kind or another version.
+        SchemaError: if the kind or the schema version is another one.
     """
     if stamp.get("kind") != kind:
         raise SchemaError(f"{path}: holds {stamp.get('kind', 'something else')!r}, not {kind!r}.")

@@ -20,7 +20,7 @@ def schema_metadata(kind: str, **entries: str) -> dict[bytes, bytes]:
 
 
 def check_schema(path: Path, kind: str) -> dict[str, str]:
-    """Return a Parquet file's metadata after checking that it holds ``kind`` in today's version.
+    """Return a Parquet file's metadata after checking that it holds ``kind`` in the current schema version.
 
     Raises:
         SchemaError: if it is unreadable, holds something else, or was written by another version.

@@ -31,7 +31,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
         header: dict[str, str] = file.metadata() or {}
         check_stamp(path, header, kind)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        if header.pop("checksum", None) != _checksum(header, tensors):  # none at all is damage too
+        if header.pop("checksum", None) != _checksum(header, tensors):  # a missing one counts as damage
             raise SchemaError(f"{path}: its content does not have the checksum it was written with. Run again.")
         return header, tensors
 

@@ -77,8 +77,14 @@ class Backbone(nn.Module):
         return [stage for _, encoder in self._named() for stage in encoder.stages[self._frozen(encoder, trained) :]]
 
     def only(self, modalities: Iterable[str]) -> Backbone:
-        """Return a backbone of some modalities, which shares these encoders; its windows have their channels only."""
+        """Return a backbone of some modalities, which shares these encoders; its windows have their channels only.
+
+        Raises:
+            ValueError: if there is no such modality.
+        """
         wanted = set(modalities)
+        if not wanted or wanted - set(self.channels):
+            raise ValueError(f"unknown modalities {sorted(wanted)}; known are {', '.join(self.channels)}")
         named = {name: encoder for name, encoder in self._named() if name in wanted}
         slices: dict[str, slice] = {}
         indices: list[int] = []

@@ -1,1 +1,1 @@
-"""The stages, each a folder of pure nodes and the graph that connects them through the catalog."""
+"""The stages: each is a folder of pure functions and a pipeline that connects them through the catalog."""

@@ -1,4 +1,4 @@
-"""The same nodes for many protocols, splits and methods: names filled in, and put into a namespace."""
+"""Reuse of nodes for many protocols, splits and methods: bound arguments and namespaces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contrastive_har.protocols import PLANS
 def bind(function: Callable[..., Any], **values: Any) -> Callable[..., Any]:
     """Return ``function`` with keyword arguments filled in.
 
-    Unlike ``functools.partial`` it keeps name and annotations, by which Kedro labels nodes and validates parameters.
+    Unlike ``functools.partial``, this keeps name and annotations, by which Kedro labels nodes and validates parameters.
     """
 
     @functools.wraps(function)
@@ -33,15 +33,15 @@ def in_namespace(
 ) -> Pipeline:
     """Return a stage in a namespace ``protocol``, ``protocol.split`` or ``protocol.split.method``.
 
-    Its parameter ``protocol`` becomes that protocol's, its parameter ``plan`` one of the protocol's plans; the others
-    are those of all protocols.
+    The stage's parameter ``protocol`` is mapped to the settings of the protocol, and ``plan`` to one of its plans; the
+    other parameters are shared by all protocols.
 
     Args:
-        stage: Its nodes.
-        namespace: Where they go, with their data sets.
-        inputs: Data sets from elsewhere: what the stage calls them, and what the catalog does.
-        plan: Which of the protocol's plans, such as ``pretraining.simclr``.
-        tags: Of the nodes.
+        stage: Pipeline with local names.
+        namespace: Namespace of the nodes and their data sets.
+        inputs: Data sets outside the namespace: catalog name by local name.
+        plan: The plan of the protocol, such as ``pretraining.simclr``.
+        tags: Tags of the nodes.
     """
     protocol = namespace.partition(".")[0]
     parameters = {name: name for name in stage.inputs() if name.startswith("params:")}

@@ -13,8 +13,8 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset, FolderDataset
 from contrastive_har.files.fingerprints import code_version, fingerprint
+from contrastive_har.refining import plain
 from contrastive_har.runs.manifest import Manifest, Manifests
-from contrastive_har.runs.settings import plain
 
 _NOT_INPUTS = (".checkpoints", ".method_check")  # which change no result
 _WORDS = ("title", "description", "citation", "url")  # settings that only the report shows

@@ -1,4 +1,4 @@
-"""The project's settings: the configuration loader, and settings as plain values."""
+"""The configuration of the project, with the plans that protocols make of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
-from pydantic import BaseModel
 
 from contrastive_har.refining import refined_keys
 
@@ -47,15 +46,6 @@ def configured(parameters: Mapping[str, Any]) -> dict[str, Any]:
     from contrastive_har.protocols import PLANS
 
     return {name: value for name, value in parameters.items() if name != PLANS}
-
-
-def plain(value: Any) -> Any:
-    """Return validated settings as plain values."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {name: plain(part) for name, part in value.items()}
-    return value
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

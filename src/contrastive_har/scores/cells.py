@@ -1,4 +1,4 @@
-"""Cells: one method on one split of a protocol, and the names of what belongs to it."""
+"""Cells: one method on one split of a protocol, and the names of its artifacts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Cell:
         return f"{self.protocol}.{self.split}.{self.method}"
 
     def artifact(self, name: str) -> str:
-        """Return the catalog's name of one of its artifacts."""
+        """Return the catalog name of one of its artifacts."""
         return f"{self.namespace}.{name}"
 
     @classmethod
     def parse(cls, namespace: str | None) -> Cell | None:
-        """Return the cell of a namespace; None where it is not that of a single cell."""
+        """Return the cell of a namespace; None if it is not the namespace of a single cell."""
         parts = (namespace or "").split(".")
         return cls(*parts) if len(parts) == 3 else None

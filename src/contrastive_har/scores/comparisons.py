@@ -1,4 +1,4 @@
-"""Are the differences between methods more than chance? Paired tests over repeats.
+"""Comparisons of methods: paired tests over repeats.
 
 Repeats are paired: all methods start from the same weights, see the same labels and are tested on the same subjects.
 """
@@ -31,12 +31,12 @@ COLUMNS = [
     "p_holm",
     "rank_biserial",
 ]
-"""Of a table of comparisons; ``difference`` is the mean of ``method`` less ``other``, paired by repeat."""
+"""Columns of a table of comparisons; ``difference`` is the mean of ``method`` minus ``other``, paired by repeat."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Methods that are compared with one another: on one split, by one evaluation, with so many labels.
+    """Methods that are compared with one another: on one split, by one evaluation, with one label budget.
 
     Attributes:
         split: Name of the split.
@@ -54,28 +54,28 @@ class Family:
 def families(scores: pd.DataFrame) -> Iterator[Family]:
     """Find all families of at least two methods in long scores."""
     whole = scores[(scores["metric"] == "macro_f1") & (scores["group"] == EVERYTHING)]
-    known = whole.groupby("method", sort=False)["evaluation"].agg(["nunique", "first"])
-    single = known.index[known["nunique"] == 1]
+    evaluations = whole.groupby("method", sort=False)["evaluation"].agg(["nunique", "first"])
+    single = evaluations.index[evaluations["nunique"] == 1]
     shared = whole.groupby("evaluation", sort=False)["method"].nunique()
     for (split, budget), rows in whole.groupby(["split", "label_budget"], sort=False):
         for evaluation in shared.index[shared > 1]:
             if evaluation not in set(rows["evaluation"]):
                 continue
-            own = rows[(rows["evaluation"] == evaluation) | rows["method"].isin(single)]
-            wide = own.pivot(index="repeat", columns="method", values="value")[list(own["method"].unique())]
+            selected = rows[(rows["evaluation"] == evaluation) | rows["method"].isin(single)]
+            wide = selected.pivot(index="repeat", columns="method", values="value")[list(selected["method"].unique())]
             yield Family(str(split), str(evaluation), str(budget), wide)
 
 
 def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> pd.DataFrame:
     """Compare a method with every other in every family.
 
-    Wilcoxon's signed-rank test over repeats, exact for so few; p-values corrected by Holm's method within a family;
-    the effect size is the matched-pairs rank-biserial correlation (Kerby 2014), from -1 to 1.
+    Wilcoxon's signed-rank test over repeats, exact for few repeats; p-values are corrected by Holm's method within a
+    family; the effect size is the matched-pairs rank-biserial correlation (Kerby 2014), from -1 to 1.
 
     Args:
         scores: Long scores.
-        reference: The method; families without it are left out.
-        settings: Confidence and resamples of the intervals.
+        reference: The method to compare; families without it are left out.
+        settings: Confidence level and resamples of the intervals.
     """
     rows = []
     for family in families(scores):
@@ -111,7 +111,7 @@ def _compare_pair(scores: pd.DataFrame, first: str, second: str, settings: Repor
 
 
 def rank_biserial(differences: NDArray[np.float64]) -> float:
-    """Return the share of rank sums in favour less the share against; zero where nothing differs."""
+    """Return the share of positive rank sums minus the share of negative ones; zero if nothing differs."""
     different = differences[differences != 0]
     if not len(different):
         return 0.0
@@ -130,11 +130,11 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def least_repeats(comparisons: int, level: float) -> int:
-    """Return the repeats from which Wilcoxon's exact test can reach ``level`` for one of so many comparisons."""
+    """Return the fewest repeats for which Wilcoxon's exact test can reach ``level`` in one of the comparisons."""
     return int(np.ceil(np.log2(2 * comparisons / level)))
 
 
 def critical_difference(methods: int, repeats: int, level: float) -> float:
-    """Return by how much mean ranks must differ (Nemenyi; Demsar 2006, JMLR 7, section 3.2.2)."""
+    """Return the critical difference of mean ranks (Nemenyi; Demsar 2006, JMLR 7, section 3.2.2)."""
     quantile = stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
     return float(quantile * np.sqrt(methods * (methods + 1) / (6 * repeats)))

@@ -1,4 +1,4 @@
-"""Classification metrics from a confusion matrix, so that thousands of epochs and subjects cost nothing."""
+"""Classification metrics from a confusion matrix, which makes them fast for thousands of epochs and subjects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def confusion_matrix(true: NDArray[np.int64], predicted: NDArray[np.int64], clas
 
 
 def f1_by_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return F1 of each class (classes,), NaN for a class neither present nor predicted."""
+    """Return F1 of each class (classes,), NaN for a class that is neither present nor predicted."""
     support = confusion.sum(1) + confusion.sum(0)
     with np.errstate(invalid="ignore"):
         return np.where(support > 0, 2 * np.diag(confusion) / support, np.nan)

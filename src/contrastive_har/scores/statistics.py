@@ -1,4 +1,4 @@
-"""Mean, spread and confidence of repeated scores."""
+"""Mean, standard deviation and confidence interval of repeated scores."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class ReportSettings(BaseModel):
     """How results are summarised and drawn.
 
     Attributes:
-        confidence: Of the bootstrap intervals.
-        resamples: Bootstrap resamples.
-        seed: Of the bootstrap and of t-SNE.
+        confidence: Confidence level of the bootstrap intervals.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap and of t-SNE.
         tsne_windows: Windows drawn in the t-SNE figure.
-        tsne_iterations: Steps that place them.
+        tsne_iterations: Iterations of t-SNE.
         preview_windows: Windows drawn in the augmentation preview.
     """
 
@@ -38,7 +38,7 @@ class ReportSettings(BaseModel):
 def bootstrap_interval(
     values: NDArray[np.float64], confidence: float, resamples: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean of ``values``; NaN where there is but one value."""
+    """Return the percentile bootstrap interval of the mean of ``values``; NaN for a single value."""
     if len(values) < 2:
         return float("nan"), float("nan")
     means = rng.choice(values, (resamples, len(values))).mean(1)
@@ -53,7 +53,7 @@ def summarise(scores: pd.DataFrame, published: pd.DataFrame, settings: ReportSet
     Args:
         scores: Long scores; only whole test sets are summarised.
         published: Published numbers, from :func:`read_published`.
-        settings: Confidence and resamples.
+        settings: Confidence level and number of resamples.
     """
     keys = [*CELL, "metric"]
     rows = []

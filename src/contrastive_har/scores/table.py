@@ -10,14 +10,14 @@ import pandas as pd
 from contrastive_har.scores.metrics import METRICS, accuracy, confusion_matrix, f1_by_class, macro_f1
 
 CELL = ["dataset", "protocol", "split", "method", "evaluation", "label_budget"]
-"""What names one cell of a result table."""
+"""Columns that identify one cell of a result table."""
 
 SCORE_COLUMNS = [*CELL, "repeat", "metric", "group", "value"]
 """``group`` is ``all``, ``class: <activity>`` or ``subject: <name>``; ``value`` is in 0..1 (kappa in -1..1)."""
 
 EVERYTHING = "all"
 PAPER_STYLE = {"macro_f1": "paper_style_macro_f1", "accuracy": "paper_style_micro_f1"}
-"""Scores as the published ones may have been taken: the maximum over epochs, chosen on the test set."""
+"""Scores as the published ones may have been computed: the maximum over epochs, chosen on the test set."""
 
 
 def score(
@@ -54,8 +54,9 @@ def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[s
         yield {"metric": name, "group": EVERYTHING, "value": metric(confusion)}
     for name, value in zip(class_names, f1_by_class(confusion), strict=True):
         yield {"metric": "f1", "group": f"class: {name}", "value": float(value)}
-    of_subject = subjects.loc[test["window"]].to_numpy()
-    for subject in np.unique(of_subject):
-        own = confusion_matrix(true[of_subject == subject], predicted[of_subject == subject], len(class_names))
-        yield {"metric": "macro_f1", "group": f"subject: {subject}", "value": macro_f1(own)}
-        yield {"metric": "accuracy", "group": f"subject: {subject}", "value": accuracy(own)}
+    subject_of_window = subjects.loc[test["window"]].to_numpy()
+    for subject in np.unique(subject_of_window):
+        chosen = subject_of_window == subject
+        counts = confusion_matrix(true[chosen], predicted[chosen], len(class_names))
+        yield {"metric": "macro_f1", "group": f"subject: {subject}", "value": macro_f1(counts)}
+        yield {"metric": "accuracy", "group": f"subject: {subject}", "value": accuracy(counts)}

@@ -41,8 +41,7 @@ class LabelBudget(BaseModel):
             return value
         for kind, form in _FORMS.items():
             if match := form.fullmatch(value):
-                size = float(match["size"])
-                return {kind: size / 100 if kind == "share" else size}
+                return {kind: float(match["size"] + ("e-2" if kind == "share" else ""))}
         raise ValueError(f"'{value}' is no label budget; write '5 %', '5 per class' or 'long tail 50'")
 
     @model_validator(mode="after")
@@ -68,9 +67,8 @@ class LabelBudget(BaseModel):
     @property
     def name(self) -> str:
         """For tables, such as ``5 %``."""
-        return {"share": "{:g} %", "per_class": "{:g} per class", "long_tail": "long tail {:g}"}[self.kind].format(
-            self.size
-        )
+        forms = {"share": "{:.12g} %", "per_class": "{:.12g} per class", "long_tail": "long tail {:.12g}"}
+        return forms[self.kind].format(self.size)
 
     @property
     def key(self) -> float | str:

@@ -140,4 +140,4 @@ class DatasetDescription(BaseModel):
         Raises:
             ValueError: if there is no such modality.
         """
-        return self.model_copy(update={"channels": channels_of(self.channels, modalities)})
+        return DatasetDescription.model_validate({**dict(self), "channels": channels_of(self.channels, modalities)})

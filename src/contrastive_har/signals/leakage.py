@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive_har.signals.groups import units_of_windows
 from contrastive_har.signals.roles import Roles
-from contrastive_har.signals.splits import SplitSettings, unit_of_each_window
+from contrastive_har.signals.splits import SplitSettings
 from contrastive_har.signals.windows import Windows
 
 
@@ -60,8 +61,8 @@ def require_leak_free(report: Mapping[str, Any], split: str) -> None:
             if any(number for what, number in counts.items() if what not in tolerated):
                 found = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items())
                 raise LeakageError(
-                    f"Split '{split}' claims to be leak-free, but with {audit['label_budget']} of the labels its test "
-                    f"set shares {found} with role '{role}'. Correct the split, or declare leak_free: false."
+                    f"Split '{split}' claims to be leak-free, but with the label budget '{audit['label_budget']}' its "
+                    f"test set shares {found} with role '{role}'. Correct the split, or declare leak_free: false."
                 )
 
 
@@ -72,7 +73,7 @@ class _Counter:
         self._covers = _SampleCover(windows)
         self._groups = {"subjects": windows.table["subject"].to_numpy()}
         if split.holds_out and (split.held_out != "subject" or split.within):
-            self._groups[f"{split.held_out}s"] = unit_of_each_window(windows, split)
+            self._groups[f"{split.held_out}s"] = units_of_windows(windows, split.held_out, split.within)
 
     def shared(self, test: NDArray[np.int64], other: NDArray[np.int64]) -> dict[str, int]:
         return {

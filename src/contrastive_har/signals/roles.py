@@ -37,9 +37,11 @@ class Roles:
     def __init__(self, table: pd.DataFrame) -> None:
         if list(table.columns) != COLUMNS or not table["role"].isin(get_args(Role)).all():
             raise ValueError(f"a table of roles has the columns {COLUMNS} and roles among {get_args(Role)}")
+        if any(table[column].dtype.kind not in "iu" for column in ("repeat", "window")):
+            raise ValueError("repeats and windows are whole numbers")
         splits = table["split"].unique()
-        if len(splits) != 1:
-            raise ValueError(f"roles of {len(splits)} splits; a table holds those of one")
+        if len(splits) != 1 or not isinstance(splits[0], str):
+            raise ValueError(f"roles of the splits {list(splits)}; a table holds those of one")
         self.table = table
         self.split = str(splits[0])
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 DEFAULT_MODALITY = "inertial"
 """The modality of data sets that declare none."""
 
-_AXIS = re.compile(r"(?P<sensor>.*?)[_.\- ]?[xyz]", re.IGNORECASE)
+_AXIS = re.compile(r"(?:(?P<sensor>.+)[_.\- ])?[xyzXYZ]|(?P<camel>.*[a-z0-9])[XYZ]")
 
 
 class Channel(BaseModel):
@@ -37,7 +37,7 @@ class Channel(BaseModel):
     def _take_the_sensor_from_the_name(cls, values: Any) -> Any:
         if isinstance(values, dict) and "sensor" not in values and isinstance(values.get("name"), str):
             match = _AXIS.fullmatch(values["name"])
-            return {**values, "sensor": (match["sensor"] or "sensor") if match else None}
+            return {**values, "sensor": (match["sensor"] or match["camel"] or "sensor") if match else None}
         return values
 
 
@@ -137,6 +137,8 @@ def channels_from_modalities(modalities: Mapping[str, Any]) -> list[dict[str, An
         for sensor, facts in sensors.items():
             if not isinstance(facts, Mapping) or set(facts) != {"unit", "channels"}:
                 raise ValueError(f"sensor '{sensor}' must have a unit and channels, and nothing else")
+            if not isinstance(facts["channels"], list | tuple):
+                raise ValueError(f"sensor '{sensor}' must have a list of channels")  # noqa: TRY004
             found += [
                 {"name": name, "unit": facts["unit"], "sensor": sensor, "modality": modality}
                 for name in facts["channels"]

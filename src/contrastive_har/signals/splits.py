@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.groups import natural_order, units_of_windows
 from contrastive_har.signals.roles import Role, Roles, SplitError, rows_of
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
@@ -113,31 +113,6 @@ def assign_roles(windows: Windows, plan: SplitPlan) -> Roles:
     return Roles(pd.concat(divided, ignore_index=True))
 
 
-def natural_order(names: Sequence[str]) -> list[str]:
-    """Sort names so that '10' comes after '9'."""
-    return sorted(names, key=lambda name: [(len(p), p) if p.isdigit() else (0, p) for p in re.split(r"(\d+)", name)])
-
-
-def unit_of_each_window(windows: Windows, split: SplitSettings) -> NDArray[np.object_]:
-    """Return what each window is held out by (windows,): its group's value, within its other groups if there are any.
-
-    Raises:
-        SplitError: if the data set does not have such a group.
-    """
-    wanted = [*split.within, split.held_out]
-    known = ["subject", *windows.description.groups]
-    if unknown := [name for name in wanted if name not in known]:
-        raise SplitError(
-            f"Split '{split.title}' asks for groups {unknown} that the data set '{windows.description.name}' does not "
-            f"have; it has {', '.join(known)}. Correct held_out or within."
-        )
-    units = windows.table[wanted[-1]].astype(str)
-    for name in wanted[-2::-1]:
-        units = windows.table[name].astype(str) + " / " + units
-    values: NDArray[np.object_] = units.to_numpy(object)
-    return values
-
-
 @dataclass(frozen=True)
 class _Division:
     """One repeat of a split."""
@@ -174,7 +149,7 @@ class _Division:
             for index, activity in enumerate(self.windows.description.class_names):
                 if not holds_out and not test[classes == index].any():
                     raise SplitError(
-                        f"Split '{name}' labels {budget.name} of the windows, which leaves none of '{activity}' to "
+                        f"Split '{name}' with the label budget '{budget.name}' leaves no window of '{activity}' to "
                         "test on: choose smaller label_budgets. An activity with a single window needs more "
                         "recordings, or leave it out of 'recognised' in the data set's description."
                     )
@@ -184,7 +159,7 @@ class _Division:
 
     def _require_tests(self, test: NDArray[np.bool_], classes: NDArray[np.int64]) -> None:
         """Check that held-out groups have labelled windows, and warn of activities that they lack."""
-        units = unit_of_each_window(self.windows, self.settings)
+        units = units_of_windows(self.windows, self.settings.held_out, self.settings.within)
         who = f"{self.settings.held_out} {', '.join(natural_order(list(np.unique(units[test].astype(str)))))}"
         tested = classes[test & (classes != UNLABELLED)]
         if len(tested) == 0:
@@ -204,7 +179,7 @@ class _Division:
         test, validation = np.zeros(len(table), bool), np.zeros(len(table), bool)
         if not settings.holds_out:
             return test, validation
-        units = unit_of_each_window(self.windows, settings)
+        units = units_of_windows(self.windows, settings.held_out, settings.within)
         if not settings.within:
             tests, validations = self._hold_out_of(natural_order(list(np.unique(units.astype(str)))))
             return np.isin(units, tests), np.isin(units, validations)
@@ -261,7 +236,10 @@ class _Division:
         """
         if self.settings.order == "ascending":
             return values[::-1]
-        rng = np.random.default_rng(derive_seed(self.plan.seed, f"{self.settings.held_out}s", self.plan.name))
+        # Values that are held out within other groups are drawn for each combination of these by itself.
+        within = values[:1] if self.settings.within else []
+        seed = derive_seed(self.plan.seed, f"{self.settings.held_out}s", self.plan.name, *within)
+        rng = np.random.default_rng(seed)
         order = [values[index] for index in rng.permutation(len(values))]
         if not tests:
             return order

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module, resources
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Literal, Protocol, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
-from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection, check_recording
+from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.repeats import SeenRecordings
 
@@ -91,15 +89,6 @@ def raw_folder(dataset: str) -> str:
     return _module(dataset)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What came of a candidate."""
-
-    name: str
-    where: str
-    outcome: Recording | BadRecordingError
-
-
 def open_source(folder: Path, settings: IngestionSettings, engine: EngineSettings = LOCAL) -> Recordings:
     """Open a data set; nothing but its description is read until the recordings are iterated.
 
@@ -123,18 +112,15 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
     def stream() -> Iterator[Recording | Rejection]:
         seen = SeenRecordings()
         rejected: list[str] = []
-        for read in engine.map(partial(_read, description=description), source.files(folder, description)):
-            try:
-                if isinstance(read.outcome, BadRecordingError):
-                    raise read.outcome
-                seen.refuse_repetition(read.outcome, read.where)
-            except BadRecordingError as error:
-                if settings.on_bad_recording == "fail":
-                    raise
-                rejected.append(str(error))
-                yield Rejection(read.name, str(error))
-            else:
-                yield read.outcome
+        for where, found in engine.map(partial(_read, description=description), source.files(folder, description)):
+            rejection = found if isinstance(found, Rejection) else seen.reject_repetition(found, where)
+            if rejection is None:
+                yield found
+                continue
+            if settings.on_bad_recording == "fail":
+                raise BadRecordingError(rejection.reason)
+            rejected.append(rejection.reason)
+            yield rejection
         if rejected:
             logging.getLogger(__name__).warning(
                 "%d recordings left out, for reasons that recordings_summary lists. The first: %s",
@@ -148,20 +134,13 @@ def _module(dataset: str) -> str:
     return str(_descriptions().get(dataset, {}).get("module", dataset))
 
 
-def _read(file: File, description: DatasetDescription) -> Iterator[_Read]:
+def _read(file: File, description: DatasetDescription) -> Iterator[tuple[str, Recording | Rejection]]:
+    """Read the recordings of a file, each with where it is; a bad one does not stop the others."""
     for candidate in file():
-        outcome: Recording | BadRecordingError
         try:
-            outcome = candidate.load()
-            check_recording(outcome, description, candidate.where, candidate.rows)
+            yield candidate.where, candidate.read(description)
         except BadRecordingError as error:
-            outcome = error
-        except MemoryError:
-            raise
-        # Files are damaged, or made to harm, in more ways than their readers foresee; the others are read all the same.
-        except Exception as error:  # noqa: BLE001
-            outcome = BadRecordingError(f"{candidate.where}: cannot be read ({explain(error)}). Correct or replace it.")
-        yield _Read(candidate.name, candidate.where, outcome)
+            yield candidate.where, Rejection(candidate.name, str(error))
 
 
 @cache

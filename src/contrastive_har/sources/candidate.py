@@ -1,21 +1,23 @@
-"""What a source has found but not read yet."""
+"""Recordings that a source has found but not read yet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from contrastive_har.signals.recordings import Recording
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Recording, check_recording
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Where a recording is and how to read it.
+    """Where a recording is and how to read it; where a file holds a single recording, that file itself.
 
     Attributes:
-        name: Name of the recording to be.
+        name: Name of the recording.
         where: File (and part of it) for messages.
-        load: Reads it; raises ``BadRecordingError`` if that can't be done.
+        load: Reads it; raises ``BadRecordingError`` if that cannot be done.
         rows: Row numbers in the file of its samples, where they are not 1, 2, ...
     """
 
@@ -24,6 +26,28 @@ class Candidate:
     load: Callable[[], Recording]
     rows: Sequence[int] | None = None
 
+    def __call__(self) -> Iterable[Candidate]:
+        """Return the one recording of this file."""
+        return (self,)
 
-File = Callable[[], Iterator[Candidate]]
-"""Something that can be read on its own, on any machine: called, it finds the recordings in one file."""
+    def read(self, description: DatasetDescription) -> Recording:
+        """Read and check the recording.
+
+        Raises:
+            BadRecordingError: if it cannot be used.
+        """
+        try:
+            recording = self.load()
+            check_recording(recording, description, self.where, self.rows)
+        except (BadRecordingError, MemoryError):
+            raise
+        # Files are damaged, or made to harm, in more ways than their readers foresee; the others are read all the same.
+        except Exception as error:
+            raise BadRecordingError(
+                f"{self.where}: cannot be read ({explain(error)}). Correct or replace it."
+            ) from error
+        return recording
+
+
+File = Callable[[], Iterable[Candidate]]
+"""A file that can be read on its own, on any machine: called, it returns the recordings in it."""

@@ -44,13 +44,9 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
     # The other folders of the repository have files of the same names.
     pattern = rf"(?:.*A_DeviceMotion_data/)?({'|'.join(_ACTIVITIES)})_(\d+)/sub_(\d+)\.csv"
     for member in find_members(folder, pattern, description):
-        yield partial(_in_file, member, description)
-
-
-def _in_file(member: Member, description: DatasetDescription) -> Iterator[Candidate]:
-    activity, trial, subject = member.parts
-    name = f"{activity}_{trial}, subject {subject}"
-    yield Candidate(name, member.where, partial(_load, member, name, description))
+        activity, trial, subject = member.parts
+        name = f"{activity}_{trial}, subject {subject}"
+        yield Candidate(name, member.where, partial(_load, member, name, description))
 
 
 def _load(member: Member, name: str, description: DatasetDescription) -> Recording:

@@ -94,7 +94,8 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
         raise BadRecordingError(f"{path}: two columns are named {', '.join(map(repr, twice))}. Rename one of them.")
     first = 2 if is_csv else 1
     frame.index = pd.RangeIndex(first, first + len(frame))
-    missing = [name for name in ("subject", *description.channel_names) if name not in frame.columns]
+    needed = ("subject", *description.groups, *description.channel_names)
+    missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise BadRecordingError(
             f"{path}: no column {', '.join(map(repr, missing))}; found {', '.join(map(repr, frame.columns))}. "
@@ -104,7 +105,7 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
         raise BadRecordingError(f"{path}: a header but no rows. The file is truncated; copy it again.")
     if "recording" not in frame.columns:
         frame = frame.assign(recording=default_name(path, folder))
-    for column in ("subject", "recording"):
+    for column in ("subject", *description.groups, "recording"):
         names = as_text(frame[column])
         if (empty := names == "").any():
             row = frame.index[empty][0]
@@ -124,7 +125,7 @@ def _read_csv(path: Path, description: DatasetDescription) -> pd.DataFrame:
     """Read a CSV whose names are taken literally: a subject '01' stays '01', an activity 'None' is no missing value."""
     return pd.read_csv(
         path,
-        dtype=dict.fromkeys(("subject", "recording", "activity"), str),
+        dtype=dict.fromkeys(("subject", *description.groups, "recording", "activity"), str),
         keep_default_na=False,
         na_values=dict.fromkeys(description.channel_names, NOT_A_NUMBER),
     )
@@ -138,6 +139,13 @@ def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: 
             f"{path}, row {row}: recording '{name}' belongs to '{subjects[0]}' and to '{subjects[1]}'. "
             "Give each subject recordings of their own."
         )
+    for group in description.groups:
+        if (other := rows[group] != rows[group].iloc[0]).any():
+            row = rows.index[other][0]
+            raise BadRecordingError(
+                f"{path}, row {row}: recording '{name}' belongs to {group} '{rows[group].iloc[0]}' and to "
+                f"'{rows[group][row]}'. Give each {group} recordings of its own."
+            )
     samples = np.column_stack([numbers(rows[channel], channel, path) for channel in description.channel_names])
     return Recording(
         subject=str(subjects[0]),
@@ -145,6 +153,7 @@ def _load(rows: pd.DataFrame, name: str, description: DatasetDescription, path: 
         sample=_clock(rows, description.sampling_rate_hz, path, "split" if gaps == "split" else "reject"),
         activity=_activities(rows, description, path),
         samples=samples.astype(np.float32),
+        groups={group: str(rows[group].iloc[0]) for group in description.groups},
     )
 
 

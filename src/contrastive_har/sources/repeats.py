@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastive_har.signals.recordings import BadRecordingError, Recording
+from contrastive_har.signals.recordings import BadRecordingError, Recording, Rejection
 
 _RUN = 8  # samples that make a place's mark; a run of resting or clipped samples this long is nobody's mark
 _CHOSEN = 64  # one place in so many is chosen
@@ -29,6 +29,14 @@ class SeenRecordings:
         self._names: dict[str, str] = {}
         self._digests: dict[bytes, str] = {}
         self._marks: dict[int, int] = {}
+
+    def reject_repetition(self, recording: Recording, where: str) -> Rejection | None:
+        """Remember a recording; return why it is rejected if it repeats an earlier one, None if it does not."""
+        try:
+            self.refuse_repetition(recording, where)
+        except BadRecordingError as error:
+            return Rejection(recording.name, str(error))
+        return None
 
     def refuse_repetition(self, recording: Recording, where: str) -> None:
         """Remember a recording, unless it repeats an earlier one.

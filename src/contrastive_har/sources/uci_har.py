@@ -52,11 +52,7 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
     warn_of_missing(len(found), raw, description)
     for path, (experiment, user) in found.items():
         rows = labels[(labels["experiment"] == experiment) & (labels["user"] == user)]
-        yield partial(_in_official_file, path, experiment, user, rows)
-
-
-def _in_official_file(path: Path, experiment: int, user: int, labels: pd.DataFrame) -> Iterator[Candidate]:
-    yield Candidate(_name(experiment), str(path), partial(_load_official, path, experiment, user, labels))
+        yield Candidate(_name(experiment), str(path), partial(_load_official, path, experiment, user, rows))
 
 
 def _read_labels(raw: Path) -> pd.DataFrame:

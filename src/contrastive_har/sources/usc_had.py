@@ -21,13 +21,9 @@ SAMPLES = "sensor_readings"
 def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
     """Find the official files; each holds one trial of one activity of one subject."""
     for member in find_members(folder, r"(?:.*/)?Subject(\d+)/a(\d+)t(\d+)\.mat", description):
-        yield partial(_in_file, member)
-
-
-def _in_file(member: Member) -> Iterator[Candidate]:
-    subject, activity, trial = member.parts
-    name = f"subject {subject}, activity {activity}, trial {trial}"
-    yield Candidate(name, member.where, partial(_load, member, name))
+        subject, activity, trial = member.parts
+        name = f"subject {subject}, activity {activity}, trial {trial}"
+        yield Candidate(name, member.where, partial(_load, member, name))
 
 
 def _load(member: Member, name: str) -> Recording:

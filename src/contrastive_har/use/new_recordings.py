@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import BadRecordingError, Piece
-from contrastive_har.signals.sensors import Channel
+from contrastive_har.signals.sensors import Channel, channels_from_modalities
 from contrastive_har.sources.tables import (
     DESCRIPTION_FILE,
     NOT_A_NUMBER,
@@ -37,6 +38,13 @@ class _Description(BaseModel):
 
     sampling_rate_hz: float | None = Field(default=None, gt=0)
     channels: tuple[Channel, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_modalities(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("modalities"), dict):
+            return {**values, "channels": channels_from_modalities(values["modalities"])}
+        return values
 
 
 def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> Iterator[Piece]:

@@ -84,14 +84,30 @@ class Architecture(BaseModel):
         Raises:
             ValueError: if the weights are not those of such a network.
         """
+        with torch.device("meta"):  # shapes without memory
+            self._check(weights, self._network().state_dict())
         with seeded(0):  # initial weights, about to be replaced
-            backbone = self.backbone.build(self.description.layout(self.length))
-            network = Recogniser(backbone, self.head.build(backbone.features, self.description.class_count))
-        try:
-            network.load_state_dict(dict(weights))
-        except RuntimeError as error:
-            raise ValueError(f"the weights do not fit encoder '{self.backbone.encoder.name}' ({error})") from error
+            network = self._network()
+        network.load_state_dict(dict(weights))
         return network.eval()
+
+    def _network(self) -> Recogniser:
+        backbone = self.backbone.build(self.description.layout(self.length))
+        return Recogniser(backbone, self.head.build(backbone.features, self.description.class_count))
+
+    def _check(self, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+        names = f"encoder '{self.backbone.encoder.name}' with head '{self.head.name}'"
+        if different := sorted(set(weights) ^ set(expected)):
+            raise ValueError(f"the weights do not fit {names}: {different[0]} is missing or unknown")
+        for name, like in expected.items():
+            value = weights[name]
+            if (value.shape, value.dtype) != (like.shape, like.dtype):
+                raise ValueError(
+                    f"the weights do not fit {names}: {name} is {value.dtype} {tuple(value.shape)} instead of "
+                    f"{like.dtype} {tuple(like.shape)}"
+                )
+            if not value.isfinite().all():
+                raise ValueError(f"the weights do not fit {names}: {name} is not finite")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ def evaluate(
             bar.update()
     outcomes = [max(of_task, key=lambda one: one.validation_score() or 0.0) for of_task in tries.values()]
     outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
+    if not outcomes:  # the split has none of the evaluations' label budgets
+        return pd.DataFrame(columns=PREDICTION_COLUMNS), pd.DataFrame(columns=CURVE_COLUMNS), []
     predictions = pd.concat([outcome.predictions.assign(**outcome.task.key) for outcome in outcomes])
     curves = pd.concat([pd.DataFrame(outcome.curves).assign(**outcome.task.key) for outcome in outcomes])
     return (

@@ -42,9 +42,9 @@ class EvaluationSettings(BaseModel):
     description: str = ""
     head: HeadSettings = LinearSettings()
     trained_stages: Annotated[int, Field(ge=0)] | TrainedStages = 0
-    modalities: tuple[str, ...] | None = None
+    modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     label_budgets: tuple[LabelBudget, ...] | None = None
-    learning_rate: LearningRate | tuple[LearningRate, ...] | None = None
+    learning_rate: LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)] | None = None
     epochs: int | None = Field(default=None, gt=0)
     batch_size: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]] | None = None
     weight_penalty: float = Field(default=0.0, ge=0)

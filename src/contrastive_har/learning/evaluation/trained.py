@@ -75,6 +75,7 @@ def read_heads(path: Path) -> list[TrainedHead]:
         for name, value in tensors.items():
             index, _, rest = name.partition(".")
             weights.setdefault(int(index), {})[rest] = value
-        return [
-            TrainedHead(facts, weights[index]) for index, facts in enumerate(_ALL_FACTS.validate_json(header["heads"]))
-        ]
+        facts_of_all = _ALL_FACTS.validate_json(header["heads"])
+        if set(weights) != set(range(len(facts_of_all))):
+            raise ValueError(f"weights of {len(weights)} heads, facts about {len(facts_of_all)}")
+        return [TrainedHead(facts, weights[index]) for index, facts in enumerate(facts_of_all)]

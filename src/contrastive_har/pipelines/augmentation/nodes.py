@@ -1,4 +1,4 @@
-"""A preview of what methods see: windows and their augmented views."""
+"""A preview of the methods' input: windows and their augmented views."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contrastive_har.signals.windows import Windows
 
 
 def preview_views(windows: Windows, plan: ViewsPlan, report: ReportSettings) -> Figure:
-    """Draw a window of several activities, every augmentation of it, and the views that methods combine."""
+    """Draw one window of each of several activities, its augmentations, and the views that methods use."""
     classes = windows.classes()
     names = windows.description.class_names[: report.preview_windows]
     rng = np.random.default_rng(plan.seed)

@@ -20,7 +20,7 @@ from contrastive_har.signals.windows import Windows
 def evaluate_encoders(
     windows: Windows, roles: Roles, encoders: EncoderSet, plan: EvaluationPlan, compute: ComputeSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
-    """Train heads on the encoders by every evaluation of the method.
+    """Train heads on the encoders with every evaluation of the method.
 
     Returns:
         Predictions, learning curves, and the heads.
@@ -55,5 +55,5 @@ def embed_test_windows(
 
 
 def combine_scores(*scores: pd.DataFrame) -> pd.DataFrame:
-    """Put the scores of all splits and methods into one long table."""
+    """Concatenate the scores of all splits and methods into one long table."""
     return pd.concat(scores, ignore_index=True)

@@ -1,4 +1,4 @@
-"""encoders -> predictions, learning curves, heads, embeddings -> scores: once per split and method, then together."""
+"""encoders -> predictions, learning curves, heads, embeddings -> scores: once per split and method, then combined."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from contrastive_har.scores.cells import Cell
 
 def create_pipeline(cells: list[Cell]) -> Pipeline:
     """Return the evaluation stage of a protocol."""
-    # Inside the stage a name of another namespace is written with underscores.
+    # In local names, underscores replace the dots of other namespaces.
     scores = {f"{cell.split}__{cell.method}": cell.artifact("scores") for cell in cells}
-    together = pipeline(
+    combine = pipeline(
         [
             Node(
                 func=combine_scores,
@@ -30,7 +30,7 @@ def create_pipeline(cells: list[Cell]) -> Pipeline:
         namespace=cells[0].protocol,
         inputs=scores,
     )
-    return pipeline(sum((_of_cell(cell) for cell in cells), together), tags="evaluation")
+    return pipeline(sum((_of_cell(cell) for cell in cells), combine), tags="evaluation")
 
 
 def _of_cell(cell: Cell) -> Pipeline:

@@ -1,4 +1,4 @@
-"""Use: new recordings to a timeline of activities, and a model for other machines."""
+"""Use: new recordings to a timeline of activities, and a recogniser to an ONNX model."""
 
 from contrastive_har.pipelines.inference.pipeline import create_export, create_pipeline
 

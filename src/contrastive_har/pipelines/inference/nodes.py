@@ -13,13 +13,13 @@ from contrastive_har.use.export import export_onnx
 from contrastive_har.use.new_recordings import open_new_recordings
 from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.timelines import InferenceSettings, Timeline
-from contrastive_har.use.timelines import recognise_recordings as plan
+from contrastive_har.use.timelines import recognise_recordings as plan_timeline
 
 
 def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, inference: InferenceSettings) -> Timeline:
-    """Recognise activities in a file or folder of recordings, while the result is stored."""
+    """Recognise activities in a file or folder of recordings; computed while the result is stored."""
     pieces = partial(open_new_recordings, new_recordings, recogniser.description.channels, inference.rows)
-    return plan(pieces, recogniser, inference)
+    return plan_timeline(pieces, recogniser, inference)
 
 
 def draw_timeline(timeline: pd.DataFrame) -> Figure:

@@ -1,4 +1,4 @@
-"""recogniser, new recordings -> timeline, its picture; and recogniser -> a model for other machines."""
+"""recogniser, new recordings -> timeline, its figure; and recogniser -> an ONNX model."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ def pretrain_encoders(
 ) -> tuple[pd.DataFrame, EncoderSet]:
     """Pre-train the encoders of all repeats of one method on one split, without labels.
 
-    A state that an interrupted run left in the folder of ``checkpoints`` is gone on from. The encoders come last: once
-    they are stored, that folder is emptied, and everything else must be stored by then. ``method_check`` is an input
+    Training continues from a checkpoint that an interrupted run has left in the folder ``checkpoints``. The encoders
+    are the last output, because their checkpoints are deleted as soon as they are stored. ``method_check`` is an input
     for the order only: all methods are checked before any is trained.
 
     Raises:
-        IllPosedError: if the method cannot learn from such windows, which may have been made with other settings.
+        IllPosedError: if the method cannot learn from these windows, which may have been cut with other settings.
     """
     members = [roles.members(repeat, "pretrain") for repeat in range(plan.repeats)]
     counts = [len(of_repeat) for of_repeat in members]

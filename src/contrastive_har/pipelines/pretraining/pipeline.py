@@ -31,7 +31,7 @@ def _of_cell(cell: Cell) -> Pipeline:
         inputs={
             "windows": f"{cell.protocol}.windows",
             "roles": f"{cell.protocol}.{cell.split}.roles",
-            "method_check": f"{cell.protocol}.method_check",
+            "method_check": f"{cell.protocol}.{cell.split}.method_check",
         },
         plan=f"pretraining.{cell.method}",
         tags="pretraining",

@@ -1,4 +1,4 @@
-"""Encoders and heads to the one model for use."""
+"""Encoders and heads to the recogniser for use."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.recognisers import choose_recogniser as choose
 
 
-def choose_recogniser(
-    windows: Windows, scores: pd.DataFrame, *, protocol: str, **trained: Any
-) -> tuple[TrainedRecogniser, TrainedRecogniser]:
-    """Choose by validation; return it once to be stored and once to be registered.
+def choose_recogniser(windows: Windows, scores: pd.DataFrame, *, protocol: str, **trained: Any) -> TrainedRecogniser:
+    """Choose a recogniser by its validation scores.
 
     Args:
-        windows: What everything learned from.
-        scores: Of the whole protocol.
-        protocol: Its name.
+        windows: The windows of the protocol.
+        scores: Scores of the whole protocol.
+        protocol: Name of the protocol.
         **trained: Encoders and heads, by the names of the artifacts.
     """
     found: dict[str, dict[Cell, Any]] = {"encoders": {}, "heads": {}}
@@ -28,5 +26,9 @@ def choose_recogniser(
         namespace, _, kind = name.rpartition(".")
         if cell := Cell.parse(namespace):
             found[kind][cell] = value
-    recogniser = choose(windows, protocol, found["encoders"], found["heads"], scores)
-    return recogniser, recogniser
+    return choose(windows, protocol, found["encoders"], found["heads"], scores)
+
+
+def register_recogniser(recogniser: TrainedRecogniser) -> TrainedRecogniser:
+    """Return the recogniser as it is stored, for MLflow's registry."""
+    return recogniser

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.protocols import ProtocolSettings, titles
+from contrastive_har.protocols import ProtocolSettings, refinements, titles
 from contrastive_har.reports import figures, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
@@ -48,7 +48,7 @@ def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> 
 
 
 def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
-    """Draw loss curves and the clusters' agreement with the activities; histories by artifact."""
+    """Draw loss curves and the clusters' agreement with the activities; histories by artifact name."""
     methods, splits, of_cells = titles(protocol.methods), titles(protocol.splits), dict(_by_cell(histories))
     return (
         figures.draw_loss_curves(of_cells, methods, splits),
@@ -73,7 +73,7 @@ def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
 def draw_critical_differences(
     protocol: ProtocolSettings, report: ReportSettings, *, split: str, **scores: pd.DataFrame
 ) -> Figure:
-    """Draw the mean ranks of a split's methods, and which differ; scores by method."""
+    """Draw the mean ranks of a split's methods and their critical difference; scores by method."""
     methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
     return figures.draw_critical_differences(
         pd.concat(scores.values()), split, methods, evaluations, 1 - report.confidence
@@ -84,7 +84,7 @@ def draw_embedding_map(
     windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
 ) -> Figure:
     """Draw t-SNE maps of a split's test windows; embeddings by method."""
-    # Untrained encoders look alike: one of them is enough.
+    # Untrained encoders have equal embeddings: one map of them is enough.
     maps: dict[str, pd.DataFrame] = {}
     for method, table in embeddings.items():
         if not any(table.equals(other) for other in maps.values()):
@@ -98,8 +98,8 @@ def describe_runs(
     """Describe one run per evaluation and label budget of a cell, for the tracking server.
 
     Args:
-        protocol: Its settings.
-        compute: Where it was computed.
+        protocol: Settings of the protocol.
+        compute: Where the results were computed.
         seed: Seed of the run.
         cell: Method and split.
         **artifacts: windows, encoders, history, predictions, learning_curves and scores.
@@ -123,31 +123,31 @@ def describe_runs(
             **protocol.settings_of(cell, description.name),
             "evaluation": protocol.evaluations[row["evaluation"]].model_dump(mode="json"),
         }
-        # Budgets of single evaluations are points of a curve only: many, and alike.
+        # Label budgets of single evaluations are points of a curve only, and described in brief.
         runs.append(describe_row(row, of_row, parameters, in_full=row["label_budget"] in shown))
     return runs
 
 
 def gather_runs(*described: list[TrackedRun]) -> list[TrackedRun]:
-    """Put the runs of all splits and methods into one list."""
+    """Concatenate the runs of all splits and methods into one list."""
     return [run for runs in described for run in runs]
 
 
 def gather_facts(
     protocol: ProtocolSettings, report: ReportSettings, compute: ComputeSettings, seed: int, **artifacts: Any
 ) -> ReportFacts:
-    """Put together everything the report says.
+    """Collect everything the report contains.
 
     Args:
-        protocol: Its settings.
+        protocol: Settings of the protocol.
         report: How results are summarised.
         compute: Where they were computed.
         seed: Seed of the run.
         **artifacts: windows, recordings_summary, scores, summary and comparisons; each split's leakage and each cell's
-            history, by artifact.
+            history, by artifact name.
 
     Raises:
-        ValueError: if the stored results were made with other settings than those the report would state.
+        ValueError: if the stored results were computed with other settings than the report would state.
     """
     histories = dict(_by_cell({name: table for name, table in artifacts.items() if name.endswith(".history")}))
     windows: Windows = artifacts["windows"]
@@ -173,7 +173,7 @@ def gather_facts(
             **protocol.model_dump(mode="json"),
             "windows": protocol.windows_for(dataset).model_dump(mode="json"),
         },
-        refinements=protocol.refinements(dataset),
+        refinements=refinements(protocol, dataset),
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
@@ -192,11 +192,9 @@ def write_markdown(facts: ReportFacts) -> str:
 
 
 def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
-    """Return mean macro-F1 by ``split.method.evaluation.budget``, small enough to look at in kedro-viz."""
+    """Return mean macro-F1 by ``split.method.evaluation.budget``, few enough values to be shown in kedro-viz."""
     rows = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
-    return {
-        f"{row.split}.{row.method}.{row.evaluation}.{trackable(row.label_budget)}": float(row.mean) for row in rows
-    }
+    return {f"{row.split}.{row.method}.{row.evaluation}.{trackable(row.label_budget)}": float(row.mean) for row in rows}
 
 
 def _by_cell(artifacts: Mapping[str, pd.DataFrame]) -> Iterator[tuple[Cell, pd.DataFrame]]:
@@ -215,7 +213,7 @@ def _require_same_settings(
     if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
         raise _stale("the scores have another number of repeats", protocol)
     expected = {budget.name for budget in protocol.label_budgets}
-    # Where nothing is held out, all labels leave nothing to test on.
+    # Without held-out groups, the budget of all labels leaves no test windows.
     optional = {budget.name for budget in protocol.label_budgets if budget.labels_everything}
     if (set(scores["label_budget"]) ^ expected) - optional:
         raise _stale("the scores have other label budgets", protocol)

@@ -1,4 +1,4 @@
-"""scores and everything they came from -> summary, figures, tracked runs, report."""
+"""scores and what they were computed from -> summary, figures, tracked runs, report."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _tracking(cells: list[Cell]) -> Pipeline:
 
 def _report(cells: list[Cell], splits: list[str]) -> Pipeline:
     protocol = cells[0].protocol
-    known = {name: name for name in ("windows", "recordings_summary", "scores", "summary", "comparisons")}
+    local_inputs = {name: name for name in ("windows", "recordings_summary", "scores", "summary", "comparisons")}
     histories = _from_cells(cells, "history")
     leakage = {f"{protocol}.{split}.leakage": f"{split}__leakage" for split in splits}
     pictures = {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in _SPLIT_FIGURES}
@@ -112,7 +112,7 @@ def _report(cells: list[Cell], splits: list[str]) -> Pipeline:
                     "report": "params:report",
                     "compute": "params:compute",
                     "seed": "params:seed",
-                    **known,
+                    **local_inputs,
                     **leakage,
                     **histories,
                 },
@@ -137,8 +137,8 @@ def _report(cells: list[Cell], splits: list[str]) -> Pipeline:
             ),
         ]
     )
-    own = ("windows", "scores", "summary", "comparisons", *_FIGURES)
-    outside = {"recordings_summary": "recordings_summary", **{name: f"{protocol}.{name}" for name in own}}
+    of_protocol = ("windows", "scores", "summary", "comparisons", *_FIGURES)
+    outside = {"recordings_summary": "recordings_summary", **{name: f"{protocol}.{name}" for name in of_protocol}}
     return in_namespace(stage, protocol, inputs={**outside, **_inverted({**histories, **leakage, **pictures})})
 
 
@@ -210,7 +210,7 @@ def _of_cell(cell: Cell) -> Pipeline:
 
 
 def _from_cells(cells: list[Cell], name: str) -> dict[str, str]:
-    """Return what a stage calls an artifact of each cell: inside it, a name of another namespace has underscores."""
+    """Return the local name of an artifact of each cell by its catalog name; underscores replace the dots."""
     return {cell.artifact(name): f"{cell.split}__{cell.method}__{name}" for cell in cells}
 
 

@@ -20,36 +20,35 @@ def cut(recordings: Recordings, plan: WindowSettings, engine: EngineSettings) ->
 
 
 def assign_roles(windows: Windows, plan: SplitPlan) -> Roles:
-    """Decide which windows pre-train, train, validate and test, for every repeat and label budget of a split."""
+    """Assign windows to pre-training, training, validation and test, per repeat and label budget of a split."""
     return splits.assign_roles(windows, plan)
 
 
 def audit_leakage(windows: Windows, roles: Roles, plan: SplitPlan) -> dict[str, Any]:
-    """Count what test windows share with every other role; fail where a split wrongly claims to be leak-free."""
+    """Count what test windows share with every other role; fail if a split declared leak-free is not."""
     report = leakage.count_leakage(windows, roles, plan.split)
     leakage.require_leak_free(report, plan.name)
     return report
 
 
-def check_methods(windows: Windows, protocol: ProtocolSettings, **roles: Roles) -> dict[str, Any]:
+def check_methods(windows: Windows, roles: Roles, protocol: ProtocolSettings) -> dict[str, Any]:
     """Check that every method can learn from these windows, before any is trained.
 
     Args:
         windows: All windows.
-        protocol: With its methods.
-        **roles: Of each split.
+        roles: Of one split.
+        protocol: Settings of the protocol.
 
     Returns:
-        By method, the fewest pre-training windows and the smallest batch.
+        The fewest pre-training windows and the smallest batch of each method.
 
     Raises:
-        IllPosedError: naming the method and the cure.
+        IllPosedError: if a method cannot; names the method and the cure.
     """
-    counts = [
-        len(of_split.members(repeat, "pretrain")) for of_split in roles.values() for repeat in range(protocol.repeats)
-    ]
+    counts = [len(roles.members(repeat, "pretrain")) for repeat in range(protocol.repeats)]
     checked = {}
     for method, row in protocol.methods.items():
+        protocol.require_modalities(method, windows.layout)
         protocol.require_length(method, windows.layout, windows.description.name)
         require_trainable(protocol.pretraining_plan(method, 0), counts, windows.layout, windows.class_count)
         smallest = min(row.budget.smallest_batch(count) for count in counts)

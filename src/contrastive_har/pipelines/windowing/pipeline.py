@@ -1,4 +1,4 @@
-"""recordings -> windows -> roles, leakage of each split; method_check."""
+"""recordings -> windows -> roles, leakage, method_check of each split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contrastive_har.pipelines.windowing.nodes import assign_roles, audit_leakag
 
 def create_pipeline(protocol: str, splits: list[str]) -> Pipeline:
     """Return the windowing stage of a protocol."""
-    stages = [_cutting(protocol), _check(protocol, splits), *(_of_split(protocol, split) for split in splits)]
+    stages = [_cutting(protocol), *(_of_split(protocol, split) for split in splits)]
     return sum(stages, Pipeline([]))
 
 
@@ -43,6 +43,12 @@ def _of_split(protocol: str, split: str) -> Pipeline:
                 outputs="leakage",
                 name="audit_leakage",
             ),
+            Node(
+                func=check_methods,
+                inputs=["windows", "roles", "params:protocol"],
+                outputs="method_check",
+                name="check_methods",
+            ),
         ]
     )
     return in_namespace(
@@ -52,19 +58,3 @@ def _of_split(protocol: str, split: str) -> Pipeline:
         plan=f"splits.{split}",
         tags="windowing",
     )
-
-
-def _check(protocol: str, splits: list[str]) -> Pipeline:
-    roles = {split: f"{split}__roles" for split in splits}
-    stage = Pipeline(
-        [
-            Node(
-                func=check_methods,
-                inputs={"windows": "windows", "protocol": "params:protocol", **roles},
-                outputs="method_check",
-                name="check_methods",
-            )
-        ]
-    )
-    outside = {local: f"{protocol}.{split}.roles" for split, local in roles.items()}
-    return in_namespace(stage, protocol, inputs={"windows": f"{protocol}.windows", **outside}, tags="windowing")

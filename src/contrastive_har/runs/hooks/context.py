@@ -8,7 +8,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline.node import Node
 
-from contrastive_har.runs.settings import plain
+from contrastive_har.refining import plain
 
 
 class ContextHooks:

@@ -12,9 +12,10 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from pydantic import BaseModel, ConfigDict
 
+from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks
 from contrastive_har.runs.processes import PROCESS, end_stale_runs, is_dead, this_process
-from contrastive_har.runs.settings import configured, plain
+from contrastive_har.runs.settings import configured
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest

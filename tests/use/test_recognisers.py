@@ -18,17 +18,25 @@ from pydantic import TypeAdapter
 
 from contrastive_har.files.stamps import SchemaError
 from contrastive_har.files.tensors import write_tensors
-from contrastive_har.learning.evaluation.classifiers import TrainedClassifier
-from contrastive_har.learning.pretraining.encoders import EncoderSet, TrainedEncoder, build_encoder
+from contrastive_har.learning.evaluation.trained import HeadFacts, TrainedHead
+from contrastive_har.learning.pretraining import BackboneSettings
+from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.models.heads import HeadSettings
+from contrastive_har.models.heads.linear import LinearSettings
+from contrastive_har.models.heads.mlp import MLPSettings
+from contrastive_har.models.heads.ridge import RidgeSettings
 from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
+from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.export import export_onnx
 from contrastive_har.use.recognisers import (
     TrainedRecogniser,
     choose_recogniser,
+    combine,
     read_recogniser,
     recognise,
     write_recogniser,
@@ -47,23 +55,32 @@ LENGTH, STRIDE = 64, 32
 
 
 def make_encoders(windows: Windows, name: str = "small tpn", repeats: int = 2) -> EncoderSet:
-    settings: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[name])
+    encoder: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[name])
+    settings = BackboneSettings(encoder=encoder)
     torch.manual_seed(0)
-    shape = windows.signals.shape[1], windows.signals.shape[2]
     normalisation = Normalisation.of(windows.signals)
-    made = [TrainedEncoder(build_encoder(settings, shape).state_dict(), normalisation) for _ in range(repeats)]
-    return EncoderSet(settings, shape, "fingerprint", tuple(made))
+    made = []
+    for _ in range(repeats):
+        backbone = settings.build(windows.layout)
+        backbone.set_normalisation(torch.from_numpy(normalisation.mean), torch.from_numpy(normalisation.deviation))
+        made.append(backbone.state_dict())
+    return EncoderSet(settings, windows.layout, "fingerprint", tuple(made))
 
 
-def classifier(encoders: EncoderSet, repeat: int, value: float | None, evaluation: str = "linear") -> TrainedClassifier:
+def facts(repeat: int, value: float | None, **others: object) -> HeadFacts:
+    known = {"evaluation": "linear", "label_budget": "10 %", "head": {"name": "linear"}, **others}
+    return HeadFacts.model_validate({"repeat": repeat, "validation_macro_f1": value, **known})
+
+
+def linear_head(encoders: EncoderSet, repeat: int, value: float | None) -> TrainedHead:
     width = encoders.build(0).features
-    weights = {"classifier.weight": torch.randn(3, width), "classifier.bias": torch.full((3,), float(repeat))}
-    return TrainedClassifier(repeat, evaluation, 0.1, value, weights)
+    weights = {"head.linear.weight": torch.randn(3, width), "head.linear.bias": torch.full((3,), float(repeat))}
+    return TrainedHead(facts(repeat, value), weights)
 
 
 def scores(**values: float) -> pd.DataFrame:
     rows = [
-        {"split": "unseen", "method": method, "evaluation": "linear", "label_fraction": 0.1, "repeat": repeat}
+        {"split": "unseen", "method": method, "evaluation": "linear", "label_budget": "10 %", "repeat": repeat}
         | {"metric": "macro_f1", "group": group, "value": value + (group != "all")}
         for method, value in values.items()
         for repeat in range(2)
@@ -72,70 +89,123 @@ def scores(**values: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+SIMCLR = Cell("semi_supervised", "unseen", "simclr")
+
+
 @pytest.fixture
 def recogniser(windows: Windows) -> TrainedRecogniser:
     encoders = make_encoders(windows)
-    classifiers = [classifier(encoders, repeat, 0.5) for repeat in range(2)]
-    cells = {("unseen", "simclr"): encoders}, {("unseen", "simclr"): classifiers}
-    return choose_recogniser(windows, "semi_supervised", *cells, scores(simclr=0.7))
+    heads = [linear_head(encoders, repeat, 0.5) for repeat in range(2)]
+    return choose_recogniser(windows, "semi_supervised", {SIMCLR: encoders}, {SIMCLR: heads}, scores(simclr=0.7))
 
 
 def test_validation_chooses_and_test_scores_do_not(windows: Windows) -> None:
     encoders = make_encoders(windows)
     values = {"lucky": (0.99, 0.1), "good": (0.7, 0.8), "best tested": (0.6, 0.6)}
-    classifiers = {
-        ("unseen", method): [classifier(encoders, repeat, value) for repeat, value in enumerate(pair)]
+    heads = {
+        Cell("p", "unseen", method): [linear_head(encoders, repeat, value) for repeat, value in enumerate(pair)]
         for method, pair in values.items()
     }
-    classifiers["paper", "good"] = [classifier(encoders, 0, None)]
+    paper = Cell("p", "paper", "good")
+    heads[paper] = [linear_head(encoders, 0, None)]
     tested = scores(**{"lucky": 0.5, "good": 0.55, "best tested": 0.9})
-    chosen = choose_recogniser(windows, "p", dict.fromkeys(classifiers, encoders), classifiers, tested)
+    chosen = choose_recogniser(windows, "p", dict.fromkeys(heads, encoders), heads, tested)
     origin = chosen.origin
-    assert (origin.split, origin.method, origin.repeat) == ("unseen", "good", 1)
+    assert (origin.protocol, origin.split, origin.method, origin.repeat) == ("p", "unseen", "good", 1)
+    assert (origin.evaluation, origin.label_budget) == ("linear", "10 %")
     assert (origin.validation_macro_f1, origin.mean_validation_macro_f1) == (0.8, pytest.approx(0.75))
     assert origin.mean_test_macro_f1 == pytest.approx(0.55)
-    assert torch.equal(chosen.weights["classifier.bias"], torch.ones(3))
-    only_paper = {("paper", "good"): classifiers["paper", "good"]}
+    assert torch.equal(chosen.weights["head.linear.bias"], torch.ones(3))
     with pytest.raises(ValueError, match="no validation windows"):
-        choose_recogniser(windows, "p", {("paper", "good"): encoders}, only_paper, tested)
+        choose_recogniser(windows, "p", {paper: encoders}, {paper: heads[paper]}, tested)
 
 
 def test_a_recogniser_survives_storage(recogniser: TrainedRecogniser, windows: Windows, tmp_path: Path) -> None:
     path = tmp_path / "recogniser.safetensors"
     write_recogniser(recogniser, path)
     stored = read_recogniser(path)
-    assert (stored.description, stored.origin, stored.length) == (recogniser.description, recogniser.origin, LENGTH)
+    assert (stored.architecture, stored.origin) == (recogniser.architecture, recogniser.origin)
+    assert (stored.description, stored.length, stored.stride) == (windows.description, LENGTH, STRIDE)
     found = recognise(stored.build(), windows.signals)
     np.testing.assert_array_equal(found, recognise(recogniser.build(), windows.signals))
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_the_network_is_normalisation_encoder_and_classifier(recogniser: TrainedRecogniser, windows: Windows) -> None:
+def test_the_network_is_normalisation_encoder_and_head(recogniser: TrainedRecogniser, windows: Windows) -> None:
     network = recogniser.build()
     normalised = torch.from_numpy(Normalisation.of(windows.signals)(windows.signals[:5]))
-    logits = network.encoder(normalised) @ recogniser.weights["classifier.weight"].T
-    expected = (logits + recogniser.weights["classifier.bias"]).softmax(1).detach()
+    encoder = network.backbone.by_modality["inertial"]
+    logits = encoder(normalised) @ recogniser.weights["head.linear.weight"].T
+    expected = (logits + recogniser.weights["head.linear.bias"]).softmax(1).detach()
     np.testing.assert_allclose(recognise(network, windows.signals[:5]), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("change", ["missing weight", "other width", "no origin", "broken window"])
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(hidden=(5,)), RidgeSettings()])
+def test_any_head_and_what_was_trained_with_it_make_a_recogniser(windows: Windows, settings: HeadSettings) -> None:
+    """What an evaluation changed in a backbone takes the place of what was pre-trained."""
+    encoders = make_encoders(windows)
+    backbone = encoders.build(1)
+    with torch.no_grad():
+        changed = {name: value + 0.1 for name, value in backbone.state_dict().items() if "convolutions.1" in name}
+    head = settings.build(backbone.features, 3).eval()
+    with torch.no_grad():
+        for value in head.state_dict().values():
+            value.normal_()
+    weights = {f"head.{name}": value for name, value in head.state_dict().items()}
+    weights |= {f"backbone.{name}": value for name, value in changed.items()}
+    trained = TrainedHead(facts(1, 0.5, head=settings), weights)
+    architecture, state = combine(encoders, trained, windows)
+    found = recognise(architecture.build(state), windows.signals[:20])
+    backbone.load_state_dict({**backbone.state_dict(), **changed})
+    with torch.no_grad():
+        expected = head(backbone(torch.from_numpy(windows.signals[:20]))).softmax(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert (architecture.head, architecture.description) == (settings, windows.description)
+    assert len(changed) == 2
+
+
+def test_a_recogniser_of_one_modality_has_its_channels_only(windows: Windows) -> None:
+    """It takes windows of these channels and says what the whole backbone's part of the embedding says."""
+    channels = [
+        Channel(name="acc_x", unit="g"),
+        Channel(name="hip", unit="cm", sensor="skeleton", modality="skeleton"),
+        Channel(name="knee", unit="cm", sensor="skeleton", modality="skeleton"),
+    ]
+    both = Windows.from_arrays(windows.signals, windows.classes(), list(ACTIVITIES.values()), channels, RATE)
+    encoders = make_encoders(both)
+    width = encoders.build(0).features // 2
+    weights = {"head.linear.weight": torch.randn(3, width), "head.linear.bias": torch.randn(3)}
+    trained = TrainedHead(facts(1, 0.5, modalities=("skeleton",)), weights)
+    architecture, state = combine(encoders, trained, both)
+    assert architecture.description.channel_names == ["hip", "knee"]
+    found = recognise(architecture.build(state), both.signals[:20, :, 1:])
+    with torch.no_grad():
+        embeddings = encoders.build(1)(torch.from_numpy(both.signals[:20]))[:, width:]
+        expected = (embeddings @ weights["head.linear.weight"].T + weights["head.linear.bias"]).softmax(1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["missing weight", "other width", "no origin", "broken architecture", "other head"])
 def test_what_does_not_fit_is_refused(recogniser: TrainedRecogniser, tmp_path: Path, change: str) -> None:
     path = tmp_path / "recogniser.safetensors"
     weights = dict(recogniser.weights)
     header = {
-        "description": recogniser.description.model_dump_json(),
-        "window": json.dumps({"length": LENGTH, "stride": STRIDE}),
-        "encoder": recogniser.encoder.model_dump_json(),
+        "architecture": recogniser.architecture.model_dump_json(),
         "origin": recogniser.origin.model_dump_json(),
     }
+    write_tensors(weights, path, "recogniser", **header)
+    assert read_recogniser(path).origin == recogniser.origin
     if change == "missing weight":
-        weights.pop("classifier.bias")
+        weights.pop("head.linear.bias")
     elif change == "other width":
-        weights["classifier.weight"] = torch.zeros(3, 7)
+        weights["head.linear.weight"] = torch.zeros(3, 7)
     elif change == "no origin":
         header.pop("origin")
+    elif change == "other head":
+        other = recogniser.architecture.model_copy(update={"head": RidgeSettings()})
+        header["architecture"] = other.model_dump_json()
     else:
-        header["window"] = "{"
+        header["architecture"] = "{"
     write_tensors(weights, path, "recogniser", **header)
     with pytest.raises(SchemaError, match=r"recogniser\.safetensors: not a readable recogniser file"):
         read_recogniser(path)
@@ -143,22 +213,25 @@ def test_what_does_not_fit_is_refused(recogniser: TrainedRecogniser, tmp_path: P
 
 @pytest.mark.parametrize("name", ["tpn", "small tpn", "transformer", "deepconvlstm", "conv_autoencoder", "conv_gru"])
 def test_onnx_says_what_torch_says(windows: Windows, name: str) -> None:
-    settings: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[name])
-    length = max(settings.shortest_window, 24)  # the exporter writes recurrent layers sample by sample
+    encoder: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[name])
+    length = max(encoder.shortest_window, 24)  # the exporter writes recurrent layers sample by sample
     windows = replace(windows, length=length, signals=np.ascontiguousarray(windows.signals[:, :length]))
     encoders = make_encoders(windows, name, repeats=1)
-    cells = {("unseen", "simclr"): encoders}, {("unseen", "simclr"): [classifier(encoders, 0, 0.5)]}
-    recogniser = choose_recogniser(windows, "p", *cells, scores(simclr=0.7))
+    heads = [linear_head(encoders, 0, 0.5)]
+    recogniser = choose_recogniser(windows, "semi_supervised", {SIMCLR: encoders}, {SIMCLR: heads}, scores(simclr=0.7))
     model = export_onnx(recogniser)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     expected = recognise(recogniser.build(), windows.signals[:50])
     for count in (1, 3, 50):
         (found,) = session.run(["probabilities"], {"windows": windows.signals[:count]})
         np.testing.assert_allclose(found, expected[:count], atol=1e-5)
-    facts = {one.key: json.loads(one.value) for one in onnx.load_from_string(model).metadata_props}
-    assert facts["activities"] == list(ACTIVITIES.values())
-    assert facts["sampling_rate_hz"] == RATE
-    assert facts["channels"][0] == {"name": "x", "unit": "g"}
+    told_facts = {one.key: json.loads(one.value) for one in onnx.load_from_string(model).metadata_props}
+    assert told_facts["activities"] == list(ACTIVITIES.values())
+    assert told_facts["sampling_rate_hz"] == RATE
+    assert told_facts["channels"][0] == {"name": "x", "unit": "g", "sensor": "sensor", "modality": "inertial"}
+    assert told_facts["encoder"] == encoder.name
+    assert told_facts["head"] == "linear"
+    assert told_facts["label_budget"] == "10 %"
 
 
 def pieces(

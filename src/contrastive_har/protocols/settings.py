@@ -1,18 +1,19 @@
-"""A protocol is data: windows, splits, label budgets, methods and evaluations."""
+"""The settings of a protocol and of its rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.objectives import ObjectiveSettings
-from contrastive_har.learning.pretraining.plans import FEWEST, BackboneSettings, PretrainingBudget, PretrainingPlan
+from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget, PretrainingPlan
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
-from contrastive_har.refining import refine, refined_keys, resolve_bases
+from contrastive_har.protocols.checks import IllPosedError
+from contrastive_har.refining import plain, refine, resolve_bases
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.augmentations import View
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
@@ -20,24 +21,21 @@ from contrastive_har.signals.cutting import WindowSettings
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.splits import SplitPlan, SplitSettings
 
-PLANS = "plans"
-"""The parameter under which pipelines find the plans of every protocol."""
-
 
 class MethodSettings(BaseModel):
     """One row of the result tables.
 
-    In configuration a row may be partial: ``base`` names another row whose settings it takes over and refines;
-    ``encoder`` and ``budget`` refine the protocol's.
+    In configuration a row may be partial: ``base`` names another row whose settings it inherits and refines;
+    ``encoder`` and ``budget`` refine those of the protocol.
 
     Attributes:
-        title: For readers.
-        description: A sentence that explains it to them.
-        objective: What its encoders are trained with.
-        encoder: What is trained.
-        encoders: The encoders of single modalities, where they differ.
-        budget: How long it is pre-trained.
-        evaluations: Names of the evaluations that judge it.
+        title: Name in tables and figures.
+        description: A sentence about the method, for the report.
+        objective: Pre-training objective.
+        encoder: Encoder of each modality.
+        encoders: Other encoders of single modalities, by modality.
+        budget: Pre-training budget.
+        evaluations: Names of the evaluations it is scored with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,15 +50,15 @@ class MethodSettings(BaseModel):
 
     @property
     def backbone(self) -> BackboneSettings:
-        """Which encoder each modality has."""
+        """The encoder of each modality."""
         return BackboneSettings(encoder=self.encoder, encoders=self.encoders)
 
 
 class ViewsPlan(BaseModel):
-    """The views of windows that the methods of a protocol combine.
+    """The views of windows that the methods of a protocol use.
 
     Attributes:
-        views: Each once.
+        views: The views, without duplicates.
         seed: Seed of the whole run.
     """
 
@@ -70,29 +68,25 @@ class ViewsPlan(BaseModel):
     seed: int
 
 
-class IllPosedError(ValueError):
-    """A protocol that cannot work on the data at hand; the message names the method and the cure."""
-
-
 class ProtocolSettings(BaseModel):
     """Everything that defines a protocol and its budget.
 
     Attributes:
-        title: For readers.
+        title: Title in reports.
         part_of: Pipeline that runs this protocol along with others; None runs it alone, under its own name.
-        citation: Who published it.
-        url: Where to read it.
+        citation: Publication of the protocol.
+        url: Address of the publication.
         repeats: Independent repetitions: other initial weights, batches, label draws and (where held out) subjects.
         windows: How recordings are cut.
-        windows_of: How those of particular data sets are cut, by name; partial settings refine ``windows``.
-        label_budgets: How many labels there are.
+        windows_of: How recordings of particular data sets are cut, by data set; partial settings refine ``windows``.
+        label_budgets: Label budgets of the evaluations.
         splits: Ways to divide the windows, by name.
-        encoder: What every method trains, unless its row refines it.
-        budget: How long every method is pre-trained, unless its row refines it.
+        encoder: Encoder of every method, unless its row refines it.
+        budget: Pre-training budget of every method, unless its row refines it.
         methods: Rows of the result tables, by name.
         compared_with: The method that paired tests compare all others with. Testing all pairs would leave no power
             after Holm's correction.
-        evaluations: Ways to judge encoders, by name.
+        evaluations: Evaluations of encoders, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -146,21 +140,38 @@ class ProtocolSettings(BaseModel):
             raise ValueError("at least one of label_budgets must be for all evaluations")
         for name, method in self.methods.items():
             self._check_method(name, method)
+        self._check_tests()
         return self
+
+    def _check_tests(self) -> None:
+        """Refuse rows whose label budgets leave no test windows in a split that holds nothing out."""
+        if len(self.label_budgets) == 1 or all(split.holds_out for split in self.splits.values()):
+            return
+        partial = [budget for budget in self.label_budgets if not budget.labels_everything]
+        for name, method in self.methods.items():
+            if not any(self.evaluations[evaluation].is_for(b) for evaluation in method.evaluations for b in partial):
+                split = next(split for split, settings in self.splits.items() if not settings.holds_out)
+                raise ValueError(
+                    f"the evaluations of method '{name}' run with all labels only, which leaves split '{split}' no "
+                    "window to test on; add a smaller label budget, or hold something out"
+                )
 
     def _check_evaluation(self, name: str, settings: EvaluationSettings) -> None:
         known = {budget.name for budget in self.label_budgets}
         if unknown := [budget.name for budget in settings.label_budgets or () if budget.name not in known]:
-            raise ValueError(f"evaluation '{name}' asks for label budgets {unknown}; list them in the protocol's label_budgets, or change the evaluation's")
+            raise ValueError(
+                f"evaluation '{name}' asks for label budgets {unknown}; list them in the protocol's label_budgets, "
+                "or change the evaluation's"
+            )
         if not settings.head.fitted:
             for budget in self.label_budgets:
                 if settings.is_for(budget):
                     settings.batch_size_for(budget)
-        unguarded = [split for split, of_split in self.splits.items() if not of_split.validates]
-        if len(settings.learning_rates) > 1 and unguarded:
+        without_validation = [split for split, of_split in self.splits.items() if not of_split.validates]
+        if len(settings.learning_rates) > 1 and without_validation:
             raise ValueError(
                 f"evaluation '{name}' chooses among learning rates on validation windows, but split "
-                f"'{unguarded[0]}' has none; give it a validation_share, or the evaluation one learning_rate"
+                f"'{without_validation[0]}' has none; give it a validation_share, or the evaluation one learning_rate"
             )
 
     def _check_method(self, name: str, method: MethodSettings) -> None:
@@ -188,7 +199,7 @@ class ProtocolSettings(BaseModel):
 
     @property
     def fewest_labels(self) -> LabelBudget:
-        """The smallest label budget of all evaluations, at which details are shown."""
+        """The smallest label budget common to all evaluations, for which details are shown."""
         return parse_budget(sort_budgets([budget.name for budget in self.budgets_of_all])[0])
 
     def windows_for(self, dataset: str) -> WindowSettings:
@@ -196,19 +207,19 @@ class ProtocolSettings(BaseModel):
         return self.windows_of.get(dataset, self.windows)
 
     def settings_of(self, cell: Cell, dataset: str) -> dict[str, Any]:
-        """Return all that the encoders of one cell depend on, as plain values."""
+        """Return all settings that the encoders of one cell depend on, as plain values."""
         row = self.methods[cell.method]
         return {
             "repeats": self.repeats,
-            "windows": _plain(self.windows_for(dataset)),
-            "split": _plain(self.splits[cell.split]),
-            "objective": _plain(row.objective),
-            "backbone": _plain(row.backbone),
-            "budget": _plain(row.budget),
+            "windows": plain(self.windows_for(dataset)),
+            "split": plain(self.splits[cell.split]),
+            "objective": plain(row.objective),
+            "backbone": plain(row.backbone),
+            "budget": plain(row.budget),
         }
 
     def split_plan(self, split: str, seed: int) -> SplitPlan:
-        """Return everything that decides the roles of one split."""
+        """Return all settings that determine the roles of one split."""
         return SplitPlan(
             name=split,
             split=self.splits[split],
@@ -218,7 +229,7 @@ class ProtocolSettings(BaseModel):
         )
 
     def pretraining_plan(self, method: str, seed: int) -> PretrainingPlan:
-        """Return everything that decides the pre-training of one row."""
+        """Return all settings that determine the pre-training of one row."""
         row = self.methods[method]
         return PretrainingPlan(
             name=method,
@@ -230,7 +241,7 @@ class ProtocolSettings(BaseModel):
         )
 
     def evaluation_plan(self, method: str, seed: int) -> EvaluationPlan:
-        """Return everything that decides how one row is judged."""
+        """Return all settings that determine the evaluation of one row."""
         return EvaluationPlan(
             name=method,
             evaluations={name: self.evaluations[name] for name in self.methods[method].evaluations},
@@ -240,21 +251,25 @@ class ProtocolSettings(BaseModel):
         )
 
     def views_plan(self, seed: int) -> ViewsPlan:
-        """Return the views of all methods, each once."""
+        """Return the views of all methods, without duplicates."""
         views = [view for row in self.methods.values() for view in getattr(row.objective, "views", ()) if view]
         return ViewsPlan(views=tuple(dict.fromkeys(views)), seed=seed)
 
-    def refinements(self, dataset: str) -> dict[str, dict[str, tuple[Any, Any]]]:
-        """Return where a row's encoder and budget, and the data set's windows, differ from the protocol's.
+    def require_modalities(self, method: str, layout: Layout) -> None:
+        """Refuse a method that names modalities which the windows do not have.
 
-        Returns:
-            By ``windows`` or the method's name, the protocol's value and the refined one by dotted key.
+        Raises:
+            IllPosedError: naming the method, the modalities and the cure.
         """
-        found = {"windows": refined_keys(_plain(self.windows), _plain(self.windows_for(dataset)))}
-        above = {"encoder": _plain(self.encoder), "budget": _plain(self.budget)}
-        for name, row in self.methods.items():
-            found[name] = refined_keys(above, {"encoder": _plain(row.encoder), "budget": _plain(row.budget)})
-        return {name: keys for name, keys in found.items() if keys}
+        row, known = self.methods[method], layout.modalities
+        named = {f"evaluation '{name}'": self.evaluations[name].modalities or () for name in row.evaluations}
+        named["encoders"] = tuple(row.encoders)
+        for what, modalities in named.items():
+            if unknown := [modality for modality in modalities if modality not in known]:
+                raise IllPosedError(
+                    f"Method '{method}' asks for modalities {unknown} in its {what}; the data set has "
+                    f"{', '.join(known)}. Correct them, or the data set's description."
+                )
 
     def require_length(self, method: str, layout: Layout, dataset: str) -> None:
         """Refuse windows of a data set that are too short for a method's encoders.
@@ -271,88 +286,6 @@ class ProtocolSettings(BaseModel):
             )
 
 
-def require_trainable(
-    plan: PretrainingPlan, counts: Collection[int], layout: Layout, classes: int, processes: int = 1
-) -> None:
-    """Refuse a method that cannot learn from such windows, before anything is trained.
-
-    Args:
-        plan: Its pre-training.
-        counts: Numbers of pre-training windows, of every repeat.
-        layout: Of a window.
-        classes: Number of activities.
-        processes: Among which each batch is divided.
-
-    Raises:
-        IllPosedError: naming the method and the cure.
-    """
-    batch, fewest = plan.budget.batch_size, min(counts)
-
-    def problem(batch: int) -> str | None:
-        budget = plan.budget.model_copy(update={"batch_size": batch})
-        smallest = min(budget.smallest_batch(count, processes) for count in counts)
-        return plan.objective.problem(smallest, layout, classes)
-
-    if plan.objective.trains and fewest < max(FEWEST, processes):
-        raise IllPosedError(
-            f"Method '{plan.name}' has {fewest} windows to pre-train on, in {processes} processes. Record more, or "
-            "lower compute.processes."
-        )
-    if found := problem(batch):
-        sizes = range(batch - batch % processes, 1, -processes)
-        fitting = next((size for size in sizes if not problem(size)), None)
-        hint = f"; budget.batch_size: {fitting} would do" if fitting else ""
-        raise IllPosedError(f"Method '{plan.name}' {found}{hint}.")
-
-
-def plans_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plans of every protocol in the project's parameters, as plain values.
-
-    Each pipeline node takes the plan of its own row, split or windows, so that its result depends on nothing else.
-
-    Returns:
-        By protocol: ``windows``, ``views``, ``splits`` by name, ``pretraining`` and ``evaluation`` by method.
-
-    Raises:
-        ProtocolError: naming the protocol and the setting.
-    """
-    plans = {}
-    for name, values in parameters.items():
-        if not is_protocol(values):
-            continue
-        try:
-            protocol = ProtocolSettings.model_validate(values)
-        except ValidationError as error:
-            raise ProtocolError(f"Parameter '{name}': {error}") from error
-        seed = parameters["seed"]
-        plans[name] = {
-            "windows": _plain(protocol.windows_for(parameters["dataset"])),
-            "views": _plain(protocol.views_plan(seed)),
-            "splits": {split: _plain(protocol.split_plan(split, seed)) for split in protocol.splits},
-            "pretraining": {method: _plain(protocol.pretraining_plan(method, seed)) for method in protocol.methods},
-            "evaluation": {method: _plain(protocol.evaluation_plan(method, seed)) for method in protocol.methods},
-        }
-    return plans
-
-
-class ProtocolError(ValueError):
-    """A protocol whose settings are not valid."""
-
-
-def is_protocol(values: Any) -> bool:
-    """Return whether a parameter is a protocol."""
-    return isinstance(values, Mapping) and "methods" in values
-
-
-def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:
-    """Return titles by name."""
-    return {name: settings.title for name, settings in named.items()}
-
-
 def _without_nulls(row: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
     """Return a row without those of ``keys`` that are None: they refine nothing."""
     return {key: value for key, value in row.items() if value is not None or key not in keys}
-
-
-def _plain(settings: BaseModel) -> dict[str, Any]:
-    return settings.model_dump(mode="json")

@@ -70,6 +70,16 @@ def test_a_declared_rate_stands_in_for_time_stamps(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.concatenate([piece.seconds for piece in pieces]), np.arange(100) / 25)
 
 
+def test_units_by_modality_are_compared_too(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    same = "modalities: {inertial: {hand: {unit: g, channels: [x, y]}}}\n"
+    (tmp_path / "dataset.yml").write_text(same)
+    assert len(read(tmp_path)) == 4
+    (tmp_path / "dataset.yml").write_text(same.replace("unit: g", "unit: m/s²"))
+    with pytest.raises(BadRecordingError, match=r"channel 'x' is in m/s², the model expects g"):
+        read(tmp_path)
+
+
 def test_dates_are_times(tmp_path: Path) -> None:
     dates = pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame()["timestamp"], unit="s")
     frame().assign(timestamp=dates).to_csv(tmp_path / "a.csv", index=False)
@@ -94,7 +104,7 @@ def test_bad_files_are_named(tmp_path: Path, change: object, message: str) -> No
         read(tmp_path)
 
 
-def test_bad_places_are_named(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadRecordingError, match=r"nowhere: no such file or folder.*recordings=PATH"):
         read(tmp_path / "nowhere")
     with pytest.raises(BadRecordingError, match="no CSV or Parquet file"):

@@ -1,0 +1,52 @@
+"""Checks, before anything is trained, that a protocol suits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from contrastive_har.learning.pretraining.plans import FEWEST, PretrainingPlan
+from contrastive_har.signals.sensors import Layout
+
+
+class IllPosedError(ValueError):
+    """A protocol that does not suit the data; the message names the method and the cure."""
+
+
+def require_trainable(
+    plan: PretrainingPlan, counts: Collection[int], layout: Layout, classes: int, processes: int = 1
+) -> None:
+    """Refuse a method that cannot learn from the windows, before anything is trained.
+
+    Args:
+        plan: Pre-training of the method.
+        counts: Number of pre-training windows of every repeat.
+        layout: Layout of a window.
+        classes: Number of activities.
+        processes: Number of processes that share each batch.
+
+    Raises:
+        IllPosedError: naming the method and the cure.
+    """
+    batch, fewest = plan.budget.batch_size, min(counts)
+    shortest = plan.backbone.shortest_window(layout.modalities)
+    if layout.length < shortest:
+        raise IllPosedError(
+            f"Windows of {layout.length} samples are too short for the encoder of method '{plan.name}', which needs "
+            f"{shortest}. Lengthen windows.length."
+        )
+
+    def problem(batch: int) -> str | None:
+        budget = plan.budget.model_copy(update={"batch_size": batch})
+        smallest = min(budget.smallest_batch(count, processes) for count in counts)
+        return plan.objective.problem(smallest, layout, classes)
+
+    if plan.objective.trains and fewest < max(FEWEST, processes):
+        raise IllPosedError(
+            f"Method '{plan.name}' has {fewest} windows to pre-train on, in {processes} processes. Record more, or "
+            "lower compute.processes."
+        )
+    if found := problem(batch):
+        sizes = range(batch - batch % processes, 1, -processes)
+        fitting = next((size for size in sizes if not problem(size)), None)
+        hint = f"; budget.batch_size: {fitting} would do" if fitting else ""
+        raise IllPosedError(f"Method '{plan.name}' {found}{hint}.")

@@ -1,0 +1,73 @@
+"""The plans of protocols: the settings that each pipeline node depends on, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from contrastive_har.learning.evaluation.settings import EvaluationSettings
+from contrastive_har.protocols.settings import MethodSettings, ProtocolSettings
+from contrastive_har.refining import plain, refined_keys
+from contrastive_har.signals.splits import SplitSettings
+
+PLANS = "plans"
+"""Name of the parameter that holds the plans of every protocol."""
+
+
+class ProtocolError(ValueError):
+    """A protocol whose settings are not valid."""
+
+
+def plans_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plans of every protocol in the project's parameters, as plain values.
+
+    Each pipeline node takes the plan of its own row, split or windows: its result depends on no other settings.
+
+    Returns:
+        By protocol: ``windows``, ``views``, ``splits`` by name, ``pretraining`` and ``evaluation`` by method.
+
+    Raises:
+        ProtocolError: naming the protocol and the setting.
+    """
+    plans = {}
+    for name, values in parameters.items():
+        if not is_protocol(values):
+            continue
+        try:
+            protocol = ProtocolSettings.model_validate(values)
+        except ValidationError as error:
+            raise ProtocolError(f"Parameter '{name}': {error}") from error
+        seed = parameters["seed"]
+        plans[name] = {
+            "windows": plain(protocol.windows_for(parameters["dataset"])),
+            "views": plain(protocol.views_plan(seed)),
+            "splits": {split: plain(protocol.split_plan(split, seed)) for split in protocol.splits},
+            "pretraining": {method: plain(protocol.pretraining_plan(method, seed)) for method in protocol.methods},
+            "evaluation": {method: plain(protocol.evaluation_plan(method, seed)) for method in protocol.methods},
+        }
+    return plans
+
+
+def is_protocol(values: Any) -> bool:
+    """Return whether a parameter is a protocol."""
+    return isinstance(values, Mapping) and "methods" in values
+
+
+def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:
+    """Return titles by name."""
+    return {name: settings.title for name, settings in named.items()}
+
+
+def refinements(protocol: ProtocolSettings, dataset: str) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """Return where a row's encoder and budget, and the windows of a data set, differ from the protocol's.
+
+    Returns:
+        (value of the protocol, refined value) by dotted key, by ``windows`` or the name of the method.
+    """
+    found = {"windows": refined_keys(plain(protocol.windows), plain(protocol.windows_for(dataset)))}
+    above = {"encoder": plain(protocol.encoder), "budget": plain(protocol.budget)}
+    for name, row in protocol.methods.items():
+        found[name] = refined_keys(above, {"encoder": plain(row.encoder), "budget": plain(row.budget)})
+    return {name: keys for name, keys in found.items() if keys}

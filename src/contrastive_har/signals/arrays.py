@@ -1,0 +1,95 @@
+"""Windows that come as arrays, one for all channels or one per modality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contrastive_har.signals.sensors import DEFAULT_MODALITY, Channel
+
+Signals = ArrayLike | Mapping[str, ArrayLike]
+"""Windows (windows, time, channels), or one such array per modality."""
+
+
+def stack_modalities(signals: Signals) -> tuple[NDArray[np.float32], dict[str, int]]:
+    """Return windows as one array (windows, time, channels), and the number of channels by modality.
+
+    Raises:
+        ValueError: if an array has not three dimensions or holds no numbers, the modalities have other windows or
+            lengths, or samples are not finite.
+    """
+    arrays = signals if isinstance(signals, Mapping) else {DEFAULT_MODALITY: signals}
+    if not arrays:
+        raise ValueError("X has no modality")
+    parts: dict[str, NDArray[np.float32]] = {}
+    for name, values in arrays.items():
+        array = np.asarray(values)
+        if array.ndim != 3 or array.dtype.kind not in "iufb":
+            raise ValueError(
+                f"X must be numbers in three dimensions (windows, time, channels); found {array.dtype} of shape "
+                f"{array.shape}. Reshape your data, for example X[:, :, np.newaxis] for a single channel."
+            )
+        if 0 in array.shape:
+            raise ValueError(f"X of shape {array.shape} holds no samples")
+        with np.errstate(over="ignore"):
+            parts[name] = np.ascontiguousarray(array, np.float32)
+        if not (finite := np.isfinite(parts[name])).all():
+            window, sample, channel = np.argwhere(~finite)[0]
+            raise ValueError(
+                f"X has a value that is not finite (NaN or infinity) in window {window}, sample {sample}, channel "
+                f"{channel}; interpolate it, or leave the window out"
+            )
+    shapes = {name: part.shape[:2] for name, part in parts.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"all modalities need the same windows and samples; found {shapes}")
+    stacked = np.concatenate(list(parts.values()), axis=2) if len(parts) > 1 else next(iter(parts.values()))
+    return stacked, {name: part.shape[2] for name, part in parts.items()}
+
+
+def channels_of_arrays(
+    widths: Mapping[str, int],
+    names: Sequence[str] | Mapping[str, Sequence[str]] | None,
+    sensors: Sequence[str | None] | Mapping[str, Sequence[str | None]] | None,
+) -> tuple[Channel, ...]:
+    """Return the channels of windows.
+
+    Args:
+        widths: Number of channels by modality.
+        names: Of the channels, by modality where there are several; None numbers them.
+        sensors: The sensor of each channel, likewise; None takes it from the names.
+
+    Raises:
+        ValueError: if there are too few or too many, or names for another modality.
+    """
+    found = []
+    for modality, width in widths.items():
+        of_modality = _of(names, modality, widths, "channels")
+        of_sensors = _of(sensors, modality, widths, "sensors")
+        prefix = "channel" if len(widths) == 1 else f"{modality}_channel"
+        for index in range(width):
+            facts: dict[str, Any] = {"unit": "", "modality": modality}
+            facts["name"] = of_modality[index] if of_modality else f"{prefix}_{index}"
+            if of_sensors or not of_modality:
+                facts["sensor"] = of_sensors[index] if of_sensors else None
+            found.append(Channel.model_validate(facts))
+    return tuple(found)
+
+
+def _of(values: Any, modality: str, widths: Mapping[str, int], what: str) -> list[Any] | None:
+    """Return what is given for one modality."""
+    if values is None:
+        return None
+    if isinstance(values, Mapping):
+        if unknown := [name for name in values if name not in widths]:
+            raise ValueError(f"{what} names the modalities {unknown}, but X has {', '.join(widths)}")
+        values = values.get(modality)
+        if values is None:
+            return None
+    elif len(widths) > 1:
+        raise ValueError(f"X has several modalities: give {what} as a mapping from modality to list")
+    if len(values) != widths[modality]:
+        raise ValueError(f"{what} has {len(values)} entries, but modality '{modality}' has {widths[modality]} channels")
+    return list(values)

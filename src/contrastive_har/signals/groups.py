@@ -1,0 +1,37 @@
+"""Groups: what windows can be held out by, such as subjects or sessions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastive_har.signals.roles import SplitError
+from contrastive_har.signals.windows import Windows
+
+
+def natural_order(names: Sequence[str]) -> list[str]:
+    """Sort names so that '10' comes after '9'."""
+    return sorted(names, key=lambda name: [(len(p), p) if p.isdigit() else (0, p) for p in re.split(r"(\d+)", name)])
+
+
+def units_of_windows(windows: Windows, held_out: str, within: Sequence[str] = ()) -> NDArray[np.object_]:
+    """Return what each window is held out by (windows,): its group's value, within its other groups if there are any.
+
+    Raises:
+        SplitError: if the data set does not have such a group.
+    """
+    wanted = [*within, held_out]
+    known = ["subject", *windows.description.groups]
+    if unknown := [name for name in wanted if name not in known]:
+        raise SplitError(
+            f"The data set '{windows.description.name}' has no groups {unknown}; it has {', '.join(known)}. Correct "
+            "held_out or within of the split."
+        )
+    units = windows.table[wanted[-1]].astype(str)
+    for name in wanted[-2::-1]:
+        units = windows.table[name].astype(str) + " / " + units
+    values: NDArray[np.object_] = units.to_numpy(object)
+    return values

@@ -1,0 +1,191 @@
+"""The backbone: what it embeds is what its encoders make of their own normalised channels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from contrastive_har.models.backbone import Backbone, TrainedStages
+from contrastive_har.models.encoders import Encoder, EncoderSettings
+from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
+from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
+from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.models.encoders.transformer import TransformerSettings
+
+LENGTH = 30
+SMALL_TPN = TPNSettings(channels=(4, 5, 6), kernels=(5, 3, 3))
+GRU = ConvGRUSettings(channels=(4, 5), hidden=7, layers=2)
+ALL: dict[str, EncoderSettings] = {
+    "tpn": SMALL_TPN,
+    "companding tpn": SMALL_TPN.model_copy(update={"companding": 0.05}),
+    "transformer": TransformerSettings(channels=(4, 8), kernels=(3, 3), layers=2, heads=2, feedforward=8),
+    "deepconvlstm": DeepConvLSTMSettings(convolutions=2, width=5),
+    "conv_autoencoder": ConvAutoencoderSettings(channels=(4, 5), latent=6),
+    "conv_gru": GRU,
+}
+CHANNELS = {"inertial": slice(0, 6), "pressure": slice(6, 7), "skeleton": slice(7, 11)}
+STATISTICS = torch.linspace(-2, 3, 11), torch.linspace(0.5, 4, 11)
+
+
+def raw(count: int = 5, width: int = 11) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return 3 * torch.randn(count, LENGTH, width, generator=generator) + torch.arange(width)
+
+
+def make(**chosen: EncoderSettings) -> Backbone:
+    """Return a backbone of some modalities, with the statistics of their channels, in evaluation mode."""
+    torch.manual_seed(0)
+    channels: dict[str, slice] = {}
+    indices: list[int] = []
+    encoders: dict[str, Encoder] = {}
+    for name, settings in chosen.items():
+        part = CHANNELS[name]
+        width = part.stop - part.start
+        channels[name] = slice(len(indices), len(indices) + width)
+        indices += range(part.start, part.stop)
+        encoders[name] = settings.build(width, LENGTH)
+    backbone = Backbone(encoders, channels)
+    backbone.set_normalisation(*(values[indices] for values in STATISTICS))
+    return backbone.eval()
+
+
+def literal_normalisation(windows: torch.Tensor) -> torch.Tensor:
+    mean, deviation = STATISTICS
+    parts = [(windows[:, :, channel] - mean[channel]) / deviation[channel] for channel in range(windows.shape[2])]
+    return torch.stack(parts, dim=2)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_one_modality_is_its_encoder_on_normalised_windows(name: str) -> None:
+    backbone = make(inertial=ALL[name])
+    encoder = backbone.by_modality["inertial"]
+    windows = raw(width=6)
+    assert backbone.features == encoder.features
+    torch.testing.assert_close(backbone.normalise(windows), literal_normalisation(windows))
+    torch.testing.assert_close(backbone(windows), encoder(literal_normalisation(windows)))
+    assert not torch.allclose(backbone(windows), encoder(windows))
+
+
+def test_without_statistics_windows_stay_as_they_are() -> None:
+    encoder = SMALL_TPN.build(6, LENGTH).eval()
+    backbone = Backbone({"inertial": encoder}, {"inertial": slice(0, 6)})
+    assert torch.equal(backbone(raw(width=6)), encoder(raw(width=6)))
+
+
+def test_modalities_stand_side_by_side() -> None:
+    backbone = make(inertial=SMALL_TPN, pressure=GRU, skeleton=SMALL_TPN)
+    windows = raw()
+    normalised = literal_normalisation(windows)
+    expected = [
+        encoder(normalised[:, :, CHANNELS[name]].contiguous()) for name, encoder in backbone.by_modality.items()
+    ]
+    assert list(backbone.by_modality) == ["inertial", "pressure", "skeleton"]
+    assert [part.shape for part in expected] == [(5, 6), (5, 7), (5, 6)]
+    assert backbone.features == 6 + 7 + 6
+    torch.testing.assert_close(backbone(windows), torch.cat(expected, dim=1))
+
+
+def test_a_modality_does_not_see_the_others() -> None:
+    backbone = make(inertial=SMALL_TPN, skeleton=GRU)
+    windows = raw(width=10)
+    changed = windows.clone()
+    changed[..., 6:] += 1
+    before, after = backbone(windows), backbone(changed)
+    assert torch.equal(after[:, :6], before[:, :6])
+    assert not torch.isclose(after[:, 6:], before[:, 6:]).all(dim=1).any()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "channels", "features"),
+    [
+        (["inertial"], [*range(6)], [*range(6)]),
+        (["pressure"], [6], [*range(6, 13)]),
+        (["skeleton"], [*range(7, 11)], [*range(13, 19)]),
+        (["pressure", "skeleton"], [*range(6, 11)], [*range(6, 19)]),
+        (["skeleton", "inertial"], [*range(6), *range(7, 11)], [*range(6), *range(13, 19)]),
+        (["inertial", "pressure", "skeleton"], [*range(11)], [*range(19)]),
+    ],
+)
+def test_only_some_modalities_are_their_part_of_the_embedding(
+    wanted: list[str], channels: list[int], features: list[int]
+) -> None:
+    """Its windows have the channels of these modalities only, in the order of the whole, however they are named."""
+    backbone = make(inertial=SMALL_TPN, pressure=GRU, skeleton=SMALL_TPN)
+    part = backbone.only(wanted)
+    windows = raw()
+    assert part.features == len(features)
+    assert not part.training
+    torch.testing.assert_close(part(windows[..., channels]), backbone(windows)[:, features])
+    torch.testing.assert_close(part.mean, STATISTICS[0][channels])
+    torch.testing.assert_close(part.deviation, STATISTICS[1][channels])
+
+
+def test_only_some_modalities_share_the_encoders() -> None:
+    backbone = make(inertial=SMALL_TPN, skeleton=GRU).train()
+    part = backbone.only(["skeleton"])
+    assert part.training
+    assert part.by_modality["skeleton"] is backbone.by_modality["skeleton"]
+    assert [name for name in part.state_dict() if name.startswith("encoders.")] == [
+        f"encoders.0.{name}" for name in backbone.by_modality["skeleton"].state_dict()
+    ]
+    with torch.no_grad():
+        for parameter in part.parameters():
+            parameter.zero_()
+    assert not any(parameter.any() for parameter in backbone.by_modality["skeleton"].parameters())
+    assert any(parameter.any() for parameter in backbone.by_modality["inertial"].parameters())
+
+
+@pytest.mark.parametrize("trained", [0, 1, 2, 3, 4, 9, "all"])
+@pytest.mark.parametrize("name", ALL)
+def test_frozen_and_trained_stages_are_the_whole(name: str, trained: TrainedStages) -> None:
+    backbone = make(inertial=ALL[name])
+    windows = raw(width=6)
+    activations = backbone.begin(windows, trained)
+    assert list(activations) == ["inertial"]
+    assert len(activations["inertial"]) == len(windows)
+    torch.testing.assert_close(backbone.finish(activations, trained), backbone(windows))
+
+
+@pytest.mark.parametrize("trained", [0, 1, 2, 3, 5, "all"])
+def test_frozen_and_trained_stages_of_several_modalities_are_the_whole(trained: TrainedStages) -> None:
+    """Three stages, four and one: each encoder trains its own last ones."""
+    lstm = DeepConvLSTMSettings(convolutions=2, width=5)
+    backbone = make(inertial=SMALL_TPN, pressure=TPNSettings(channels=(4,), kernels=(3,)), skeleton=lstm)
+    depths = {name: encoder.depth for name, encoder in backbone.by_modality.items()}
+    assert depths == {"inertial": 3, "pressure": 1, "skeleton": 4}
+    windows = raw()
+    torch.testing.assert_close(backbone.finish(backbone.begin(windows, trained), trained), backbone(windows))
+    expected = [
+        stage
+        for encoder in backbone.by_modality.values()
+        for index, stage in enumerate(encoder.stages)
+        if trained == "all" or index >= encoder.depth - trained
+    ]
+    assert [id(stage) for stage in backbone.trained(trained)] == [id(stage) for stage in expected]
+
+
+def test_a_state_has_the_statistics_and_every_encoder() -> None:
+    backbone, other = (make(inertial=SMALL_TPN, skeleton=GRU) for _ in range(2))
+    with torch.no_grad():
+        for value in other.state_dict().values():
+            value += 1
+    assert not torch.allclose(other(raw(width=10)), backbone(raw(width=10)))
+    other.load_state_dict(backbone.state_dict())
+    assert torch.equal(other(raw(width=10)), backbone(raw(width=10)))
+    assert {name.partition(".")[0] for name in backbone.state_dict()} == {"mean", "deviation", "encoders"}
+
+
+def test_windows_too_short_for_one_modality_name_the_cure() -> None:
+    backbone = make(inertial=SMALL_TPN, skeleton=TPNSettings(channels=(4,), kernels=(20,)))
+    assert backbone(raw(width=10)[:, :20]).shape == (5, 10)
+    with pytest.raises(ValueError, match=r"Windows of 19 samples .* which needs 20\. Lengthen windows\.length"):
+        backbone(raw(width=10)[:, :19])
+
+
+@pytest.mark.parametrize("wanted", [["sceleton"], ["inertial", "sceleton"], []])
+def test_modalities_that_it_does_not_have_are_refused(wanted: list[str]) -> None:
+    """Else a misspelled one is left out without a word."""
+    backbone = make(inertial=SMALL_TPN, skeleton=GRU)
+    with pytest.raises(ValueError, match=r"modalities .*inertial, skeleton"):
+        backbone.only(wanted)

@@ -1,0 +1,172 @@
+"""Heads against literal transcriptions of what they compute, and against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from sklearn import linear_model as reference
+from torch import nn
+from torch.nn import functional
+
+from contrastive_har.models.heads import BaseHeadSettings, HeadSettings
+from contrastive_har.models.heads.linear import LinearSettings
+from contrastive_har.models.heads.mlp import MLP, MLPSettings
+from contrastive_har.models.heads.ridge import Ridge, RidgeSettings
+
+CLASSES = 4
+
+
+def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features around one centre per class, not centred themselves, and class indices."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.arange(count) % CLASSES
+    centres = torch.randn(CLASSES, width, generator=generator)
+    noise = torch.randn(count, width, generator=generator)
+    return 3 + centres[targets] + noise, targets
+
+
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(), RidgeSettings(penalty=2)])
+def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
+    read = TypeAdapter(HeadSettings).validate_python(settings.model_dump())
+    assert read == settings
+    assert read.build(5, CLASSES)(torch.randn(7, 5)).shape == (7, CLASSES)
+
+
+def test_the_linear_head_is_a_linear_layer_trained_by_cross_entropy() -> None:
+    torch.manual_seed(0)
+    head = LinearSettings().build(5, CLASSES)
+    features, targets = examples(9, 5)
+    weight, bias = (head.state_dict()[f"linear.{name}"].double().numpy() for name in ("weight", "bias"))
+    assert weight.shape == (CLASSES, 5)
+    assert np.abs(weight).max() <= (6 / (5 + CLASSES)) ** 0.5
+    assert not bias.any()
+    scores = features.double().numpy() @ weight.T + bias
+    np.testing.assert_allclose(head(features).detach(), scores, rtol=1e-5, atol=1e-5)
+    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    expected = -np.mean([np.log(row[target]) for row, target in zip(chances, targets.tolist(), strict=True)])
+    assert head.loss(features, targets).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_mlp_head_rectifies_and_drops_each_hidden_layer_and_not_the_last() -> None:
+    torch.manual_seed(0)
+    head = MLPSettings(hidden=(7, 6), dropout=0.25).build(5, CLASSES)
+    kinds = [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert [type(layer) for layer in head.layers] == kinds
+    assert {layer.p for layer in head.layers if isinstance(layer, nn.Dropout)} == {0.25}
+    features, targets = examples(9, 5)
+    head.eval()
+    layers = [layer for layer in head.layers if isinstance(layer, nn.Linear)]
+    activations = features.double().numpy()
+    for index, layer in enumerate(layers):
+        activations = activations @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+        if index < 2:
+            activations = np.maximum(activations, 0)
+    np.testing.assert_allclose(head(features).detach(), activations, rtol=1e-4, atol=1e-5)
+    expected = functional.cross_entropy(torch.from_numpy(activations), targets)
+    assert head.loss(features, targets).item() == pytest.approx(expected.item(), rel=1e-5)
+    head.train()
+    assert not torch.equal(head(features), head(features)), "it drops in training"
+
+
+def test_the_mlp_head_learns_what_no_linear_one_can() -> None:
+    corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    targets = torch.tensor([0, 1, 1, 0])
+    accuracies = []
+    for settings in (MLPSettings(hidden=(16,), dropout=0), LinearSettings()):
+        torch.manual_seed(0)
+        head = settings.build(2, 2)
+        optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
+        for _ in range(200):
+            optimiser.zero_grad()
+            head.loss(corners, targets).backward()
+            optimiser.step()
+        accuracies.append((head(corners).argmax(1) == targets).double().mean().item())
+    assert accuracies[0] == 1 > accuracies[1]
+
+
+def literal_ridge(features: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """(X'X + penalty I)^-1 X'Y of centred X and Y, one class after the other."""
+    centre = features.mean(axis=0)
+    centred = features - centre
+    weights, biases = [], []
+    for index in range(CLASSES):
+        signs = np.array([1.0 if target == index else -1.0 for target in targets])
+        inverse = np.linalg.inv(centred.T @ centred + penalty * np.eye(features.shape[1]))
+        weight = inverse @ centred.T @ (signs - signs.mean())
+        weights.append(weight)
+        biases.append(signs.mean() - centre @ weight)
+    return np.stack(weights, axis=1), np.array(biases)
+
+
+@pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
+@pytest.mark.parametrize(("count", "width"), [(50, 6), (12, 12), (10, 30)])
+def test_the_ridge_head_is_its_closed_form_and_scikit_learns(count: int, width: int, penalty: float) -> None:
+    features, targets = examples(count, width)
+    head = RidgeSettings(penalty=penalty).build(width, CLASSES)
+    assert not head(features).any(), "nothing has been fitted"
+    head.fit(features, targets)
+    weight, bias = literal_ridge(features.double().numpy(), targets.numpy(), penalty)
+    np.testing.assert_allclose(head.weight, weight, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(head.bias, bias, rtol=1e-4, atol=1e-5)
+    signs = np.where(targets.numpy()[:, None] == np.arange(CLASSES), 1.0, -1.0)
+    theirs = reference.Ridge(alpha=penalty, solver="svd").fit(features.double().numpy(), signs)
+    np.testing.assert_allclose(head.weight, theirs.coef_.T, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(head.bias, theirs.intercept_, rtol=1e-4, atol=1e-5)
+    unseen, _ = examples(20, width, seed=1)
+    np.testing.assert_allclose(head(unseen), theirs.predict(unseen.double().numpy()), rtol=1e-3, atol=1e-4)
+    classifier = reference.RidgeClassifier(alpha=penalty, solver="svd").fit(features.double().numpy(), targets.numpy())
+    np.testing.assert_array_equal(head(unseen).argmax(1), classifier.predict(unseen.double().numpy()))
+
+
+def test_both_ways_to_the_ridge_head_are_one() -> None:
+    """Features that are all zero change no weight of the others, but the Gram matrix that is solved."""
+    features, targets = examples(20, 6)
+    wide = torch.cat([features, torch.zeros(20, 40)], dim=1)
+    heads = []
+    for shown in (features, wide):
+        head = RidgeSettings().build(shown.shape[1], CLASSES)
+        head.fit(shown, targets)
+        heads.append(head)
+    torch.testing.assert_close(heads[1].weight[:6], heads[0].weight)
+    assert not heads[1].weight[6:].any()
+    torch.testing.assert_close(heads[1].bias, heads[0].bias)
+
+
+def test_the_ridge_head_knows_classes_without_examples() -> None:
+    features, targets = examples(30, 6)
+    head = RidgeSettings().build(6, CLASSES + 1)
+    head.fit(features, targets)
+    torch.testing.assert_close(head(features)[:, CLASSES], torch.full((30,), -1.0))
+    assert (head(features).argmax(1) < CLASSES).all()
+
+
+def test_a_fitted_ridge_head_survives_storage_and_has_nothing_to_train() -> None:
+    features, targets = examples(30, 6)
+    head = RidgeSettings().build(6, CLASSES)
+    head.fit(features, targets)
+    assert not list(head.parameters())
+    again = Ridge(6, CLASSES, RidgeSettings())
+    again.load_state_dict(head.state_dict())
+    assert torch.equal(again(features), head(features))
+
+
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings()])
+def test_a_head_that_is_trained_by_gradient_is_not_fitted(settings: BaseHeadSettings) -> None:
+    head = settings.build(5, CLASSES)
+    assert not settings.fitted
+    assert RidgeSettings.fitted
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    with pytest.raises(TypeError, match=f"{type(head).__name__} is trained by gradient"):
+        head.fit(*examples(9, 5))
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+
+
+def test_impossible_heads_are_refused() -> None:
+    for settings in ({"name": "ridge", "penalty": 0}, {"name": "mlp", "hidden": []}, {"name": "mlp", "dropout": 1}):
+        with pytest.raises(ValueError, match=settings["name"]):
+            TypeAdapter(HeadSettings).validate_python(settings)
+    with pytest.raises(ValueError, match="nope"):
+        TypeAdapter(HeadSettings).validate_python({"name": "nope"})
+    assert isinstance(MLPSettings().build(5, CLASSES), MLP)

@@ -1,0 +1,50 @@
+"""What comparisons show: in sentences, and as a figure of ranks."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from contrastive_har.reports import figures
+from contrastive_har.reports import findings as told
+from contrastive_har.scores import comparisons
+from contrastive_har.scores.statistics import ReportSettings
+from tests.scores.examples import paired_scores
+
+METHODS = {"a": "A", "b": "B", "c": "C", "base": "Baseline"}
+EVALUATIONS = {"linear": "Linear", "fine": "Fine-tuning", "alone": "Alone"}
+
+
+@pytest.fixture
+def scores() -> pd.DataFrame:
+    return paired_scores()
+
+
+def test_sentences_say_what_the_test_says(scores: pd.DataFrame) -> None:
+    def findings(table: pd.DataFrame) -> dict[str, told.Finding]:
+        compared = comparisons.compare(table, "b", ReportSettings(resamples=200))
+        said = told.findings(compared, METHODS, EVALUATIONS, {"s": "A split"}, 0.05)
+        return {one.sentence.split(" (")[0]: one for one in said if one.family == "Linear, 1 % of the labels"}
+
+    found = findings(scores)
+    real = next(one for lead, one in found.items() if lead.startswith("A is ") and lead.endswith("above B"))
+    assert real.significant
+    assert "; significant: Holm-corrected p = 0.0" in real.sentence
+    chance = next(one for lead, one in found.items() if {"B", "C"} <= set(lead.split()))
+    assert not chance.significant
+    assert "; not significant" in chance.sentence
+    few = findings(scores[scores["repeat"] < 3])
+    assert all("no test can tell before 7 repeats" in one.sentence for one in few.values())
+    assert not any(one.significant for one in few.values())
+
+
+def test_ranks_are_drawn_where_there_are_enough_repeats(scores: pd.DataFrame) -> None:
+    figure = figures.draw_critical_differences(scores, "s", METHODS, EVALUATIONS, 0.05)
+    assert [axis.get_title().split(":")[0] for axis in figure.axes] == [
+        "Linear, 1 % of the labels",
+        "Fine-tuning, 1 % of the labels",
+    ]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert (names[0], names[-1]) == ("A", "Baseline")
+    few = figures.draw_critical_differences(scores[scores["repeat"] < 4], "s", METHODS, EVALUATIONS, 0.05)
+    assert "Five repeats" in few.axes[0].texts[0].get_text()

@@ -1,0 +1,94 @@
+"""Scores of predictions, their mean and spread, and the published numbers beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+
+from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval, read_published, summarise
+from contrastive_har.scores.table import CELL, SCORE_COLUMNS
+from tests.scores.examples import predictions, two_methods
+
+
+@pytest.fixture
+def scores() -> pd.DataFrame:
+    return two_methods()
+
+
+@pytest.fixture
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    return summarise(scores, read_published(), ReportSettings())
+
+
+def test_bootstrap_interval_covers_the_mean_of_a_known_distribution() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        low, high = bootstrap_interval(rng.normal(3, 1, 40), 0.95, 500, rng)
+        covered += low <= 3 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_bootstrap_interval_of_few_values() -> None:
+    rng = np.random.default_rng(0)
+    assert all(np.isnan(bootstrap_interval(np.array([0.5]), 0.95, 100, rng)))
+    low, high = bootstrap_interval(np.array([0.4, 0.6]), 0.95, 10_000, rng)
+    assert (low, high) == (0.4, 0.6)
+
+
+def test_scores_have_every_metric_class_and_subject(scores: pd.DataFrame) -> None:
+    assert list(scores.columns) == SCORE_COLUMNS
+    table = predictions(0, 0.9)
+    mine = table[(table["repeat"] == 1) & (table["label_budget"] == "10 %")]
+    cell = scores[(scores["method"] == "simclr") & (scores["repeat"] == 1) & (scores["label_budget"] == "10 %")]
+    values = cell.set_index(["metric", "group"])["value"]
+    by_class = reference.f1_score(mine["true"], mine["predicted"], average=None)
+    assert values["macro_f1", "all"] == pytest.approx(by_class.mean())
+    assert [values["f1", "class: rest"], values["f1", "class: walk, (fast) & down"]] == pytest.approx(list(by_class))
+    first = mine[mine["window"] < 50]
+    assert values["accuracy", "subject: s1"] == pytest.approx((first["true"] == first["predicted"]).mean())
+    assert values["paper_style_macro_f1", "all"] == 0.99
+    assert values["paper_style_micro_f1", "all"] == 0.98
+    assert not cell.duplicated([*CELL, "repeat", "metric", "group"]).any()
+
+
+def test_summary_puts_the_published_number_beside_ours(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
+    row = summary[
+        (summary["method"] == "simclr") & (summary["label_budget"] == "1 %") & (summary["metric"] == "macro_f1")
+    ].iloc[0]
+    values = scores[
+        (scores["method"] == "simclr")
+        & (scores["label_budget"] == "1 %")
+        & (scores["metric"] == "macro_f1")
+        & (scores["group"] == "all")
+    ]["value"]
+    assert row["repeats"] == 3
+    assert row["mean"] == pytest.approx(values.mean())
+    assert row["sd"] == pytest.approx(values.std())
+    assert row["low"] <= row["mean"] <= row["high"]
+    assert row["published"] == pytest.approx(0.8353)
+    assert row["difference"] == pytest.approx(row["mean"] - 0.8353)
+    assert summary[summary["method"] == "random_init"]["published"].isna().all()
+
+
+def test_published_numbers_are_those_of_the_paper() -> None:
+    published = read_published()
+    table_2 = published[published["protocol"] == "semi_supervised"]
+    cells = table_2.set_index(["dataset", "method", "evaluation", "label_budget"])["published"]
+    assert cells["uci_har", "clusterclhar", "linear", "1 %"] == pytest.approx(0.8878)
+    assert cells["uci_har", "clusterclhar", "fine_tuning", "10 %"] == pytest.approx(0.9591)
+    assert cells["uci_har", "supervised", "supervised", "10 %"] == pytest.approx(0.9547)
+    assert cells["motion_sense", "nnclr", "fine_tuning", "10 %"] == pytest.approx(0.9640)
+    assert len(published) == 3 * (5 * 4 + 2) + (3 * 7 - 2) + 2 + 3 * (6 + 6 + 9), (
+        "Table II; Table I with its two gaps; the authors' groups; Tables III to V"
+    )
+    assert cells_of(published, "ablation_clustering")["uci_har", "birch"] == pytest.approx(0.9053)
+    assert cells_of(published, "ablation_clusters")["usc_had", "clusters_8"] == pytest.approx(0.7761)
+    assert cells_of(published, "ablation_confidence")["motion_sense", "confidence_90_of_16"] == pytest.approx(0.8748)
+    assert published["source"].notna().all()
+
+
+def cells_of(published: pd.DataFrame, protocol: str) -> pd.Series:
+    return published[published["protocol"] == protocol].set_index(["dataset", "method"])["published"]
