@@ -580,7 +580,7 @@ def judged(**changes: object) -> dict[str, object]:
         (judged(head={"name": "ridge"}, trained_stages=1), "head 'ridge' is fitted to frozen encoders"),
         (
             row(encoder={"name": "transformer", "stride": 4}, objective={"name": "masked_reconstruction"}),
-            "'m' restores every sample, but its encoder sees every 4th; set its stride to 1",
+            "'m' reconstructs every sample, but its encoder has a stride of 4; set its stride to 1",
         ),
         (judged(trained_stages=4), "'linear' trains 4 stages, but the encoder of method 'm' has 3"),
         (judged(learning_rate=[0.1, 0.01]), "split 'p' has none; give it a validation_share"),

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn import functional
 
 from contrastive_har.learning.compute import ComputeSettings
@@ -218,82 +210,3 @@ def test_gradients_reach_the_whole_encoder() -> None:
         for name, parameter in objective.encoder.named_parameters():
             assert parameter.grad is not None, f"{settings}: {name}"
             assert parameter.grad.abs().sum() > 0, f"{settings}: {name}"
-
-
-def apply_hunks(diff: str, text: str) -> str:
-    """Apply a diff without line numbers, each of whose hunks fits in one way only."""
-    for hunk in diff.split("@@\n"):
-        lines = hunk.splitlines()
-        before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
-        after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
-        assert text.count(before) == 1, before
-        text = text.replace(before, after)
-    return text
-
-
-READ = """
-import json, sys
-from contrastive_har.protocols import ProtocolSettings
-methods = ProtocolSettings.model_validate(json.load(sys.stdin)).methods
-print(*(type(row.objective).__module__ + "." + type(row.objective).__name__ for row in methods.values()))
-"""
-
-
-def test_the_documented_method_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of docs/methods.md, as it stands there: its file, the union's and the suite's lines, and its row."""
-    text = (ROOT / "docs/methods.md").read_text(encoding="utf-8").partition("## Add your own method\n")[2]
-    text = text.partition("\n## ")[0]
-    blocks = re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["python", "diff", "yaml", "python"]
-    (_, file), (_, diff), (_, entry), (_, line) = blocks
-    new, union = re.findall(r"`(src/[\w/]+\.py)`", text)
-    ((table, suite),) = re.findall(r"one line in `(\w+)` of `(tests/[\w/]+\.py)`", text)
-    for folder in ("src", "tests"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    path = tmp_path / new
-    assert not path.exists()
-    path.write_text(file)
-    changed = tmp_path / union
-    changed.write_text(apply_hunks(diff, changed.read_text()))
-
-    def run(*command: str | Path, shown: str = "") -> str:
-        ran = subprocess.run(
-            [sys.executable, *command],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": "src"},
-            text=True,
-            input=shown,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stdout
-        return ran.stdout
-
-    suite_file = tmp_path / suite
-    opening = re.compile(rf"^{table}\b.* = {{\n", re.MULTILINE)
-    listed, times = opening.subn(lambda match: match[0] + line, suite_file.read_text())
-    assert times == 1
-    suite_file.write_text(listed)
-    in_suite = run("-c", f"import json, {suite[:-3].replace('/', '.')} as suite; print(json.dumps(suite.{table}))")
-    run("-m", "ruff", "check", path, changed, suite_file)
-    run("-m", "ruff", "format", "--check", path, changed, suite_file)
-
-    protocol = yaml.safe_load((ROOT / "conf/base/parameters_semi_supervised.yml").read_text())["semi_supervised"]
-    row = yaml.safe_load(entry)["agreement"]
-    assert "agreement" not in protocol["methods"]
-    protocol["methods"] |= {
-        "agreement": row,
-        "of the suite": {**row, "objective": json.loads(in_suite)["agreement"]},
-    }
-    read = run("-c", READ, shown=json.dumps(protocol)).split()
-    assert len(read) == len(protocol["methods"])
-    assert read[-2:] == ["contrastive_har.learning.objectives.agreement.AgreementSettings"] * 2
-
-    monkeypatch.syspath_prepend(path.parent)
-    module = import_module("agreement")
-    objective = build(module.AgreementSettings(views=((Negation(),), ())), TPN)
-    loss = objective.loss(WINDOWS, Step(0, ALONE)).loss
-    a, b = (unit(objective.head(objective.encoder(view))) for view in (-WINDOWS, WINDOWS))  # type: ignore[operator]
-    assert loss.item() == pytest.approx(1 - (a * b).sum(1).mean(), rel=1e-4)

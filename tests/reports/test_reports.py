@@ -28,7 +28,7 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_result_tables_and_console(summary: pd.DataFrame) -> None:
-    splits = {"paper": {"title": "The paper's split", "leak_free": False}}
+    splits = {"paper": {"title": "The paper's split", "leak_free": False, "held_out": "none"}}
     (table,) = result_tables(summary, splits, METHODS, EVALUATIONS)
     assert table.budgets == ["1 % of the labels", "10 % of the labels"]
     assert [row[0] for row in table.rows] == ["SimCLR", "Random"]

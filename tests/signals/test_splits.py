@@ -173,7 +173,7 @@ def test_test_subjects_who_have_not_done_everything_are_told(
     named = SUBJECTS.model_copy(update={"test_groups": {"synthetic": (("1",),)}})
     assign_roles(replace(windows, table=idle), plan(named))
     assert caplog.messages == [
-        f"Split 's' tests on subject 1, without a window of '{name}': its F1 is 0 if any window is taken for it."
+        f"Split 's' tests on subject 1, without a window of '{name}': its F1 is 0 if any window is predicted as it."
         for name in ("walk", "run")
     ]
     assert macro_f1(np.diag([9, 0, 0])) == 1

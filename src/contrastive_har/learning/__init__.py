@@ -1,1 +1,1 @@
-"""Learning: objectives, clusterings, methods, the pre-training loop and the classifiers that judge an encoder."""
+"""Learning: objectives, clusterings, pre-training, and the evaluation of encoders with heads."""

@@ -1,9 +1,9 @@
-"""Clusterings of a batch's projections: ``labels = cluster(embeddings)``, whatever the algorithm.
+"""Clusterings of the projections of a batch, with one interface for all algorithms.
 
 To add one: a class, and one line in ``Clustering``.
 
-K-means is our own: it runs on the device, batched over both views and all restarts. The other algorithms are
-scikit-learn's and need a round trip to the CPU.
+K-means is implemented here: it runs on the device, batched over both views and all restarts. The other algorithms are
+those of scikit-learn and run on the CPU.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch.nn import functional
 
 
 class BaseClustering(BaseModel):
-    """Settings and contract of a clustering.
+    """Base class of clusterings, which are their own settings.
 
     Attributes:
         clusters: Number of clusters; null takes the number of activities, as published.
-        confidence: Percentage of each cluster's members, nearest to its centre first, that count as its members; each
-            other sample becomes a cluster of its own (ClusterCLHAR's confidence alpha; 0 gives NT-Xent).
+        confidence: Percentage of the members of each cluster, nearest to its centre first, that stay in it; each other
+            sample becomes a cluster of its own (ClusterCLHAR's confidence alpha; 0 gives NT-Xent).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,10 +33,10 @@ class BaseClustering(BaseModel):
     confidence: float = Field(default=100.0, ge=0, le=100)
 
     finds_their_number: ClassVar[bool] = False
-    """Whether the number of clusters follows from the data, whatever is asked for."""
+    """Whether the number of clusters follows from the data, regardless of the settings."""
 
     def __call__(self, embeddings: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-        """Return cluster labels (views, batch) of ``embeddings`` (views, batch, features), each view by itself."""
+        """Return cluster labels (views, batch) of ``embeddings`` (views, batch, features), each view separately."""
         labels = self._labels(embeddings, clusters, generator)
         if self.confidence == 100:
             return labels
@@ -45,7 +45,7 @@ class BaseClustering(BaseModel):
         )
 
     def _labels(self, embeddings: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-        """By default one view after the other through a scikit-learn estimator."""
+        """Cluster one view after the other, by default with a scikit-learn estimator."""
         views = [self._labels_of_view(view.float().cpu(), clusters) for view in embeddings]
         return torch.stack(views).to(embeddings.device)
 
@@ -54,14 +54,14 @@ class BaseClustering(BaseModel):
 
 
 class KMeans(BaseClustering):
-    """K-means from several greedy k-means++ seedings, of which the most promising is brought to its end.
+    """K-means from several greedy k-means++ seedings, of which only the best is continued.
 
     With the defaults the inertia is on average within half a per cent of that of scikit-learn's best of ten.
 
     Attributes:
-        restarts: Seedings that start side by side.
-        trial_iterations: Lloyd iterations of all of them, before the one with the least inertia goes on alone.
-        iterations: Limit of its further iterations.
+        restarts: Number of seedings.
+        trial_iterations: Lloyd iterations of every seeding; then the one with the least inertia is continued.
+        iterations: Limit of the further iterations.
     """
 
     name: Literal["kmeans"] = "kmeans"
@@ -82,7 +82,7 @@ class Birch(BaseClustering):
     def _labels_of_view(self, points: Tensor, clusters: int) -> Tensor:
         from sklearn.cluster import Birch as Estimator
 
-        # With fewer sub-clusters than asked for, scikit-learn would warn and return the sub-clusters; so do we.
+        # If there are fewer sub-clusters than requested, they are returned: as in scikit-learn, but without a warning.
         estimator = Estimator(threshold=self.threshold, n_clusters=None).fit(points.numpy())
         if len(estimator.subcluster_centers_) > clusters:
             estimator = estimator.set_params(n_clusters=clusters).partial_fit()
@@ -110,8 +110,8 @@ class DBSCAN(BaseClustering):
         metric: Distance between projections.
         radius: Neighbourhood radius; null takes 0.3 for Euclidean and 0.045 for cosine distances, the same
             neighbourhood on unit vectors.
-        neighbours: Points that make a neighbourhood dense.
-        noise: Whether noise is one cluster (literal label equality, as published) or each point its own.
+        neighbours: Fewest points of a dense neighbourhood.
+        noise: Whether noise is one cluster (literal label equality, as published) or each noise point a separate one.
     """
 
     finds_their_number: ClassVar[bool] = True
@@ -128,11 +128,11 @@ class DBSCAN(BaseClustering):
         radius = self.radius or {"euclidean": 0.3, "cosine": 0.045}[self.metric]
         estimator = cluster.DBSCAN(eps=radius, min_samples=self.neighbours, metric=self.metric)
         labels = estimator.fit_predict(points.numpy())
-        found = torch.from_numpy(labels).long()
-        noise = found < 0
-        first = int(found.max()) + 1
-        found[noise] = first if self.noise == "one_cluster" else first + torch.arange(int(noise.sum()))
-        return found
+        assigned = torch.from_numpy(labels).long()
+        noise = assigned < 0
+        next_label = int(assigned.max()) + 1
+        assigned[noise] = next_label if self.noise == "one_cluster" else next_label + torch.arange(int(noise.sum()))
+        return assigned
 
 
 Clustering = Annotated[KMeans | Birch | Agglomerative | DBSCAN, Field(discriminator="name")]
@@ -175,11 +175,11 @@ def kmeans(
 
     Args:
         points: (sets, points, features).
-        clusters: Clusters a set.
-        restarts: Seedings a set.
-        trial_iterations: Lloyd iterations of every seeding; then the one with the least inertia goes on.
-        iterations: Limit of its further iterations.
-        generator: CPU generator of the seedings.
+        clusters: Clusters per set.
+        restarts: Seedings per set.
+        trial_iterations: Lloyd iterations of every seeding; then the one with the least inertia is continued.
+        iterations: Limit of the further iterations.
+        generator: CPU generator for the seedings.
 
     Returns:
         Labels (sets, points) and inertia (sets,).
@@ -194,7 +194,7 @@ def kmeans(
     members = None
     for _ in range(iterations):
         previous, members = members, _nearest(_relative_distances(points, centres))
-        # Stopping early needs the answer on the host; only there is it free.
+        # Stopping early needs the result on the host, which costs nothing on a CPU only.
         if previous is not None and points.device.type == "cpu" and torch.equal(members, previous):
             break
         centres = _means(points, members, centres)
@@ -203,7 +203,7 @@ def kmeans(
 
 
 def _relative_distances(points: Tensor, centres: Tensor) -> Tensor:
-    """Return squared distances less the point's own square (sets, restarts, clusters, points).
+    """Return squared distances minus the square of the point (sets, restarts, clusters, points).
 
     With the points last, the minimum over clusters runs along contiguous memory.
     """
@@ -213,7 +213,7 @@ def _relative_distances(points: Tensor, centres: Tensor) -> Tensor:
 
 
 def _nearest(distances: Tensor) -> Tensor:
-    """Mark the nearest centre of each point with a one; where several are equally near, all of them."""
+    """Mark the nearest centre of each point with a one; all of them if several are equally near."""
     return (distances == distances.amin(2, keepdim=True)).to(distances.dtype)
 
 

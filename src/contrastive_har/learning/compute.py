@@ -1,4 +1,4 @@
-"""Where, how precisely and in how many processes to compute: one setting for a laptop, a GPU or a cluster."""
+"""Device, precision and processes of a computation: settings for a laptop, a GPU or a cluster."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-_RANK = "RANK"  # set by torchrun: the index of this process among all
+_RANK = "RANK"  # environment variable of torchrun: the index of this process
 
 
 class ComputeSettings(BaseModel):
-    """The machine's part of the configuration.
+    """Settings of the device, the precision and the processes.
 
     Attributes:
         device: ``auto`` takes CUDA, then Apple's MPS, then the CPU.
-        precision: ``auto`` takes bfloat16 where the processor multiplies it in hardware; the weights, the loss and
+        precision: ``auto`` takes bfloat16 if the processor multiplies it in hardware; the weights, the loss and
             the optimiser stay in float32.
-        inference_batch: Windows embedded at once where no gradient is needed.
-        processes: Processes a machine among which pre-training divides each batch, one a GPU.
-        machines: Machines; with more than one, torchrun starts the processes.
-        checkpoint_every: Epochs of pre-training after which its state is saved, so that it can go on after a crash.
+        inference_batch: Windows embedded at once if no gradient is needed.
+        processes: Processes per machine that share each batch of pre-training; one per GPU.
+        machines: Number of machines; with more than one, torchrun starts the processes.
+        checkpoint_every: Epochs of pre-training between two checkpoints, from which it continues after a crash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,12 +43,12 @@ class ComputeSettings(BaseModel):
 
     @property
     def processes_in_all(self) -> int:
-        """Processes of all machines together."""
+        """Number of processes on all machines."""
         return self.processes * self.machines
 
     @property
     def is_worker(self) -> bool:
-        """Whether torchrun has started this process as another one than the first."""
+        """Whether this process was started by torchrun and is not the first."""
         return self.processes_in_all > 1 and int(os.environ.get(_RANK, 0)) > 0
 
     def resolve(self) -> Compute:
@@ -62,15 +62,15 @@ class ComputeSettings(BaseModel):
         return Compute(torch.device(device), bfloat16, self.inference_batch)
 
     def run(self, work: Callable[..., None], *arguments: object) -> None:
-        """Call ``work(compute, *arguments)`` in as many processes as were asked for.
+        """Call ``work(compute, *arguments)`` in the configured number of processes.
 
         Args:
-            work: A function of a module, which other processes import by name. It leaves its results in the tensors
-                it was given, which processes on one machine share.
-            *arguments: What else to call it with.
+            work: A module-level function, which other processes import by name. It writes its results into tensors
+                among its arguments, which processes on one machine share.
+            *arguments: Further arguments of ``work``.
 
         Raises:
-            RuntimeError: if several machines were asked for, but torchrun has not started this process.
+            RuntimeError: if several machines are configured, but torchrun has not started this process.
         """
         if self.processes_in_all == 1:
             work(self.resolve(), *arguments)
@@ -90,8 +90,9 @@ class ComputeSettings(BaseModel):
             strategy="ddp" if launched else "ddp_spawn",
         )
         if launched:
-            atexit.register(_part)  # the launcher's processes stay together: there may be more to train
-        fabric.launch(partial(_as_one_of_many, alone=self.resolve(), work=work, arguments=arguments, stays=launched))
+            atexit.register(_disconnect)  # processes of a launcher stay connected: further trainings may follow
+        run = partial(_run_in_process, single=self.resolve(), work=work, arguments=arguments, stay_connected=launched)
+        fabric.launch(run)
 
     def _device(self) -> str:
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -107,18 +108,18 @@ class Compute:
     """A resolved device and precision, in one process or as one of many that work on the same batches.
 
     Attributes:
-        device: Where tensors live.
+        device: Device of the tensors.
         bfloat16: Whether encoders and heads multiply in bfloat16.
-        inference_batch: Windows embedded at once where no gradient is needed.
-        rank: Which of the processes this is, from 0.
-        processes: How many there are.
+        inference_batch: Windows embedded at once if no gradient is needed.
+        rank: Index of this process, from 0.
+        processes: Number of processes.
     """
 
     def __init__(
         self, device: torch.device, bfloat16: bool, inference_batch: int, fabric: Fabric | None = None
     ) -> None:
         if device.type == "cuda":
-            torch.backends.cudnn.deterministic = True  # the same seed, the same numbers
+            torch.backends.cudnn.deterministic = True  # equal seeds give equal results
         self.device = device
         self.bfloat16 = bfloat16
         self.inference_batch = inference_batch
@@ -128,7 +129,7 @@ class Compute:
 
     @property
     def random_devices(self) -> list[int]:
-        """CUDA devices whose random state must be kept along with the CPU's."""
+        """CUDA devices whose random state must be restored along with that of the CPU."""
         return [torch.cuda.current_device()] if self.device.type == "cuda" else []
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -137,19 +138,19 @@ class Compute:
         return context
 
     def share(self, batch: Tensor) -> Tensor:
-        """Return this process's part of a batch; what does not divide evenly, in an epoch's last one, is left out."""
+        """Return this process's share of a batch; the remainder of one that does not divide evenly is left out."""
         return batch[: len(batch) // self.processes * self.processes].chunk(self.processes)[self.rank]
 
     def gather(self, share: Tensor) -> Tensor:
-        """Return the whole batch, in order, of which each process has a share.
+        """Return the whole batch, in order, from the shares of all processes.
 
         Gradients flow into this process's share only. They are multiplied by the number of processes, over which
-        :meth:`average_gradients` takes the mean: so the sum over shares is right for what comes before the gathering,
-        and the mean of equal gradients for what comes after it.
+        :meth:`average_gradients` takes the mean: the result is the sum over shares for parameters used before the
+        gathering, and the mean of equal gradients for parameters used after it.
         """
         if self._fabric is None:
             return share
-        share = share.contiguous()  # NCCL takes no other
+        share = share.contiguous()  # required by NCCL
         shares = [torch.empty_like(share) for _ in range(self.processes)]
         torch.distributed.all_gather(shares, share.detach())
         shares[self.rank] = cast(Tensor, _ScaledGradient.apply(share, self.processes))  # type: ignore[no-untyped-call]
@@ -158,14 +159,14 @@ class Compute:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradients of every process by their mean over all processes.
 
-        Every process computes the loss of the whole batch; its gradient passes through its own share of it.
+        Every process computes the loss of the whole batch; its gradient passes through the share of this process only.
         """
         if self._fabric is None:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        together = torch.cat([gradient.flatten() for gradient in gradients])
-        total = cast(Tensor, self._fabric.all_reduce(together, reduce_op="mean"))
-        for gradient, part in zip(gradients, total.split([gradient.numel() for gradient in gradients]), strict=True):
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        mean = cast(Tensor, self._fabric.all_reduce(flat, reduce_op="mean"))
+        for gradient, part in zip(gradients, mean.split([gradient.numel() for gradient in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def __str__(self) -> str:
@@ -186,17 +187,17 @@ class _ScaledGradient(torch.autograd.Function):
         return gradient * ctx.factor, None
 
 
-def _as_one_of_many(
-    fabric: Fabric, alone: Compute, work: Callable[..., None], arguments: Sequence[object], stays: bool
+def _run_in_process(
+    fabric: Fabric, single: Compute, work: Callable[..., None], arguments: Sequence[object], stay_connected: bool
 ) -> None:
-    """Call ``work`` in one of the processes that ``fabric`` has started, which part afterwards unless one ``stays``."""
-    work(Compute(fabric.device, alone.bfloat16, alone.inference_batch, fabric), *arguments)
-    if not stays:
-        _part()
+    """Call ``work`` in one of the processes of ``fabric``; they disconnect afterwards unless ``stay_connected``."""
+    work(Compute(fabric.device, single.bfloat16, single.inference_batch, fabric), *arguments)
+    if not stay_connected:
+        _disconnect()
 
 
-def _part() -> None:
-    """Leave the other processes. The threads that talk to them abort an interpreter which ends before they do."""
+def _disconnect() -> None:
+    """Close the connection to the other processes: its threads would abort an interpreter that ends before them."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

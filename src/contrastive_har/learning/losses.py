@@ -1,7 +1,7 @@
 """Contrastive objectives, with their gradients in closed form.
 
 Automatic differentiation through an N x 2N matrix of logits costs several times the convolutions' share of memory
-traffic; the gradient of a softmax cross-entropy is known, so it is written down. Tests compare both with a literal
+traffic; the gradient of a softmax cross-entropy is known in closed form. Tests compare loss and gradient with a literal
 transcription of the formulas.
 """
 
@@ -33,8 +33,8 @@ def cluster_nt_xent(
 ) -> Tensor:
     """Return Cluster-NT-Xent (ClusterCLHAR, eq. 2 and algorithm 1): negatives come from other clusters only.
 
-    The positive always stays in the denominator, each view is clustered by itself, and an anchor's own clustering
-    masks its negatives from both views. With N windows and s = p q' / temperature::
+    The positive always stays in the denominator, each view is clustered separately, and the clustering of the anchor's
+    view masks its negatives from both views. With N windows and s = p q' / temperature::
 
         L_i^a = -s_ii^ab + log(exp(s_ii^ab) + sum over {k: c_a(k) != c_a(i)} of (exp(s_ik^ab) + exp(s_ik^aa)))
         loss  = mean over i of (L_i^a + L_i^b) / 2
@@ -69,7 +69,7 @@ class _ClusterNTXent(torch.autograd.Function):
         denominator_b = positive + from_b.sum(0) + within_b.sum(1)
         loss = (denominator_a.log() + denominator_b.log() - 2 * positive.log()).mean() / 2
 
-        # Softmax probabilities are the gradients of the logits, less one at each positive.
+        # Softmax probabilities are the gradients of the logits, minus one at each positive.
         inverse_a, inverse_b = denominator_a.reciprocal(), denominator_b.reciprocal()
         across = from_a.mul_(inverse_a[:, None]).add_(from_b.mul_(inverse_b))
         across.diagonal().add_(positive * (inverse_a + inverse_b) - 2)

@@ -1,1 +1,1 @@
-"""Encoders and heads, and the networks they make together."""
+"""Encoders, heads, and networks built of them."""

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from contrastive_har.models.encoders.base import Encoder
 
 TrainedStages = int | Literal["all"]
-"""How many of each encoder's last stages are trained."""
+"""Number of last stages of each encoder that are trained."""
 
 
 class Backbone(nn.Module):
-    """Raw windows (batch, time, channels) to embeddings (batch, features), those of all modalities side by side.
+    """Raw windows (batch, time, channels) to embeddings (batch, features), concatenated over modalities.
 
     Args:
-        encoders: By modality.
+        encoders: Encoders by modality.
         channels: The channels of each modality, as slices of a window's last dimension; they cover it in order.
 
     Attributes:
@@ -77,7 +77,7 @@ class Backbone(nn.Module):
         return [stage for _, encoder in self._named() for stage in encoder.stages[self._frozen(encoder, trained) :]]
 
     def only(self, modalities: Iterable[str]) -> Backbone:
-        """Return a backbone of some modalities, which shares these encoders; its windows have their channels only.
+        """Return a backbone of some modalities that shares the encoders; its windows have the channels of these only.
 
         Raises:
             ValueError: if there is no such modality.

@@ -1,4 +1,4 @@
-"""A complete network for use: raw windows to probabilities of activities."""
+"""The complete network: raw windows to probabilities of activities."""
 
 from __future__ import annotations
 

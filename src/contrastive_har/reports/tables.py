@@ -19,6 +19,7 @@ class ResultTable:
     Attributes:
         title: Of the split.
         leak_free: Whether test data were unseen.
+        held_out: The group that test data are held out by.
         published: Whether there is any published number to compare with.
         budgets: Column groups, such as ``1 % of the labels``.
         rows: (method, evaluation, one dictionary of formatted values per label budget).
@@ -26,6 +27,7 @@ class ResultTable:
 
     title: str
     leak_free: bool
+    held_out: str
     published: bool
     budgets: list[str]
     rows: list[tuple[str, str, list[dict[str, str]]]]
@@ -41,7 +43,7 @@ def result_tables(
 
     Args:
         summary: From :func:`contrastive_har.scores.statistics.summarise`.
-        splits: Settings by name (``title``, ``leak_free``).
+        splits: Settings by name (``title``, ``leak_free``, ``held_out``).
         methods: Titles by name.
         evaluations: Titles by name.
     """
@@ -63,6 +65,7 @@ def result_tables(
             ResultTable(
                 title=str(settings["title"]),
                 leak_free=bool(settings["leak_free"]),
+                held_out=str(settings["held_out"]),
                 published=bool(rows_of_split["published"].notna().any()),
                 budgets=[describe_budget(budget) for budget in budgets],
                 rows=rows,

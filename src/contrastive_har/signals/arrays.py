@@ -18,8 +18,8 @@ def stack_modalities(signals: Signals) -> tuple[NDArray[np.float32], dict[str, i
     """Return windows as one array (windows, time, channels), and the number of channels by modality.
 
     Raises:
-        ValueError: if an array has not three dimensions or holds no numbers, the modalities have other windows or
-            lengths, or samples are not finite.
+        ValueError: if an array does not have three dimensions or holds no numbers, if the modalities differ in their
+            number of windows or samples, or if samples are not finite.
     """
     arrays = signals if isinstance(signals, Mapping) else {DEFAULT_MODALITY: signals}
     if not arrays:
@@ -58,28 +58,28 @@ def channels_of_arrays(
 
     Args:
         widths: Number of channels by modality.
-        names: Of the channels, by modality where there are several; None numbers them.
-        sensors: The sensor of each channel, likewise; None takes it from the names.
+        names: Names of the channels, by modality where there are several; None numbers the channels.
+        sensors: Sensor of each channel, by modality where there are several; None takes it from the names.
 
     Raises:
-        ValueError: if there are too few or too many, or names for another modality.
+        ValueError: if there are too few or too many names or sensors, or some for an unknown modality.
     """
-    found = []
+    channels = []
     for modality, width in widths.items():
-        of_modality = _of(names, modality, widths, "channels")
-        of_sensors = _of(sensors, modality, widths, "sensors")
+        channel_names = _of(names, modality, widths, "channels")
+        channel_sensors = _of(sensors, modality, widths, "sensors")
         prefix = "channel" if len(widths) == 1 else f"{modality}_channel"
         for index in range(width):
             facts: dict[str, Any] = {"unit": "", "modality": modality}
-            facts["name"] = of_modality[index] if of_modality else f"{prefix}_{index}"
-            if of_sensors or not of_modality:
-                facts["sensor"] = of_sensors[index] if of_sensors else None
-            found.append(Channel.model_validate(facts))
-    return tuple(found)
+            facts["name"] = channel_names[index] if channel_names else f"{prefix}_{index}"
+            if channel_sensors or not channel_names:
+                facts["sensor"] = channel_sensors[index] if channel_sensors else None
+            channels.append(Channel.model_validate(facts))
+    return tuple(channels)
 
 
 def _of(values: Any, modality: str, widths: Mapping[str, int], what: str) -> list[Any] | None:
-    """Return what is given for one modality."""
+    """Return the values given for one modality."""
     if values is None:
         return None
     if isinstance(values, Mapping):

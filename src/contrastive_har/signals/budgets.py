@@ -19,11 +19,11 @@ _FORMS = {
 class LabelBudget(BaseModel):
     """How many windows are labelled; written as its name.
 
-    Exactly one of the three is given:
+    Exactly one of the three is set.
 
     Attributes:
-        share: Of the windows of each class, at least one each (``5 %``).
-        per_class: Windows of each class (``5 per class``); all of a class that has fewer.
+        share: Share of the windows of each class, at least one window each (``5 %``).
+        per_class: Number of windows of each class (``5 per class``); all windows of a class that has fewer.
         long_tail: Ratio of the most frequent class's windows to the rarest's (``long tail 50``): class sizes decay
             exponentially in the order of the classes' frequencies, from all windows of the most frequent one.
     """
@@ -61,18 +61,18 @@ class LabelBudget(BaseModel):
 
     @property
     def size(self) -> float:
-        """What stands on the axis of a curve: per cent of the labels, labels per class, or the ratio."""
+        """Value on the axis of a curve: per cent of the labels, labels per class, or the ratio."""
         return 100 * self.share if self.share is not None else float(self.per_class or self.long_tail or 0)
 
     @property
     def name(self) -> str:
-        """For tables, such as ``5 %``."""
+        """Name in configuration and tables, such as ``5 %``."""
         forms = {"share": "{:.12g} %", "per_class": "{:.12g} per class", "long_tail": "long tail {:.12g}"}
         return forms[self.kind].format(self.size)
 
     @property
     def key(self) -> float | str:
-        """What random draws are seeded with."""
+        """Part of the seed of random draws."""
         return self.name if self.share is None else self.share
 
     @property
@@ -81,7 +81,7 @@ class LabelBudget(BaseModel):
         return self.share == 1 or self.long_tail == 1
 
     def counts(self, available: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many windows of each class are labelled, of so many ``available`` ones (classes,)."""
+        """Return the number of labelled windows of each class, given the ``available`` ones (classes,)."""
         if self.per_class is not None:
             return np.minimum(available, self.per_class)
         if self.share is not None:
@@ -98,7 +98,7 @@ def parse_budget(name: str) -> LabelBudget:
     """Return the label budget of a name.
 
     Raises:
-        ValueError: if it is no budget's name.
+        ValueError: if it is not the name of a budget.
     """
     return LabelBudget.model_validate(name)
 

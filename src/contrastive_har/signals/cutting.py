@@ -17,7 +17,7 @@ from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.windows import WindowBatch, WindowStream
 
-_SHORTEST_CLIP = 2  # samples, between which others can be interpolated
+_SHORTEST_CLIP = 2  # samples: fewer cannot be interpolated
 
 
 class WindowSettings(BaseModel):
@@ -31,7 +31,7 @@ class WindowSettings(BaseModel):
         length: Length of a window, in ``unit``; of a clip, in samples.
         stride: Step from one sliding window to the next, in ``unit``; half the length gives 50 % overlap.
         unit: ``samples`` or ``seconds``.
-        keep_unlabelled: Also cut stretches without a label; they serve pre-training only.
+        keep_unlabelled: Also cut unlabelled samples; their windows are used for pre-training only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -120,7 +120,7 @@ def cut_clips(recording: Recording, length: int, activities: Sequence[int]) -> W
     Args:
         recording: The recording.
         length: Samples in a window.
-        activities: Codes of the runs to take.
+        activities: Codes of the runs to cut.
     """
     return _cut_clips(recording, _Cut(length, length, activities))
 
@@ -138,7 +138,7 @@ def _cut_sliding(recording: Recording, plan: _Cut) -> WindowBatch:
 
 
 def _cut_clips(recording: Recording, plan: _Cut) -> WindowBatch:
-    from scipy.signal import resample  # is slow to import
+    from scipy.signal import resample  # slow to import
 
     runs = [run for run in plan.runs(recording) if run[1] - run[0] >= _SHORTEST_CLIP]
     clips = [resample(recording.samples[begin:end], plan.length, axis=0) for begin, end in runs]

@@ -1,4 +1,4 @@
-"""What is true of every recording of a data set."""
+"""Descriptions of data sets: what all recordings of a data set have in common."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contrastive_har.signals.sensors import (
 )
 
 UNLABELLED = -1
-"""The activity code, and the class index, of what has no label."""
+"""The activity code and the class index of unlabelled samples and windows."""
 
 MEASUREMENT_COLUMNS = ("subject", "recording", "sample", "activity")
 """Columns of stored recordings beside groups and channels."""
@@ -27,7 +27,7 @@ _WINDOW_COLUMNS = ("window", "start", "end", "signal")  # of stored windows
 
 
 class DatasetDescription(BaseModel):
-    """What is true of every recording of a data set.
+    """Description of a data set: what all its recordings have in common.
 
     Channels are given flat (``channels``) or grouped by modality and sensor
     (``modalities: {inertial: {accelerometer: {unit: g, channels: [acc_x, acc_y, acc_z]}}}``).
@@ -36,15 +36,15 @@ class DatasetDescription(BaseModel):
         name: Short name, used in paths and tables.
         title: Full name.
         sampling_rate_hz: Samples per second.
-        channels: Columns in their fixed order; those of one modality stand together.
+        channels: Channels in the order of the columns; those of one modality are adjacent.
         activities: Names by activity code (codes are at least 0; -1 means unlabelled).
-        recognised: Codes that the protocols classify; the others stay in the recordings only.
+        recognised: Codes that the protocols classify; samples of other activities stay in the recordings only.
         groups: Names of the groups, beside ``subject``, that each recording belongs to, such as ``session``.
         licence: Terms of use.
-        citation: Whom to cite.
-        url: Where the data come from.
-        download: Address of the archive of its files, if there is one that needs no request.
-        files: Number of official files; 0 where it is not known.
+        citation: Publication to cite.
+        url: Address of the data set.
+        download: Address of the archive of its files, if it can be downloaded without a request.
+        files: Number of official files; 0 if unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +65,7 @@ class DatasetDescription(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        """Expand ``modalities``; recognise all activities where none are chosen."""
+        """Expand ``modalities``; recognise all activities if none are chosen."""
         if not isinstance(values, dict):
             return values
         values = dict(values)

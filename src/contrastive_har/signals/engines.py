@@ -1,4 +1,4 @@
-"""Engines: who reads and cuts recordings, this process or a Dask cluster. The results are the same."""
+"""Engines that read and cut recordings: this process or a Dask cluster, with the same results."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Found = TypeVar("Found")
 
 
 class EngineSettings(BaseModel):
-    """Where independent pieces of work run.
+    """Where independent tasks run.
 
     Attributes:
         name: ``local``: one after the other in this process; ``dask``: on a Dask cluster, whose workers have this
             package installed and see the same files.
         address: The cluster's scheduler, such as ``tcp://scheduler.example.org:8786``; null starts a cluster on this
             machine for as long as it is needed.
-        workers: Processes of a cluster on this machine; null takes one a core.
+        workers: Processes of a cluster on this machine; null takes one per core.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,11 +33,11 @@ class EngineSettings(BaseModel):
     def map(self, function: Callable[[Item], Iterable[Found]], items: Iterable[Item]) -> Iterator[Found]:
         """Yield everything that ``function`` finds in each item, in the order of the items.
 
-        Neither engine takes more items than it is about to work on, so that any number of them fits into memory.
+        Items are taken only shortly before they are processed, so that they need not fit into memory together.
 
         Args:
-            function: Picklable where the engine is a cluster.
-            items: Likewise.
+            function: Called with each item; picklable if the engine is a cluster.
+            items: Picklable if the engine is a cluster.
         """
         if self.name == "local":
             for item in items:
@@ -53,7 +53,7 @@ class EngineSettings(BaseModel):
                 "engine.name is dask, but Dask is not installed: pip install 'contrastive-har[dask]'."
             ) from error
         with ExitStack() as open_resources:
-            # One thread a worker: most of the work holds Python's lock.
+            # One thread per worker: most of the work holds the global interpreter lock.
             cluster = self.address or open_resources.enter_context(
                 LocalCluster(self.workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
             )
@@ -63,17 +63,17 @@ class EngineSettings(BaseModel):
                 raise ConnectionError(
                     f"No Dask scheduler answers at {self.address} ({error}). Start it, or correct engine.address."
                 ) from error
-            under_way: deque[Any] = deque()
+            pending: deque[Any] = deque()
             for item in items:
-                under_way.append(client.submit(_list, function, item, pure=False))
-                if len(under_way) > 2 * sum(client.nthreads().values()):
-                    yield from under_way.popleft().result()
-            while under_way:
-                yield from under_way.popleft().result()
+                pending.append(client.submit(_list, function, item, pure=False))
+                if len(pending) > 2 * sum(client.nthreads().values()):
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
 
 
 def _list(function: Callable[[Item], Iterable[Found]], item: Item) -> list[Found]:
-    """Finish an iterator where it was made: iterators do not travel."""
+    """Return the results as a list: iterators cannot be sent between processes."""
     return list(function(item))
 
 

@@ -1,4 +1,4 @@
-"""Groups: what windows can be held out by, such as subjects or sessions."""
+"""Groups by which windows are held out, such as subjects or sessions."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def natural_order(names: Sequence[str]) -> list[str]:
 
 
 def units_of_windows(windows: Windows, held_out: str, within: Sequence[str] = ()) -> NDArray[np.object_]:
-    """Return what each window is held out by (windows,): its group's value, within its other groups if there are any.
+    """Return the value of group ``held_out`` of each window (windows,), preceded by its values of ``within``.
 
     Raises:
         SplitError: if the data set does not have such a group.
     """
-    wanted = [*within, held_out]
+    groups = [*within, held_out]
     known = ["subject", *windows.description.groups]
-    if unknown := [name for name in wanted if name not in known]:
+    if unknown := [name for name in groups if name not in known]:
         raise SplitError(
             f"The data set '{windows.description.name}' has no groups {unknown}; it has {', '.join(known)}. Correct "
             "held_out or within of the split."
         )
-    units = windows.table[wanted[-1]].astype(str)
-    for name in wanted[-2::-1]:
+    units = windows.table[groups[-1]].astype(str)
+    for name in groups[-2::-1]:
         units = windows.table[name].astype(str) + " / " + units
     values: NDArray[np.object_] = units.to_numpy(object)
     return values

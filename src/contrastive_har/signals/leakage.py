@@ -15,18 +15,18 @@ from contrastive_har.signals.windows import Windows
 
 
 class LeakageError(RuntimeError):
-    """A split that claims to be leak-free shares data between test and another role."""
+    """A split that is declared leak-free shares data between test and another role."""
 
 
 def count_leakage(windows: Windows, roles: Roles, split: SplitSettings) -> dict[str, Any]:
-    """Count what test shares with each other role, per label budget, the worst case over repeats.
+    """Count what the test windows share with each other role, per label budget: the worst case over repeats.
 
     Raw samples, windows and subjects are counted, and the values of the group that the split holds out.
 
     Returns:
         ``{leak_free, held_out, by_label_budget: [{label_budget, windows: {role: count}, test: {raw_samples, windows,
-        subjects, ...}, shared_with: {role: {raw_samples, windows, subjects, ...}}}]}``: how many windows each role
-        has, how large the test set is, and how much of it each other role has.
+        subjects, ...}, shared_with: {role: {raw_samples, windows, subjects, ...}}}]}``: the number of windows
+        of each role, the size of the test set, and how much of it each other role shares.
     """
     count = _Counter(windows, split)
     audits = []
@@ -46,9 +46,9 @@ def count_leakage(windows: Windows, roles: Roles, split: SplitSettings) -> dict[
 
 
 def require_leak_free(report: Mapping[str, Any], split: str) -> None:
-    """Fail if a split that claims to be leak-free is not.
+    """Fail if a split that is declared leak-free is not.
 
-    Where another group than subjects is held out, subjects may be shared: that is what such a split is for.
+    If a group other than subjects is held out, subjects may be shared: such a split is meant for that.
 
     Raises:
         LeakageError: naming the split, the label budget, the role and the counts.
@@ -84,7 +84,7 @@ class _Counter:
 
 
 class _SampleCover:
-    """Marks which raw samples a set of windows covers, on one axis that strings all recordings together."""
+    """Marks the raw samples that a set of windows covers, on one axis of all recordings concatenated."""
 
     def __init__(self, windows: Windows) -> None:
         starts, ends = windows.table["start"].to_numpy(), windows.table["end"].to_numpy()

@@ -1,4 +1,4 @@
-"""Per-channel z-scores whose statistics come from pre-training windows only and travel with the encoder."""
+"""Per-channel z-scores; the statistics come from pre-training windows only and are stored with the encoder."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of each channel, float32 (channels,), in the channel's own unit."""
+    """Mean and standard deviation of each channel, float32 (channels,), in the unit of the channel."""
 
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
 
     @classmethod
     def of(cls, signals: NDArray[np.float32]) -> Normalisation:
-        """Measure windows (windows, time, channels); a constant channel keeps a deviation of one."""
+        """Return the statistics of windows (windows, time, channels); a constant channel has a deviation of one."""
         mean = signals.mean(axis=(0, 1), dtype=np.float64)
         deviation = signals.std(axis=(0, 1), dtype=np.float64)
         return cls(mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32))
@@ -27,5 +27,5 @@ class Normalisation:
         return (signals - self.mean) / self.deviation
 
     def undo(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return z-scored windows (windows, time, channels) in their own units again."""
+        """Return z-scored windows (windows, time, channels) in their original units."""
         return normalised * self.deviation + self.mean

@@ -23,7 +23,7 @@ from contrastive_har.files.tables import check_schema, schema_metadata
 from contrastive_har.signals.descriptions import MEASUREMENT_COLUMNS, UNLABELLED, DatasetDescription
 
 LONGEST_STEP = 1.5
-"""Sampling intervals between neighbours above which samples are missing."""
+"""Longest step between neighbouring samples, in sampling intervals; a longer one means missing samples."""
 
 KIND = "recordings"
 
@@ -33,7 +33,7 @@ class Recording:
     """One recording.
 
     Attributes:
-        subject: Who wore the sensors.
+        subject: Subject who wore the sensors.
         name: Unique within the data set.
         sample: Position of each row on the regular clock, int64 (time,); a jump is a gap.
         activity: Activity code of each row, int16 (time,).
@@ -51,15 +51,15 @@ class Recording:
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive samples of a recording without activities that may be too long for the memory.
+    """Consecutive samples of a recording without activities, which may be too long for memory.
 
     Attributes:
-        recording: Its name.
-        file: Where it is.
-        row: Row number in the file of the first sample (a CSV's header is row 1).
+        recording: Name of the recording.
+        file: Its file.
+        row: Row number of the first sample in the file (the header of a CSV file is row 1).
         seconds: Time of each sample, float64 (time,).
         samples: Finite measurements, float64 (time, channels).
-        sampling_rate_hz: The declared rate; None where none is declared.
+        sampling_rate_hz: The declared rate; None if none is declared.
     """
 
     recording: str
@@ -72,7 +72,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A recording that was not taken in, and why; the reason names the file, the row and the cure."""
+    """A rejected recording and the reason, which names the file, the row and the cure."""
 
     recording: str
     reason: str
@@ -83,8 +83,8 @@ class Recordings:
     """A data set's recordings, streamed: only one of them is in memory at a time.
 
     Attributes:
-        description: What is true of all of them.
-        stream: Starts a new pass over the recordings and the rejected ones.
+        description: Description of the data set.
+        stream: Starts a new pass over the accepted and the rejected recordings.
     """
 
     description: DatasetDescription
@@ -104,13 +104,14 @@ def check_recording(
     """Check that a recording agrees with its description and holds finite samples.
 
     Args:
-        recording: What was read.
-        description: What it must agree with.
+        recording: The recording.
+        description: The description it must agree with.
         where: File name for the message.
-        rows: Row numbers in the file of the recording's samples, where they are not 1, 2, ...
+        rows: Row numbers of the samples in the file, if they are not 1, 2, ...
 
     Raises:
-        BadRecordingError: empty, wrong width, NaN or infinite samples, activity codes or groups that are not declared.
+        BadRecordingError: if it is empty, has another number of channels, NaN or infinite samples, or activity codes or
+            groups that are not declared.
     """
 
     def number(row: int) -> int:
@@ -152,14 +153,14 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
     """
     description = recordings.description
     names = {UNLABELLED: "(unlabelled)", **description.activities}
-    taken: dict[tuple[str, int], list[int]] = {}
+    sample_counts: dict[tuple[str, int], list[int]] = {}
     rejected = []
     for item in recordings.stream():
         if isinstance(item, Rejection):
             rejected.append({"rejected": item.recording, "reason": item.reason})
             continue
         for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
-            taken.setdefault((item.subject, int(code)), []).append(int(samples))
+            sample_counts.setdefault((item.subject, int(code)), []).append(int(samples))
     rows: list[dict[str, object]] = [
         {
             "subject": subject,
@@ -167,7 +168,7 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
             "recordings": len(samples),
             "seconds": sum(samples) / description.sampling_rate_hz,
         }
-        for (subject, code), samples in taken.items()
+        for (subject, code), samples in sample_counts.items()
     ]
     columns = ["subject", "activity", "recordings", "seconds", "rejected", "reason"]
     return pd.DataFrame(rows + rejected, columns=columns).astype({"recordings": "Int64"})
@@ -176,7 +177,7 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
 def write_recordings(recordings: Recordings, path: Path) -> None:
     """Stream recordings into one Parquet file, one row group per recording, in the memory of one recording.
 
-    Rejected recordings are kept in the file's metadata, so that nothing disappears silently.
+    Rejected recordings are stored in the metadata of the file, so that they can be reported.
 
     Raises:
         BadRecordingError: if not a single recording is usable.
@@ -185,7 +186,7 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     schema = _arrow_schema(description)
     rejections: list[dict[str, str]] = []
     written = 0
-    # Dictionaries and statistics of samples cost more than the rest of the writing and serve no reader.
+    # Dictionaries and statistics of samples take longer to write than all else, and no reader uses them.
     with pq.ParquetWriter(
         path,
         schema,
@@ -216,7 +217,7 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
             written += 1
         writer.add_key_value_metadata({"rejections": json.dumps(rejections)})
     if not written:
-        reasons = "\n".join(f"  {r['recording']}: {r['reason']}" for r in rejections) or "  there were none at all"
+        reasons = "\n".join(f"  {r['recording']}: {r['reason']}" for r in rejections) or "  there were no recordings"
         raise BadRecordingError(f"No usable recording in data set '{description.name}':\n{reasons}")
 
 
@@ -225,7 +226,7 @@ def read_recordings(path: Path) -> Recordings:
 
     Raises:
         SchemaError: if the file is not a recordings file of this schema version; while streaming, if it is damaged or
-            holds what no data set may hold.
+            holds invalid values.
     """
     with refuse_broken(path, KIND):
         header = _Header.model_validate(check_schema(path, KIND))
@@ -262,17 +263,17 @@ def refuse_other_columns(found: pa.Schema, expected: pa.Schema) -> None:
     """Check the columns of a stored file.
 
     Raises:
-        ValueError: if names, types or order are not the expected ones.
+        ValueError: if names, types or order differ.
     """
     if not found.equals(expected):
         raise ValueError(f"columns {_columns(found)} instead of {_columns(expected)}")
 
 
 def refuse_gaps(table: pa.Table) -> None:
-    """Check that each column has a value in each row; the writers leave none out.
+    """Check that each column has a value in each row, as the writers guarantee.
 
     Raises:
-        ValueError: if one has not.
+        ValueError: if a value is missing.
     """
     if gaps := [name for name in table.column_names if table[name].null_count]:
         raise ValueError(f"values are missing in {', '.join(gaps)}")

@@ -1,4 +1,4 @@
-"""Roles: which windows pre-train, train, validate and test in each repeat of a split."""
+"""Roles of windows in each repeat of a split: pre-training, training, validation and test."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ KIND = "roles"
 
 
 class SplitError(ValueError):
-    """The data cannot be divided as asked; the message names the split and the cure."""
+    """The data cannot be divided as configured; the message names the split and the cure."""
 
 
 class Roles:
     """The roles of the windows in one split.
 
     Args:
-        table: One row per (split, repeat, label_budget, window, role). ``pretrain`` rows hold for every label budget
-            and name none (None).
+        table: One row per (split, repeat, label_budget, window, role). ``pretrain`` rows apply to every label budget
+            and have None in its place.
 
     Raises:
         ValueError: if the table has other columns, unknown roles, or rows of several splits.
@@ -41,7 +41,7 @@ class Roles:
             raise ValueError("repeats and windows are whole numbers")
         splits = table["split"].unique()
         if len(splits) != 1 or not isinstance(splits[0], str):
-            raise ValueError(f"roles of the splits {list(splits)}; a table holds those of one")
+            raise ValueError(f"roles of {len(splits)} splits, {list(splits)}; a table holds the roles of one split")
         self.table = table
         self.split = str(splits[0])
 
@@ -54,7 +54,7 @@ class Roles:
         return cls(pd.concat([rows_of("split", 0, budget, role, windows) for role, windows in members]))
 
     def members(self, repeat: int, role: Role, budget: LabelBudget | None = None) -> NDArray[np.int64]:
-        """Return the windows (ascending) that play ``role``; pre-training needs no ``budget``.
+        """Return the windows with ``role``, ascending; pre-training needs no ``budget``.
 
         Raises:
             SplitError: if there is no such repeat.
@@ -77,7 +77,7 @@ class Roles:
         return [str(name) for name in self.table["label_budget"].dropna().unique()]
 
     def by_repeat(self, budget: str) -> Iterator[dict[str, NDArray[np.int64]]]:
-        """Find the windows of each role with a label budget, one repeat after the other."""
+        """Yield, for each repeat, the windows of each role with a label budget."""
         table = self.table
         known = table[table["label_budget"].isna() | (table["label_budget"] == budget)]
         for _, rows in known.groupby("repeat"):

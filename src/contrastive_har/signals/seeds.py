@@ -1,4 +1,4 @@
-"""Seeds derived from names, so that no result depends on the order in which things are run."""
+"""Seeds derived from names, so that results do not depend on the order of execution."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 
 
 def derive_seed(seed: int, *names: object) -> int:
-    """Return a 63-bit seed that depends on ``seed`` and every name, and on nothing else."""
+    """Return a 63-bit seed that depends on ``seed`` and the names only."""
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 @contextmanager
 def seeded(seed: int, devices: Sequence[int] | None = None) -> Iterator[None]:
-    """Seed PyTorch's global random state, from which initial weights and dropout are drawn; leave it as it was.
+    """Seed PyTorch's global random state, from which initial weights and dropout are drawn; restore it afterwards.
 
     Args:
-        seed: For what is drawn inside.
-        devices: Accelerators are seeded too, and the state of these CUDA devices is kept; without it, the CPU only.
+        seed: Seed inside the block.
+        devices: CUDA devices whose state is restored; all devices are seeded. None seeds and restores the CPU only.
     """
     with torch.random.fork_rng(devices=devices or ()):
         if devices is None:

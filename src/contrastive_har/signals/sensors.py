@@ -19,7 +19,7 @@ class Channel(BaseModel):
 
     Attributes:
         name: Unique within a data set.
-        unit: What it is measured in.
+        unit: Unit of its samples.
         sensor: The sensor whose axis it is, if any. Channels named ``<sensor>_x``, ``_y`` and ``_z`` belong to that
             sensor unless they declare another.
         modality: The modality of that sensor, such as ``inertial`` or ``skeleton``.
@@ -42,11 +42,11 @@ class Channel(BaseModel):
 
 
 class Layout(BaseModel):
-    """The shape of a window, and what its channels are.
+    """The shape of a window and its channels.
 
     Attributes:
         length: Samples in a window.
-        channels: In the order of the window's last dimension; those of one modality stand together.
+        channels: Channels in the order of the last dimension; those of one modality are adjacent.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +56,7 @@ class Layout(BaseModel):
 
     @classmethod
     def anonymous(cls, length: int, width: int) -> Layout:
-        """Return the layout of windows about whose ``width`` channels nothing is known."""
+        """Return the layout of windows with ``width`` channels without names, units and sensors."""
         names = [f"channel_{index}" for index in range(width)]
         return cls(length=length, channels=tuple(Channel(name=name, unit="", sensor=None) for name in names))
 
@@ -86,29 +86,29 @@ class Layout(BaseModel):
 
 def indices_by_sensor(channels: Iterable[Channel]) -> dict[str, tuple[int, ...]]:
     """Return channel indices by sensor; channels without a sensor are left out."""
-    found: dict[str, list[int]] = {}
+    by_sensor: dict[str, list[int]] = {}
     for index, channel in enumerate(channels):
         if channel.sensor is not None:
-            found.setdefault(channel.sensor, []).append(index)
-    return {sensor: tuple(indices) for sensor, indices in found.items()}
+            by_sensor.setdefault(channel.sensor, []).append(index)
+    return {sensor: tuple(indices) for sensor, indices in by_sensor.items()}
 
 
 def slices_by_modality(channels: Iterable[Channel]) -> dict[str, slice]:
     """Return the channels of each modality as a slice.
 
     Raises:
-        ValueError: if the channels of a modality do not stand together.
+        ValueError: if the channels of a modality are not adjacent.
     """
-    found: dict[str, slice] = {}
+    slices: dict[str, slice] = {}
     for index, channel in enumerate(channels):
-        before = found.get(channel.modality)
+        before = slices.get(channel.modality)
         if before is not None and before.stop != index:
             raise ValueError(
                 f"channel '{channel.name}' is apart from the other channels of modality '{channel.modality}'; list the "
                 "channels of a modality together"
             )
-        found[channel.modality] = slice(before.start if before else index, index + 1)
-    return found
+        slices[channel.modality] = slice(before.start if before else index, index + 1)
+    return slices
 
 
 def channels_of(channels: Iterable[Channel], modalities: Iterable[str]) -> tuple[Channel, ...]:
@@ -130,7 +130,7 @@ def channels_from_modalities(modalities: Mapping[str, Any]) -> list[dict[str, An
     Raises:
         ValueError: if it has another form.
     """
-    found = []
+    channels = []
     for modality, sensors in modalities.items():
         if not isinstance(sensors, Mapping):
             raise ValueError(f"modality '{modality}' must list its sensors, each with a unit and channels")  # noqa: TRY004
@@ -139,8 +139,8 @@ def channels_from_modalities(modalities: Mapping[str, Any]) -> list[dict[str, An
                 raise ValueError(f"sensor '{sensor}' must have a unit and channels, and nothing else")
             if not isinstance(facts["channels"], list | tuple):
                 raise ValueError(f"sensor '{sensor}' must have a list of channels")  # noqa: TRY004
-            found += [
+            channels += [
                 {"name": name, "unit": facts["unit"], "sensor": sensor, "modality": modality}
                 for name in facts["channels"]
             ]
-    return found
+    return channels

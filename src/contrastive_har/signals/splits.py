@@ -1,7 +1,7 @@
-"""Splits: which window plays which role in which repeat of a protocol.
+"""Splits: the role of each window in each repeat of a protocol.
 
-A published protocol and its leak-free twin are two settings of one procedure: hold some groups out (or none), draw the
-labelled windows from the rest, test on what was held out (or on everything without a label).
+A published protocol and its leak-free counterpart are two settings of one procedure: hold out some groups (or none),
+draw the labelled windows from the rest, test on the held-out windows (or on all windows that were not labelled).
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ class SplitSettings(BaseModel):
     """One way to divide windows.
 
     Attributes:
-        title: For readers.
-        leak_free: Whether this split claims that test data are unseen; the audit fails the run if they are not.
-        held_out: The group whose values are held out: ``subject``, or another that the data set's recordings have
-            (``session``, ``scene``, ``official``); ``none``: test on every window that was not labelled.
+        title: Title in reports.
+        leak_free: Whether the split is declared to keep test data unseen; the audit fails the run if it does not.
+        held_out: The group whose values are held out: ``subject`` or another group of the data set (``session``,
+            ``scene``, ``official``); ``none``: test on every window that was not labelled.
         within: Groups within each of which some values are held out, such as the last sessions of each subject.
-        order: ``drawn``: held-out values are drawn at random, in turn from repeat to repeat; ``ascending``: the last
-            ones in natural order test, those before them validate.
+        order: ``drawn``: held-out values are drawn at random, each once before any is drawn again in a later repeat;
+            ``ascending``: the last ones in natural order are for testing, those before them for validation.
         pretrain_on: ``all`` windows (transductive, as published) or only those that are not held out (``train``).
         test_share: Share of the values held out for testing, at least one.
-        validation_share: Share of the values held out for any selection, at least one unless it is zero.
-        test_groups: By data set, lists of values to test on, one list per repeat, from the first again where there are
-            more repeats. Where a data set has none, ``order`` applies.
+        validation_share: Share of the values held out for validation, at least one unless it is zero.
+        test_groups: Lists of values to test on by data set, one list per repeat; the lists are reused in turn if there
+            are more repeats. ``order`` applies to data sets without lists.
         validation_groups: The same for validation.
     """
 
-    # Groups may well be numbers.
+    # Values of groups may be numbers.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     title: str
@@ -78,17 +78,17 @@ class SplitSettings(BaseModel):
 
     @property
     def validates(self) -> bool:
-        """Whether anything is held out for selection."""
+        """Whether anything is held out for validation."""
         return self.holds_out and (self.validation_share > 0 or bool(self.validation_groups))
 
 
 class SplitPlan(BaseModel):
-    """Everything that decides the roles of one split.
+    """All settings that determine the roles of one split.
 
     Attributes:
-        name: Of the split.
-        split: Its settings.
-        label_budgets: How many labels are drawn.
+        name: Name of the split.
+        split: Settings of the split.
+        label_budgets: Label budgets for which labels are drawn.
         repeats: Number of repeats.
         seed: Seed of the whole run.
     """
@@ -103,11 +103,11 @@ class SplitPlan(BaseModel):
 
 
 def assign_roles(windows: Windows, plan: SplitPlan) -> Roles:
-    """Give every window its roles.
+    """Assign the roles of every window.
 
     Raises:
-        SplitError: a class without a window to label or left to test on, too few values of the group to hold out, or
-            a group that the data set does not have.
+        SplitError: if a class has no window to label or to test on, if the group has too few values to hold out, or if
+            the data set does not have the group.
     """
     divided = [rows for repeat in range(plan.repeats) for rows in _Division(windows, plan, repeat).rows()]
     return Roles(pd.concat(divided, ignore_index=True))
@@ -126,7 +126,7 @@ class _Division:
         return self.plan.split
 
     def rows(self) -> Iterator[pd.DataFrame]:
-        """Find the rows of the table of roles."""
+        """Yield the rows of the table of roles."""
         for budget, role, members in self._divide():
             yield rows_of(self.plan.name, self.repeat, budget, role, members)
 
@@ -142,7 +142,7 @@ class _Division:
         yield None, "pretrain", np.flatnonzero(pretrain)
         for budget in self.plan.label_budgets:
             if budget.labels_everything and not holds_out and len(self.plan.label_budgets) > 1:
-                continue  # tests on what has no label: nothing would be left
+                continue  # all windows would be labelled: none is left to test on
             rng = np.random.default_rng(derive_seed(self.plan.seed, "labels", name, self.repeat, budget.key))
             train = self._draw_labels(classes, available & labelled, budget, rng)
             test = labelled & (test_mask if holds_out else ~train)
@@ -158,19 +158,20 @@ class _Division:
             yield budget, "test", np.flatnonzero(test)
 
     def _require_tests(self, test: NDArray[np.bool_], classes: NDArray[np.int64]) -> None:
-        """Check that held-out groups have labelled windows, and warn of activities that they lack."""
+        """Check that the test windows have labels, and warn of activities that are missing among them."""
         units = units_of_windows(self.windows, self.settings.held_out, self.settings.within)
-        who = f"{self.settings.held_out} {', '.join(natural_order(list(np.unique(units[test].astype(str)))))}"
+        held_out = f"{self.settings.held_out} {', '.join(natural_order(list(np.unique(units[test].astype(str)))))}"
         tested = classes[test & (classes != UNLABELLED)]
         if len(tested) == 0:
             raise SplitError(
-                f"Split '{self.plan.name}' tests on {who}, without a labelled window. Label some, or test on others."
+                f"Split '{self.plan.name}' tests on {held_out}, without a labelled window. Label some windows, or "
+                "test on other values."
             )
         for index, activity in enumerate(self.windows.description.class_names):
             if index not in tested:
                 logging.getLogger(__name__).warning(
-                    "Split '%s' tests on %s, without a window of '%s': its F1 is 0 if any window is taken for it.",
-                    *(self.plan.name, who, activity),
+                    "Split '%s' tests on %s, without a window of '%s': its F1 is 0 if any window is predicted as it.",
+                    *(self.plan.name, held_out, activity),
                 )
 
     def _hold_out(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -196,69 +197,69 @@ class _Division:
         return test, validation
 
     def _hold_out_within(self, values: list[str]) -> tuple[list[str], list[str]]:
-        """Return test and validation values of one combination of groups, which may be too few for either.
+        """Return the test and validation values of one combination of groups; either may be empty.
 
-        Training keeps ceil((1 - test_share) n) of n values, as MMAct's cross-session protocol does.
+        ceil((1 - test_share) n) of n values remain for training, as in MMAct's cross-session protocol.
         """
-        tests = len(values) - math.ceil((1 - self.settings.test_share) * len(values) - 1e-9)
+        test_count = len(values) - math.ceil((1 - self.settings.test_share) * len(values) - 1e-9)
         wanted = max(1, round(self.settings.validation_share * len(values))) if self.settings.validation_share else 0
-        validations = max(0, min(wanted, len(values) - tests - 1))
-        order = self._ordered(values, tests)
-        return order[:tests], order[tests : tests + validations]
+        validation_count = max(0, min(wanted, len(values) - test_count - 1))
+        order = self._ordered(values, test_count)
+        return order[:test_count], order[test_count : test_count + validation_count]
 
     def _hold_out_of(self, values: list[str]) -> tuple[list[str], list[str]]:
-        """Return the test and validation values, of all values in natural order."""
+        """Return the test and validation values out of all ``values``, which are in natural order."""
         name, settings = self.plan.name, self.settings
         test = self._named(settings.test_groups, values)
         validation = self._named(settings.validation_groups, values)
         if both := sorted(set(test) & set(validation)):
             raise SplitError(f"Split '{name}' tests and validates on {both}. Take them out of one of the two.")
-        tests = len(test) or max(1, round(settings.test_share * len(values)))
-        validations = len(validation)
+        test_count = len(test) or max(1, round(settings.test_share * len(values)))
+        validation_count = len(validation)
         if not validation and settings.validation_share:
-            validations = max(1, round(settings.validation_share * len(values)))
-        if tests + validations >= len(values):
+            validation_count = max(1, round(settings.validation_share * len(values)))
+        if test_count + validation_count >= len(values):
             raise SplitError(
-                f"Split '{name}' holds out {tests} test and {validations} validation values of the {len(values)} of "
-                f"'{settings.held_out}'; nothing is left to learn from. Lower test_share or validation_share (0 holds "
-                f"out nothing), or record more."
+                f"Split '{name}' holds out {test_count} test and {validation_count} validation values of the "
+                f"{len(values)} of '{settings.held_out}'; nothing is left to learn from. Lower test_share or "
+                "validation_share (0 holds out nothing), or record more."
             )
         others = [value for value in values if value not in validation]
-        order = self._ordered(others, 0 if test else tests)
-        test = test or order[:tests]
+        order = self._ordered(others, 0 if test else test_count)
+        test = test or order[:test_count]
         rest = [value for value in order if value not in test]
-        return test, validation or rest[:validations]
+        return test, validation or rest[:validation_count]
 
-    def _ordered(self, values: list[str], tests: int) -> list[str]:
-        """Return the values with those to test on first, then those to validate on.
+    def _ordered(self, values: list[str], test_count: int) -> list[str]:
+        """Return the values in order: first those to test on, then those to validate on.
 
-        Drawn values are tested in turn: each once in so many repeats, then all of them again in another order.
+        Drawn values are tested in turn: each of them once, then all of them again in a new order.
         """
         if self.settings.order == "ascending":
             return values[::-1]
-        # Values that are held out within other groups are drawn for each combination of these by itself.
-        within = values[:1] if self.settings.within else []
-        seed = derive_seed(self.plan.seed, f"{self.settings.held_out}s", self.plan.name, *within)
+        # Values held out within other groups are drawn separately for each combination of these.
+        combination = values[:1] if self.settings.within else []
+        seed = derive_seed(self.plan.seed, f"{self.settings.held_out}s", self.plan.name, *combination)
         rng = np.random.default_rng(seed)
         order = [values[index] for index in rng.permutation(len(values))]
-        if not tests:
+        if not test_count:
             return order
-        rounds, turn = divmod(self.repeat, -(-len(values) // tests))
+        rounds, turn = divmod(self.repeat, -(-len(values) // test_count))
         for _ in range(rounds):
             order = [values[index] for index in rng.permutation(len(values))]
-        rolled: list[str] = np.roll(order, -turn * tests).tolist()
+        rolled: list[str] = np.roll(order, -turn * test_count).tolist()
         return rolled
 
     def _named(self, groups: Mapping[str, tuple[tuple[str, ...], ...]], values: list[str]) -> list[str]:
-        """Return the values that the split names for this repeat, if it names any."""
+        """Return the values listed for this repeat, if there are any."""
         lists = groups.get(self.windows.description.name, ())
-        named = list(lists[self.repeat % len(lists)]) if lists else []
-        if unknown := sorted(set(named) - set(values)):
+        listed = list(lists[self.repeat % len(lists)]) if lists else []
+        if unknown := sorted(set(listed) - set(values)):
             raise SplitError(
                 f"Split '{self.plan.name}' holds out values {unknown} of '{self.settings.held_out}' that the data do "
                 "not have. Correct test_groups or validation_groups, or complete the recordings."
             )
-        return named
+        return listed
 
     def _draw_labels(
         self,

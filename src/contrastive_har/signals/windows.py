@@ -1,4 +1,4 @@
-"""Windows: equally long cuts of recordings, and the Parquet file they are stored in."""
+"""Windows: segments of recordings of equal length, and the Parquet file they are stored in."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class WindowBatch:
     """One recording's windows.
 
     Attributes:
-        subject: Who wore the sensors.
+        subject: Subject who wore the sensors.
         recording: Name of the recording.
-        start: First sample of each window on the recording's clock, int64 (windows,).
-        end: The sample after its last one, int64 (windows,).
+        start: Position of the first sample of each window on the recording's clock, int64 (windows,).
+        end: Position after its last sample, int64 (windows,).
         activity: Activity codes, int16 (windows,).
         signals: float32 (windows, time, channels).
         groups: The recording's groups.
@@ -47,7 +47,7 @@ class WindowBatch:
 
 @dataclass(frozen=True)
 class WindowStream:
-    """Windows on their way to storage, one recording at a time."""
+    """A stream of windows to be stored, one recording at a time."""
 
     description: DatasetDescription
     length: int
@@ -76,13 +76,18 @@ class Windows:
 
     @property
     def layout(self) -> Layout:
-        """The shape of a window, and what its channels are."""
+        """The shape of a window and its channels."""
         return self.description.layout(self.length)
 
     @property
     def class_count(self) -> int:
-        """Number of recognised activities, whether or not there are windows of each."""
+        """Number of recognised activities, also of those without windows."""
         return self.description.class_count
+
+    @property
+    def are_clips(self) -> bool:
+        """Whether the windows are clips of various lengths, resampled to one."""
+        return bool((self.table["end"] - self.table["start"]).ne(self.length).any())
 
     def classes(self) -> NDArray[np.int64]:
         """Return each window's class index (windows,): its activity's index in ``recognised``, or -1."""
@@ -101,13 +106,13 @@ class Windows:
         channels: Sequence[Channel] | None = None,
         sampling_rate_hz: float = 1.0,
     ) -> Windows:
-        """Return windows that come from memory; each counts as a recording of its own.
+        """Return windows from arrays in memory; each counts as a separate recording.
 
         Args:
             signals: Windows (windows, time, channels).
             classes: Their class indices (windows,), -1 where unlabelled.
             class_names: Names of the class indices.
-            channels: What the channels are; None where nothing is known about them.
+            channels: Channels of the windows; None for channels without names, units and sensors.
             sampling_rate_hz: Samples per second.
         """
         count, length, width = signals.shape
@@ -133,7 +138,7 @@ def write_windows(stream: WindowStream, path: Path) -> None:
     description = stream.description
     schema = _arrow_schema(description, stream.length, stream.stride)
     count = 0
-    # Floats of sensors do not compress well, and no reader looks for a window by its largest sample.
+    # Sensor samples do not compress well, and no reader uses column statistics.
     with pq.ParquetWriter(
         path,
         schema,
@@ -174,8 +179,8 @@ def read_windows(path: Path) -> Windows:
     """Read a windows file into one array, in the memory of that array and one recording's windows.
 
     Raises:
-        SchemaError: if the file is not a windows file of this schema version, is damaged, or holds what no recording
-            may hold.
+        SchemaError: if the file is not a windows file of this schema version, is damaged, or holds invalid
+            values.
     """
     with refuse_broken(path, KIND):
         header = _Header.model_validate(check_schema(path, KIND))
@@ -223,7 +228,7 @@ def _arrow_schema(description: DatasetDescription, length: int, stride: int) -> 
             ("start", pa.int64()),
             ("end", pa.int64()),
             ("activity", pa.int16()),
-            # Values that cannot be missing are read twice as fast.
+            # Non-nullable values are read twice as fast.
             pa.field("signal", pa.list_(pa.field("element", pa.float32(), nullable=False), values), nullable=False),
         ],
         metadata=schema_metadata(

@@ -66,6 +66,7 @@ class Architecture(BaseModel):
         description: Channels with their units, in order, Hz, and activities of the data it learned from.
         length: Samples in a window.
         stride: Samples from one window to the next.
+        clips: Whether it was trained on clips of various lengths, resampled to one.
         backbone: Its encoders.
         head: Its head.
     """
@@ -75,6 +76,7 @@ class Architecture(BaseModel):
     description: DatasetDescription
     length: PositiveInt
     stride: PositiveInt
+    clips: bool = False
     backbone: BackboneSettings
     head: HeadSettings
 
@@ -162,6 +164,7 @@ def combine(encoders: EncoderSet, head: TrainedHead, windows: Windows) -> tuple[
         description=description,
         length=windows.length,
         stride=windows.stride,
+        clips=windows.are_clips,
         backbone=encoders.settings,
         head=facts.head,
     )

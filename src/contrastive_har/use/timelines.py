@@ -83,6 +83,11 @@ def recognise_recordings(
     Raises:
         ValueError: if the stride is longer than a window: something between two windows would be overlooked.
     """
+    if recogniser.architecture.clips:
+        raise ValueError(
+            "This model was trained on clips, each resampled to the same number of samples, and cannot label a "
+            "recording as time goes by. Pass it one clip at a time, or train with windows of cut: sliding."
+        )
     rate = recogniser.description.sampling_rate_hz
     stride = recogniser.stride if settings.stride is None else round(settings.stride * rate)
     if not 1 <= stride <= recogniser.length:

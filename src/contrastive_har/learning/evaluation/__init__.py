@@ -1,8 +1,8 @@
-"""Evaluations: what a head on top of pre-trained encoders makes of a few labels.
+"""Evaluations: heads trained with few labels on top of pre-trained encoders.
 
-Linear evaluation, fine-tuning and supervised training are settings of one procedure: choose a head and how much of the
-encoders is trained with it, run the frozen part once, train or fit the rest. Linear heads on frozen encoders of several
-repeats and all label budgets are trained side by side.
+Linear evaluation, fine-tuning and supervised training are settings of one procedure: choose a head and the number of
+encoder stages trained with it, run the frozen stages once, train or fit the rest. Linear heads on frozen encoders of
+several repeats and all label budgets are trained side by side.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ PREDICTION_COLUMNS = [*_KEY, *PREDICTED]
 CURVE_COLUMNS = [*_KEY, "learning_rate", "epoch", "loss", "role", "macro_f1", "accuracy"]
 
 _AT_ONCE = 2**28
-"""Numbers (4 bytes each) of frozen features above which no further repeat's are added to those held."""
+"""Number of frozen feature values (4 bytes each) above which no further repeat is added."""
 
 
 def evaluate(
     windows: Windows, roles: Roles, trained: EncoderSet, plan: EvaluationPlan, compute: ComputeSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
-    """Judge the encoders of every repeat by every evaluation with every label budget.
+    """Evaluate the encoders of every repeat with every evaluation and label budget.
 
     Args:
         windows: All windows, raw, with their labels.
-        roles: Which of them train, validate and test.
+        roles: Roles of the windows.
         trained: One backbone per repeat.
         plan: Evaluations, label budgets and seed.
-        compute: Where and how precisely.
+        compute: Device and precision.
 
     Returns:
         Predictions (repeat, evaluation, label_budget, window, true, predicted, probability) of the last epoch,
@@ -57,7 +57,7 @@ def evaluate(
         the heads.
 
     Raises:
-        ValueError: if a learning rate is to be chosen where there are no validation windows.
+        ValueError: if a learning rate is to be chosen without validation windows.
     """
     evaluator = _Evaluator(windows, roles, trained, plan, compute.resolve())
     tries: dict[tuple[object, ...], list[Outcome]] = {}
@@ -65,8 +65,8 @@ def evaluate(
         for outcome in evaluator.run():
             tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()
-    outcomes = [max(of_task, key=lambda one: one.validation_score() or 0.0) for of_task in tries.values()]
-    outcomes.sort(key=lambda outcome: outcome.task.repeat)  # of equal repeats, the order stays
+    outcomes = [max(of_task, key=lambda tried: tried.validation_score() or 0.0) for of_task in tries.values()]
+    outcomes.sort(key=lambda outcome: outcome.task.repeat)  # stable within a repeat
     if not outcomes:  # the split has none of the evaluations' label budgets
         return pd.DataFrame(columns=PREDICTION_COLUMNS), pd.DataFrame(columns=CURVE_COLUMNS), []
     predictions = pd.concat([outcome.predictions.assign(**outcome.task.key) for outcome in outcomes])
@@ -103,10 +103,10 @@ class _Evaluator:
             yield from self._run_one(name, settings)
 
     def _run_one(self, name: str, settings: EvaluationSettings) -> Iterator[Outcome]:
-        """Train the heads of one evaluation; stacked heads of as many repeats together as memory allows."""
+        """Train the heads of one evaluation; heads that stack, of as many repeats at once as memory allows."""
         stacked = settings.head.stacks and settings.trained_stages == 0
         features: dict[int, Tensor] = {}
-        waiting: list[Task] = []
+        pending: list[Task] = []
         repeats = range(self.trained.repeats)
         for repeat in repeats:
             tasks = self._tasks(name, settings, repeat)
@@ -114,12 +114,12 @@ class _Evaluator:
                 yield from self._run_repeat(repeat, settings, tasks)
                 continue
             features[repeat] = self._features(repeat, settings)
-            waiting += tasks
-            if repeat == repeats[-1] or sum(held.numel() for held in features.values()) > _AT_ONCE:
+            pending += tasks
+            if repeat == repeats[-1] or sum(of_repeat.numel() for of_repeat in features.values()) > _AT_ONCE:
                 for rate in settings.learning_rates:
-                    yield from train_side_by_side(features, waiting, rate, self.compute)
+                    yield from train_side_by_side(features, pending, rate, self.compute)
                 features.clear()
-                waiting.clear()
+                pending.clear()
 
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         if settings.head.fitted:
@@ -166,7 +166,7 @@ class _Evaluator:
             return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
 
     def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
-        """Return what the frozen stages make of all windows, once for all label budgets."""
+        """Return the activations of the frozen stages for all windows, computed once for all label budgets."""
         backbone = self._backbone(repeat, settings).to(self.compute.device)
         signals = torch.from_numpy(self.windows.signals)
         if settings.modalities is not None:

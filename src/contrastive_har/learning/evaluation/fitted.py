@@ -1,4 +1,4 @@
-"""A head that is fitted to frozen features, in closed form or by a library."""
+"""Heads that are fitted to frozen features, in closed form or by a library."""
 
 from __future__ import annotations
 

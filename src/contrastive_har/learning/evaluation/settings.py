@@ -1,4 +1,4 @@
-"""What an evaluation is: a head, how much of the encoders is trained with it, and how long."""
+"""Settings of evaluations: a head, the encoder stages trained with it, and how they are trained."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from contrastive_har.signals.budgets import LabelBudget, parse_budget
 
 LearningRate = Annotated[float, Field(gt=0)]
 OTHER = "other"
-"""The key of the batch size that holds for every label budget without its own."""
+"""Key of the batch size for all label budgets that are not listed."""
 
 
 class EvaluationSettings(BaseModel):
-    """One way to judge encoders.
+    """One way to evaluate encoders.
 
     A head that is fitted in closed form needs no learning rate, epochs or batch size.
 
     Attributes:
-        title: For readers.
-        description: A sentence that explains it to them.
-        head: What turns embeddings into activities.
-        trained_stages: How many of each encoder's last stages (convolutions, in TPN) are trained along with the head:
+        title: Name in tables and figures.
+        description: A sentence about the evaluation, for the report.
+        head: The head, which turns embeddings into class scores.
+        trained_stages: Number of last stages of each encoder (convolutions, in TPN) that are trained with the head:
             0 is evaluation of frozen encoders, ``all`` is supervised training or full fine-tuning.
-        modalities: What the recogniser sees; null takes every modality.
-        label_budgets: With which label budgets of the protocol it is run; null takes all.
-        learning_rate: Adam's; of several, each is tried and the best by macro-F1 on the validation windows is kept.
+        modalities: Modalities that are used; null takes all.
+        label_budgets: Label budgets of the protocol that it is run with; null takes all.
+        learning_rate: Learning rate of Adam; of several, the best by macro-F1 on the validation windows is chosen.
         epochs: Passes over the labelled windows.
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
         weight_penalty: Factor of the squared weights of trained stages, added to the loss.
@@ -65,7 +65,7 @@ class EvaluationSettings(BaseModel):
 
     @property
     def learning_rates(self) -> tuple[float, ...]:
-        """All rates to try; none for a head that is fitted."""
+        """All learning rates to try; none for a head that is fitted."""
         if self.learning_rate is None:
             return ()
         return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
@@ -89,13 +89,13 @@ class EvaluationSettings(BaseModel):
 
 
 class EvaluationPlan(BaseModel):
-    """Everything that decides how the encoders of one row of the result tables are judged.
+    """All settings that determine the evaluation of the encoders of one row of the result tables.
 
     Attributes:
-        name: Of the row, for progress bars.
-        evaluations: By name.
-        label_budgets: How many labels there are.
-        shown: The label budget at which details are shown.
+        name: Name of the row, for progress bars.
+        evaluations: Evaluations by name.
+        label_budgets: Label budgets of the protocol.
+        shown: The label budget for which details are shown.
         seed: Seed of the whole run.
     """
 

@@ -21,7 +21,7 @@ from contrastive_har.signals.seeds import seeded
 def train_side_by_side(
     features: Mapping[int, Tensor], tasks: Sequence[Task], rate: float, compute: Compute
 ) -> Iterator[Outcome]:
-    """Train linear heads on frozen features (windows, features) by repeat; those of equally many steps together."""
+    """Train linear heads on frozen features (windows, features) by repeat; heads with equally many steps together."""
     for steps in sorted({task.steps for task in tasks}):
         heads = _Heads(features, [task for task in tasks if task.steps == steps], rate, compute.device)
         yield from heads.run()
@@ -30,8 +30,8 @@ def train_side_by_side(
 class _Heads:
     """Linear heads with equally many batches per epoch.
 
-    Batches are padded to the largest; each head has its own generator, and Adam works entry by entry, so that they are
-    independent.
+    Batches are padded to the largest. Each head has its own generator, and Adam updates each weight separately, so that
+    the heads are independent.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class _Heads:
         self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
         width = next(iter(features.values())).shape[1]
         initial = [_initial_head(width, task).linear for task in tasks]
-        weights, biases = zip(*((one.weight.detach().T, one.bias.detach()) for one in initial), strict=True)
+        weights, biases = zip(*((layer.weight.detach().T, layer.bias.detach()) for layer in initial), strict=True)
         self.weights = torch.stack(weights).to(device).requires_grad_()
         self.biases = torch.stack(biases).unsqueeze(1).to(device).requires_grad_()
         self.optimiser = torch.optim.Adam([self.weights, self.biases], lr=rate, fused=True)
-        most = max(len(task.train) for task in tasks)
-        self.examples = torch.zeros(len(tasks), most, width, device=device)
-        self.targets = torch.zeros(len(tasks), most, dtype=torch.long, device=device)
+        most_windows = max(len(task.train) for task in tasks)
+        self.examples = torch.zeros(len(tasks), most_windows, width, device=device)
+        self.targets = torch.zeros(len(tasks), most_windows, dtype=torch.long, device=device)
         for head, task in enumerate(tasks):
             train = torch.from_numpy(task.train).to(device)
             self.examples[head, : len(train)] = features[task.repeat].index_select(0, train)

@@ -1,4 +1,4 @@
-"""A head, trained by gradient along with the encoders' last stages, all of them or none."""
+"""Heads that are trained by gradient, along with some, all or none of the encoders' last stages."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from contrastive_har.models.backbone import Backbone
 from contrastive_har.signals.seeds import seeded
 
 Activations = Mapping[str, Tensor]
-"""What the frozen stages make of all windows, by modality; the first dimension is the windows'."""
+"""Activations of the frozen stages for all windows (windows, ...), by modality."""
 
 
 class StageTraining:
     """Trains one head and the encoders' last stages.
 
     Args:
-        backbone: Its trained stages change.
-        task: What to train.
-        rate: Adam's learning rate.
-        compute: Where and how precisely.
+        backbone: The backbone; its trained stages are changed.
+        task: The head to train.
+        rate: Learning rate of Adam.
+        compute: Device and precision.
     """
 
     def __init__(self, backbone: Backbone, task: Task, rate: float, compute: Compute) -> None:
@@ -37,7 +37,7 @@ class StageTraining:
         self.compute = compute
 
     def run(self, activations: Activations) -> Outcome:
-        """Train on what the frozen stages made of all windows."""
+        """Train on the activations of the frozen stages for all windows."""
         device = self.compute.device
         outcome = Outcome(self.task, self.rate)
         before = {name: value.detach().cpu().clone() for name, value in self.backbone.state_dict().items()}
@@ -85,6 +85,6 @@ class StageTraining:
 
     def _embed(self, activations: Activations, members: Tensor) -> Tensor:
         with self.compute.autocast():
-            # Indexed, not index_select: that loses the memory order convolutions are fast in.
+            # Indexing keeps the memory order in which convolutions are fast; index_select does not.
             chosen = {modality: values[members] for modality, values in activations.items()}
             return self.backbone.finish(chosen, self.trained).float()

@@ -21,19 +21,19 @@ PREDICTED = ["window", "true", "predicted", "probability"]
 
 @dataclass(frozen=True)
 class Task:
-    """One head to train: on whose backbone, from which windows, judged on which.
+    """One head to train: its backbone, settings and windows.
 
     Attributes:
-        repeat: Whose backbone.
+        repeat: Repeat of the backbone.
         evaluation: Name of the evaluation.
-        settings: Its settings.
-        budget: How many labels there are.
+        settings: Settings of the evaluation.
+        budget: The label budget.
         seed: Seed of initial weights, batches and dropout.
         classes: Class index of every window (windows,).
         class_count: Number of classes.
         train: Labelled windows.
-        validation: Windows evaluated while training; possibly none.
-        test: Windows the scores come from; possibly none.
+        validation: Validation windows; possibly none.
+        test: Test windows; possibly none.
     """
 
     repeat: int
@@ -49,7 +49,7 @@ class Task:
 
     @property
     def key(self) -> dict[str, object]:
-        """What tells this head's rows from others'."""
+        """Columns that identify the rows of this head."""
         return {"repeat": self.repeat, "evaluation": self.evaluation, "label_budget": self.budget.name}
 
     @property
@@ -68,13 +68,13 @@ class Task:
         return -(-len(self.train) // self.batch_size)
 
     def build_head(self, features: int) -> Head:
-        """Return the untrained head, from the random state that is current."""
+        """Return the untrained head, initialised from the current random state."""
         return self.settings.head.build(features, self.class_count)
 
 
 @dataclass
 class Outcome:
-    """What becomes of a task: learning curves, and predictions and weights after the last epoch."""
+    """The result of a task: learning curves, and predictions and weights after the last epoch."""
 
     task: Task
     learning_rate: float
@@ -83,7 +83,7 @@ class Outcome:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def score(self, epoch: int, loss: Tensor | float, probabilities: Callable[[NDArray[np.int64]], Tensor]) -> None:
-        """Score the head if it is time to; keep the predictions of the last epoch.
+        """Score the head in epochs that are due; store the predictions of the last one.
 
         Args:
             epoch: The epoch that has just ended.
@@ -97,17 +97,17 @@ class Outcome:
         for role, members in (("validation", task.validation), ("test", task.test)):
             if len(members) == 0:
                 continue
-            found = probabilities(members).cpu()
-            confusion = confusion_matrix(task.classes[members], found.argmax(1).numpy(), task.class_count)
+            class_probabilities = probabilities(members).cpu()
+            confusion = confusion_matrix(task.classes[members], class_probabilities.argmax(1).numpy(), task.class_count)
             scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
             self.curves.append(
                 {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}
             )
             if last and role == "test":
-                self._keep_predictions(found)
+                self._store_predictions(class_probabilities)
 
-    def _keep_predictions(self, found: Tensor) -> None:
-        probability, predicted = found.max(1)
+    def _store_predictions(self, class_probabilities: Tensor) -> None:
+        probability, predicted = class_probabilities.max(1)
         true = self.task.classes[self.task.test]
         columns = (self.task.test, true, predicted.numpy(), probability.numpy())
         self.predictions = pd.DataFrame(dict(zip(PREDICTED, columns, strict=True)))
@@ -117,13 +117,13 @@ class Outcome:
         return next((float(str(row["macro_f1"])) for row in self.curves[::-1] if row["role"] == "validation"), None)
 
     def keep(self, head: Mapping[str, Tensor], backbone: Mapping[str, Tensor] | None = None) -> None:
-        """Keep the state of the head, and of the backbone where it was trained along."""
+        """Store the state of the head, and the state of the backbone that was trained with it."""
         named = {f"head.{name}": value for name, value in head.items()}
         named |= {f"backbone.{name}": value for name, value in (backbone or {}).items()}
         self.weights = {name: value.detach().cpu().clone() for name, value in named.items()}
 
     def head(self) -> TrainedHead:
-        """Return what was trained."""
+        """Return the trained head."""
         task = self.task
         facts = HeadFacts(
             repeat=task.repeat,

@@ -1,4 +1,4 @@
-"""Trained heads and the file they live in: what an evaluation added to, or changed in, a backbone."""
+"""Trained heads and their file: the weights that an evaluation added to a backbone or changed in it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ KIND = "heads"
 
 
 class HeadFacts(BaseModel):
-    """What a trained head is.
+    """Facts about a trained head.
 
     Attributes:
-        repeat: Whose backbone it sits on.
-        evaluation: How it was trained.
+        repeat: Repeat of its backbone.
+        evaluation: Evaluation by which it was trained.
         label_budget: Name of the label budget.
-        validation_macro_f1: On the validation windows after the last epoch; None where there are none.
-        head: Its settings.
-        modalities: What it sees; None for every modality.
+        validation_macro_f1: Macro-F1 on the validation windows after the last epoch; None without such windows.
+        head: Settings of the head.
+        modalities: Modalities it uses; None for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +44,7 @@ class TrainedHead:
     """One head on one repeat's backbone.
 
     Attributes:
-        facts: What it is.
+        facts: Facts about it.
         weights: State of the head, as ``head.<name>``, and the state of the backbone that training has changed, as
             ``backbone.<name>``.
     """
@@ -58,8 +58,8 @@ _ALL_FACTS: TypeAdapter[list[HeadFacts]] = TypeAdapter(list[HeadFacts])
 
 def write_heads(heads: Sequence[TrainedHead], path: Path) -> None:
     """Write heads into one safetensors file."""
-    tensors = {f"{index}.{name}": value for index, one in enumerate(heads) for name, value in one.weights.items()}
-    facts = _ALL_FACTS.dump_json([one.facts for one in heads]).decode()
+    tensors = {f"{index}.{name}": value for index, head in enumerate(heads) for name, value in head.weights.items()}
+    facts = _ALL_FACTS.dump_json([head.facts for head in heads]).decode()
     write_tensors(tensors, path, KIND, heads=facts)
 
 

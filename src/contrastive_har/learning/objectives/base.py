@@ -1,7 +1,7 @@
-"""The contract of pre-training objectives.
+"""Base classes of pre-training objectives.
 
-Settings build an objective around untrained encoders; the objective turns a batch into a loss. Everything else (device,
-precision, seeds, checkpoints, progress, history) belongs to the one training loop.
+Settings build an objective around untrained encoders; the objective computes the loss of a batch. Everything else
+(device, precision, seeds, checkpoints, progress, history) belongs to the training loop.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Step:
     """One step of training.
 
     Attributes:
-        seed: Of the step's random choices; the same in every process.
+        seed: Seed of the step's random numbers; the same in every process.
         compute: Gathers a batch from all processes, and chooses the precision of encoders and heads.
-        progress: Share of the training that is done, from 0 to below 1.
+        progress: Share of the training that is completed, from 0 to below 1.
     """
 
     seed: int
@@ -43,11 +43,11 @@ class Step:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What an objective makes of one batch.
+    """The result of an objective for one batch.
 
     Attributes:
         loss: Scalar to minimise.
-        clusters: Cluster of each window in each view (views, batch), where the objective clusters.
+        clusters: Cluster of each window in each view (views, batch), if the objective clusters.
     """
 
     loss: Tensor
@@ -55,12 +55,12 @@ class StepResult:
 
 
 class Objective(nn.Module, ABC):
-    """Encoders, whatever else is trained along with them, and their loss.
+    """Encoders, other modules trained with them, and their loss.
 
-    Where several processes share a batch, each has its share; ``step.compute.gather`` puts outputs together.
+    If several processes share a batch, each has its share; ``step.compute.gather`` returns the outputs of all.
 
     Attributes:
-        encoder: The encoder of the one modality it trains.
+        encoder: The encoder, for objectives that train a single one.
     """
 
     encoder: Encoder
@@ -79,8 +79,8 @@ class EachModality(Objective):
     """One objective per modality, trained side by side; the loss is their sum.
 
     Args:
-        objectives: By modality.
-        layout: Which channels belong to which modality.
+        objectives: Objectives by modality.
+        layout: Layout of a window.
     """
 
     def __init__(self, objectives: Mapping[str, Objective], layout: Layout) -> None:
@@ -109,7 +109,7 @@ class BaseObjectiveSettings(BaseModel, ABC):
     """Settings of an objective.
 
     Attributes:
-        suits: Names of the encoders the objective can train; all of them where there are none.
+        suits: Names of the encoders that the objective can train; empty for all.
         trains: Whether there is anything to train.
     """
 
@@ -125,39 +125,39 @@ class BaseObjectiveSettings(BaseModel, ABC):
         """Return the objective that trains the encoder of one modality.
 
         Args:
-            encoder: Untrained.
-            layout: Of a window of this modality.
+            encoder: The untrained encoder.
+            layout: Layout of a window of this modality.
             classes: Number of activities, as described and not as found in labels.
         """
 
     def build_for(self, encoders: Mapping[str, Encoder], layout: Layout, classes: int) -> Objective:
-        """Return the objective that trains the encoders of all modalities; by default each by itself.
+        """Return the objective that trains the encoders of all modalities; by default each separately.
 
         Args:
-            encoders: Untrained, by modality.
-            layout: Of a window.
+            encoders: Untrained encoders by modality.
+            layout: Layout of a window.
             classes: Number of activities.
         """
         objectives = {name: self.build(encoder, layout.only([name]), classes) for name, encoder in encoders.items()}
         return next(iter(objectives.values())) if len(objectives) == 1 else EachModality(objectives, layout)
 
     def refusal(self, encoder: EncoderSettings) -> str | None:
-        """Return why this objective cannot train such an encoder, and the cure; None if it can."""
+        """Return why this objective cannot train the encoder, and the cure; None if it can."""
         if self.suits and encoder.name not in self.suits:
             return f"cannot train the encoder '{encoder.name}'; set its encoder to {' or '.join(self.suits)}"
         return None
 
     @property
     def augmentations(self) -> Iterable[Augmentation]:
-        """Every augmentation that windows go through."""
+        """All augmentations applied to windows."""
         return ()
 
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
-        """Return why this objective cannot learn from such windows, and the cure; None if it can.
+        """Return why this objective cannot learn from the windows, and the cure; None if it can.
 
         Args:
             smallest_batch: Windows in the smallest batch of an epoch.
-            layout: Of a window.
+            layout: Layout of a window.
             classes: Number of activities.
         """
         problems = (first_problem(self.augmentations, layout.only([name])) for name in layout.modalities)
@@ -165,5 +165,5 @@ class BaseObjectiveSettings(BaseModel, ABC):
 
 
 def full_precision(outputs: Tensor) -> Tensor:
-    """Return what an encoder or head gave in float32 or better: half precision must not reach a loss."""
+    """Return outputs of an encoder or head in float32 or better: losses are not computed in half precision."""
     return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

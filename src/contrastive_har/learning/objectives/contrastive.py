@@ -23,12 +23,12 @@ from contrastive_har.signals.sensors import Layout
 
 
 class TwoViewsSettings(BaseObjectiveSettings):
-    """Settings that objectives share which compare two views of a window.
+    """Settings shared by objectives that compare two views of a window.
 
     Attributes:
         views: The augmentations that make view a and view b.
-        temperature: Divides the similarities of projections.
-        projection: Widths of the projection head's layers.
+        temperature: Divisor of the similarities of projections.
+        projection: Widths of the layers of the projection head.
     """
 
     views: tuple[View, View] = ((Resampling(),), ())
@@ -37,7 +37,7 @@ class TwoViewsSettings(BaseObjectiveSettings):
 
     @property
     def augmentations(self) -> Iterable[Augmentation]:
-        """Those of both views."""
+        """The augmentations of both views."""
         return chain.from_iterable(self.views)
 
 
@@ -45,7 +45,7 @@ class ContrastiveSettings(TwoViewsSettings):
     """SimCLR (Chen et al. 2020, arXiv 2002.05709) and, with a clustering, ClusterCLHAR (arXiv 2203.12230).
 
     Attributes:
-        clustering: How negatives are chosen; null takes every other window, which is NT-Xent.
+        clustering: Clustering by which negatives are chosen; null takes all other windows as negatives (NT-Xent).
     """
 
     name: Literal["contrastive"] = "contrastive"
@@ -56,7 +56,7 @@ class ContrastiveSettings(TwoViewsSettings):
         return Contrastive(encoder, self, layout, classes)
 
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
-        """Return why the windows cannot be augmented, or batches are too small to be clustered, if so."""
+        """Return why windows cannot be augmented or batches are too small to be clustered; None if neither."""
         if self.clustering is not None and not self.clustering.finds_their_number:
             clusters = self.clustering.clusters or classes
             if clusters > smallest_batch:
@@ -68,12 +68,12 @@ class ContrastiveSettings(TwoViewsSettings):
 
 
 class TwoViews(Objective):
-    """An encoder that is trained by way of the projections of two views.
+    """An encoder that is trained on projections of two views.
 
     Args:
-        encoder: What is trained, along with a projection head.
+        encoder: The encoder to train, along with a projection head.
         settings: Views, temperature and projection head.
-        layout: Of a window.
+        layout: Layout of a window.
     """
 
     def __init__(self, encoder: Encoder, settings: TwoViewsSettings, layout: Layout) -> None:
@@ -86,8 +86,8 @@ class TwoViews(Objective):
     def project_views(self, windows: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Return the L2-normalised projections (batch, features) of both views of the batch of all processes.
 
-        Both views go through in one batch. Half precision must reach neither the views, where it would drown small
-        movements, nor the similarities: what is returned is in full.
+        Both views are encoded in one batch. Views are made and projections are returned in full precision: half
+        precision would lose small movements in the views, and accuracy in the similarities.
         """
         draws = step.draws(windows)
         views = torch.cat([make_view(windows, view, draws, self.layout) for view in self.settings.views])
@@ -101,9 +101,9 @@ class Contrastive(TwoViews):
     """Pulls two views of a window together and pushes them from other windows, or only from other clusters.
 
     Args:
-        encoder: What is trained, along with a projection head.
+        encoder: The encoder to train, along with a projection head.
         settings: Views, temperature, projection head and clustering.
-        layout: Of a window.
+        layout: Layout of a window.
         classes: Number of activities: the default number of clusters.
     """
 
@@ -115,8 +115,8 @@ class Contrastive(TwoViews):
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return NT-Xent or Cluster-NT-Xent of ``windows`` (batch, time, channels).
 
-        Clustering does not change which views are drawn: it has a generator of its own. Clusters and negatives come
-        from the projections of all processes.
+        Clustering has its own generator, so that it does not change the views. Clusters and negatives come from the
+        projections of all processes.
         """
         view_a, view_b = self.project_views(windows, step)
         if self.clustering is None:

@@ -1,4 +1,4 @@
-"""Objectives that keep projections of earlier batches: MoCo and NNCLR."""
+"""Objectives that store projections of earlier batches: MoCo and NNCLR."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from contrastive_har.signals.sensors import Layout
 
 
 class Queue(nn.Module):
-    """The newest projections, first in, first out; random directions until there are enough.
+    """A first-in, first-out queue of projections, initially filled with random directions.
 
     Args:
-        size: How many.
-        features: Their width.
+        size: Number of projections.
+        features: Width of a projection.
     """
 
     rows: Tensor
@@ -32,7 +32,7 @@ class Queue(nn.Module):
     def __init__(self, size: int, features: int) -> None:
         super().__init__()
         self.register_buffer("rows", functional.normalize(torch.randn(size, features), dim=1))
-        self.register_buffer("next", torch.zeros((), dtype=torch.long))  # a buffer: part of the learner's state
+        self.register_buffer("next", torch.zeros((), dtype=torch.long))  # a buffer: part of the module's state
 
     def push(self, projections: Tensor) -> None:
         """Replace the oldest rows by ``projections`` (batch, features)."""
@@ -45,11 +45,11 @@ class Queue(nn.Module):
 class MoCoSettings(TwoViewsSettings):
     """Momentum contrast (He et al. 2020, arXiv 1911.05722) as MoCoHAR uses it (arXiv 2109.02054).
 
-    View a is the query. View b is the key, encoded by a slowly following copy; earlier keys are the negatives.
+    View a is the query. View b is the key, encoded by a momentum copy of the encoder; earlier keys are the negatives.
 
     Attributes:
         queue: Number of negatives.
-        momentum: Share of the copy that stays at each step.
+        momentum: Share of the copy's weights that is kept at each step.
     """
 
     name: Literal["moco"] = "moco"
@@ -64,12 +64,12 @@ class MoCoSettings(TwoViewsSettings):
 
 
 class MoCo(TwoViews):
-    """Tells a window's other view from earlier windows.
+    """Distinguishes the other view of a window from earlier windows.
 
     Args:
-        encoder: What is trained, along with a projection head.
+        encoder: The encoder to train, along with a projection head.
         settings: Views, temperature, projection head and queue.
-        layout: Of a window.
+        layout: Layout of a window.
     """
 
     def __init__(self, encoder: Encoder, settings: MoCoSettings, layout: Layout) -> None:
@@ -91,7 +91,7 @@ class MoCo(TwoViews):
             queries = functional.normalize(full_precision(self.head(self.encoder(view_a))), dim=1)
         queries = compute.gather(queries)
         positive = (queries * keys).sum(1, keepdim=True)
-        # A copy of the queue: it changes before the gradient is taken.
+        # The queue is cloned because it changes before the gradient is computed.
         logits = torch.cat([positive, queries @ self.negatives.rows.clone().T], dim=1) / self.settings.temperature
         self.negatives.push(keys)
         return StepResult(
@@ -108,7 +108,7 @@ class NNCLRSettings(TwoViewsSettings):
     """Nearest-neighbour contrastive learning (Dwibedi et al. 2021, arXiv 2104.14548), without a predictor.
 
     Attributes:
-        queue: Number of earlier projections among which neighbours are sought.
+        queue: Number of earlier projections that are searched for neighbours.
     """
 
     name: Literal["nnclr"] = "nnclr"
@@ -120,12 +120,12 @@ class NNCLRSettings(TwoViewsSettings):
 
 
 class NNCLR(TwoViews):
-    """Pulls a window's view towards the nearest earlier neighbour of its other view.
+    """Pulls a view of a window towards the nearest neighbour of its other view among earlier projections.
 
     Args:
-        encoder: What is trained, along with a projection head.
+        encoder: The encoder to train, along with a projection head.
         settings: Views, temperature, projection head and queue.
-        layout: Of a window.
+        layout: Layout of a window.
     """
 
     def __init__(self, encoder: Encoder, settings: NNCLRSettings, layout: Layout) -> None:
@@ -139,8 +139,8 @@ class NNCLR(TwoViews):
         self.earlier.push(view_a)
         return StepResult(loss)
 
-    def _one_way(self, sought: Tensor, others: Tensor) -> Tensor:
+    def _one_way(self, queries: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            neighbours = self.earlier.rows[(sought @ self.earlier.rows.T).argmax(1)]
-        logits = neighbours @ others.T / self.settings.temperature
+            neighbours = self.earlier.rows[(queries @ self.earlier.rows.T).argmax(1)]
+        logits = neighbours @ targets.T / self.settings.temperature
         return functional.cross_entropy(logits, torch.arange(len(logits), device=logits.device))

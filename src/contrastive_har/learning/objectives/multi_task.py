@@ -1,4 +1,4 @@
-"""Multi-task self-supervision: recognise which transformation a window went through (Saeed et al. 2019)."""
+"""Multi-task self-supervision: recognise the transformation applied to a window (Saeed et al. 2019)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from contrastive_har.signals.sensors import Layout
 class MultiTaskSettings(BaseObjectiveSettings):
     """Transformation recognition (Saeed et al. 2019, arXiv 1907.11879), one binary task per transformation.
 
-    The published training set holds each window as recorded and once through each transformation. Here each epoch shows
-    each window once, as recorded or through one transformation, at random: the same distribution, and the budget of the
-    other methods. Of several processes each divides its own share.
+    The published training set has each window as recorded and once per transformation. Here each epoch has each window
+    once, as recorded or with one transformation, at random: the same distribution, at the budget of the other methods.
+    With several processes, each divides its own share.
 
     Attributes:
-        transformations: What is to be recognised.
-        hidden: Width of each task's hidden layer.
+        transformations: Transformations to recognise.
+        hidden: Width of the hidden layer of each task.
     """
 
     name: Literal["multi_task"] = "multi_task"
@@ -39,17 +39,17 @@ class MultiTaskSettings(BaseObjectiveSettings):
 
     @property
     def augmentations(self) -> Iterable[Augmentation]:
-        """What is to be recognised."""
+        """The transformations to recognise."""
         return self.transformations
 
 
 class MultiTask(Objective):
-    """Tells for each window and each transformation whether the window went through it.
+    """Predicts for each window and each transformation whether it was applied to the window.
 
     Args:
-        encoder: What is trained, along with one small network per task.
+        encoder: The encoder to train, along with one small network per task.
         settings: Transformations and width.
-        layout: Of a window.
+        layout: Layout of a window.
     """
 
     def __init__(self, encoder: Encoder, settings: MultiTaskSettings, layout: Layout) -> None:
@@ -63,17 +63,17 @@ class MultiTask(Objective):
         """Return the sum over tasks of the mean binary cross-entropy of ``windows`` (batch, time, channels)."""
         compute, draws = step.compute, step.draws(windows)
         kinds = len(self.settings.transformations) + 1
-        # A random order, divided into equal parts: the first stays as recorded, each other is transformed in its way.
+        # A random order in equal parts: the first part stays as recorded, each other part gets one transformation.
         order = draws.uniform(windows).argsort()
         parts = windows.index_select(0, order).tensor_split(kinds)
-        shown = [parts[0]]
+        transformed = [parts[0]]
         for transform, part in zip(self.settings.transformations, parts[1:], strict=True):
-            shown.append(transform(part, draws, self.layout) if len(part) else part)
+            transformed.append(transform(part, draws, self.layout) if len(part) else part)
         sizes = torch.tensor([len(part) for part in parts])
         kind = torch.repeat_interleave(torch.arange(kinds), sizes).to(windows.device)
         with compute.autocast():
-            embeddings = self.encoder(torch.cat(shown))
+            embeddings = self.encoder(torch.cat(transformed))
             logits = full_precision(torch.cat([head(embeddings) for head in self.heads], dim=1))
-        truth = functional.one_hot(kind, kinds)[:, 1:].to(logits.dtype)
-        logits, truth = compute.gather(logits), compute.gather(truth)
-        return StepResult(functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").sum(1).mean())
+        targets = functional.one_hot(kind, kinds)[:, 1:].to(logits.dtype)
+        logits, targets = compute.gather(logits), compute.gather(targets)
+        return StepResult(functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1).mean())

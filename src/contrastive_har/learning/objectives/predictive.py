@@ -19,7 +19,7 @@ class PredictiveCodingSettings(BaseObjectiveSettings):
     """CPC on activity windows (Haresamudram et al. 2021, arXiv 2012.05333).
 
     Attributes:
-        horizon: Samples ahead that are predicted, each by a linear layer of its own.
+        horizon: Number of samples ahead that are predicted, each by a separate linear layer.
     """
 
     suits: ClassVar[tuple[str, ...]] = ("conv_gru",)
@@ -32,7 +32,7 @@ class PredictiveCodingSettings(BaseObjectiveSettings):
         return PredictiveCoding(cast(ConvGRU, encoder), self)
 
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
-        """Return why windows are too short, if they are."""
+        """Return why windows are too short; None if they are not."""
         if layout.length <= self.horizon:
             return (
                 f"predicts {self.horizon} samples, but windows have {layout.length}; lower its horizon or lengthen them"
@@ -41,11 +41,11 @@ class PredictiveCodingSettings(BaseObjectiveSettings):
 
 
 class PredictiveCoding(Objective):
-    """Tells the true future of a window from the futures of the others in the batch.
+    """Distinguishes the future of a window from the futures of the other windows in the batch.
 
     Args:
-        encoder: What is trained, along with a linear layer for each sample ahead.
-        settings: The horizon.
+        encoder: The encoder to train, along with a linear layer for each sample ahead.
+        settings: Horizon of the predictions.
     """
 
     def __init__(self, encoder: ConvGRU, settings: PredictiveCodingSettings) -> None:
@@ -58,17 +58,17 @@ class PredictiveCoding(Objective):
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return InfoNCE of ``windows`` (batch, time, channels), averaged over the samples ahead.
 
-        One present, drawn anew for each batch, serves all its windows.
+        Predictions start from one random sample per batch, the same for all its windows.
         """
         horizon = self.settings.horizon
         compute = step.compute
         present = step.seed % (windows.shape[1] - horizon)
         with compute.autocast():
-            seen = self.local(windows)
-            context = self.context(seen[:, : present + 1])[0][:, -1]
+            features = self.local(windows)
+            context = self.context(features[:, : present + 1])[0][:, -1]
             predicted = full_precision(self.predict(context)).unflatten(1, (horizon, -1))
-        future = compute.gather(full_precision(seen[:, present + 1 : present + 1 + horizon])).transpose(0, 1)
+        future = compute.gather(full_precision(features[:, present + 1 : present + 1 + horizon])).transpose(0, 1)
         # (horizon, batch, batch): row i compares the true future of window i with what each window predicted.
         logits = future @ compute.gather(predicted).permute(1, 2, 0)
-        truth = torch.arange(logits.shape[1], device=logits.device).expand(horizon, -1)
-        return StepResult(functional.cross_entropy(logits.flatten(0, 1), truth.flatten()))
+        targets = torch.arange(logits.shape[1], device=logits.device).expand(horizon, -1)
+        return StepResult(functional.cross_entropy(logits.flatten(0, 1), targets.flatten()))

@@ -1,4 +1,4 @@
-"""Objectives that restore windows: the convolutional autoencoder and masked reconstruction."""
+"""Objectives that reconstruct windows: the convolutional autoencoder and masked reconstruction."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from contrastive_har.signals.sensors import Layout
 
 
 class AutoencodingSettings(BaseObjectiveSettings):
-    """Convolutional autoencoder (Haresamudram et al. 2019): windows through a narrow embedding and back.
+    """Convolutional autoencoder (Haresamudram et al. 2019): windows are reconstructed from a narrow embedding.
 
     Attributes:
-        corruption: Augmentations of the input; the target is the window as recorded. None by default.
+        corruption: Augmentations of the input; the target is the window as recorded. Empty by default.
     """
 
     suits: ClassVar[tuple[str, ...]] = ("conv_autoencoder",)
@@ -31,7 +31,7 @@ class AutoencodingSettings(BaseObjectiveSettings):
 
     @property
     def augmentations(self) -> Iterable[Augmentation]:
-        """The corruption's."""
+        """The augmentations of the corruption."""
         return self.corruption
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> Autoencoding:
@@ -40,12 +40,12 @@ class AutoencodingSettings(BaseObjectiveSettings):
 
 
 class Autoencoding(Objective):
-    """An encoder and its mirror image.
+    """An encoder and a decoder that mirrors it.
 
     Args:
-        encoder: What is trained, along with a decoder.
-        settings: What is taken away.
-        layout: Of a window.
+        encoder: The encoder to train, along with a decoder.
+        settings: Corruption of the input.
+        layout: Layout of a window.
     """
 
     def __init__(self, encoder: ConvAutoencoder, settings: AutoencodingSettings, layout: Layout) -> None:
@@ -62,14 +62,14 @@ class Autoencoding(Objective):
         )
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
-        """Return the mean squared error of the restored ``windows`` (batch, time, channels)."""
+        """Return the mean squared error of the reconstructed ``windows`` (batch, time, channels)."""
         compute = step.compute
         corrupted = make_view(windows, self.settings.corruption, step.draws(windows), self.layout)
         with compute.autocast():
             restored = self.expand(self.encoder(corrupted)).unflatten(1, (self.widths[-1], self.lengths[-1]))
             for index, layer in enumerate(self.layers):
                 restored = functional.interpolate(restored, size=self.lengths[-2 - index])
-                # The last layer restores signed values: nothing may rectify them.
+                # No ReLU after the last layer, whose outputs are signed.
                 restored = layer(restored if index == 0 else functional.relu(restored))
         return StepResult(
             functional.mse_loss(compute.gather(full_precision(restored).transpose(1, 2)), compute.gather(windows))
@@ -77,7 +77,7 @@ class Autoencoding(Objective):
 
 
 class MaskedReconstructionSettings(BaseObjectiveSettings):
-    """Masked reconstruction (Haresamudram et al. 2020): restore samples that were hidden from a transformer.
+    """Masked reconstruction (Haresamudram et al. 2020): reconstruct samples that were hidden from a transformer.
 
     Attributes:
         masked: Share of the samples that are set to zero in all channels.
@@ -89,9 +89,9 @@ class MaskedReconstructionSettings(BaseObjectiveSettings):
     masked: float = Field(default=0.1, gt=0, lt=1)
 
     def refusal(self, encoder: EncoderSettings) -> str | None:
-        """Return why this objective cannot train such an encoder: it restores every sample."""
+        """Return why this objective cannot train the encoder: it reconstructs every sample."""
         if isinstance(encoder, TransformerSettings) and encoder.stride > 1:
-            return f"restores every sample, but its encoder sees every {encoder.stride}th; set its stride to 1"
+            return f"reconstructs every sample, but its encoder has a stride of {encoder.stride}; set its stride to 1"
         return super().refusal(encoder)
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> MaskedReconstruction:
@@ -100,12 +100,12 @@ class MaskedReconstructionSettings(BaseObjectiveSettings):
 
 
 class MaskedReconstruction(Objective):
-    """An encoder and one linear layer that restores each sample.
+    """An encoder and one linear layer that reconstructs each sample.
 
     Args:
-        encoder: What is trained, along with that layer.
-        settings: What is taken away.
-        layout: Of a window.
+        encoder: The encoder to train, along with that layer.
+        settings: Share of the samples to hide.
+        layout: Layout of a window.
     """
 
     def __init__(

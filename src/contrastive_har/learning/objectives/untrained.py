@@ -10,7 +10,7 @@ from contrastive_har.signals.sensors import Layout
 
 
 class UntrainedSettings(BaseObjectiveSettings):
-    """The encoder stays as initialised: the basis of the random-init and supervised baselines."""
+    """The encoder keeps its initial weights: the basis of the random-init and supervised baselines."""
 
     trains: ClassVar[bool] = False
 
@@ -20,6 +20,6 @@ class UntrainedSettings(BaseObjectiveSettings):
         """Refuse.
 
         Raises:
-            TypeError: always; there is nothing to learn.
+            TypeError: always; there is nothing to train.
         """
         raise TypeError("an untrained encoder has no objective")

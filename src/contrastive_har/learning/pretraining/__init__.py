@@ -45,44 +45,46 @@ def pretrain(
     batches: their scores are paired.
 
     Args:
-        windows: All windows, raw; their labels serve the cluster diagnostics only.
+        windows: All windows, raw; their labels are used for cluster diagnostics only.
         members: For each repeat, the windows to learn from.
-        plan: With what to train what, and how long.
-        compute: Where, how precisely and in how many processes.
-        checkpoints: Folder of unfinished trainings' states, in which this one has a folder of its own
-            (:func:`checkpoints_of`). A state of the same code, data, plan and seed is gone on from, to the same
-            weights as if there had been no interruption. None saves nothing.
+        plan: Objective, encoders and budget.
+        compute: Device, precision and processes.
+        checkpoints: Folder of the checkpoints of all trainings; this one has a subfolder (:func:`checkpoints_of`).
+            Training continues from a checkpoint of the same code, data, plan and seed, and ends with the same weights
+            as without an interruption. None saves no checkpoints.
 
     Returns:
         The encoders, and the history: one row per repeat and epoch.
 
     Raises:
-        ValueError: if the processes asked for cannot share a batch evenly, or what they train has batch normalisation.
-        FloatingPointError: if the loss stops being a number.
+        ValueError: if the processes cannot share a batch evenly, or a trained module has batch normalisation.
+        FloatingPointError: if the loss is not finite.
     """
     layout = windows.layout
     trains = plan.objective.trains
-    backbones = [_initial_backbone(plan, layout, windows.signals, repeat, one) for repeat, one in enumerate(members)]
+    backbones = [
+        _initial_backbone(plan, layout, windows.signals, repeat, of_repeat) for repeat, of_repeat in enumerate(members)
+    ]
     if trains and compute.processes_in_all > 1:
         _require_divisible(plan, backbones[0], layout, windows.class_count, compute.processes_in_all)
-    trained = fingerprint(
+    training = fingerprint(
         code_version(),
         windows.signals,
         *(plan.objective, plan.backbone, plan.budget),
         *(layout, windows.class_count, plan.seed),
     )
-    trained_with = fingerprint(trained, *members)
+    encoders_fingerprint = fingerprint(training, *members)
     history = torch.full((len(members), plan.budget.epochs, len(MEASURED)), torch.nan, dtype=torch.float64)
     if trains:
-        folder = checkpoints and checkpoints_of(checkpoints, trained_with)
-        saving = Checkpoints(folder, trained, compute.checkpoint_every) if folder else None
+        folder = checkpoints and checkpoints_of(checkpoints, encoders_fingerprint)
+        saving = Checkpoints(folder, training, compute.checkpoint_every) if folder else None
         signals = torch.from_numpy(windows.signals)
         job = _Job(backbones, history, signals, windows.classes(), members, layout, windows.class_count, plan, saving)
         compute.run(_train_repeats, job)
     encoders = EncoderSet(
         settings=plan.backbone,
         layout=layout,
-        fingerprint=trained_with,
+        fingerprint=encoders_fingerprint,
         weights=tuple(
             {name: value.detach().clone() for name, value in backbone.state_dict().items()} for backbone in backbones
         ),
@@ -95,7 +97,7 @@ def pretrain(
 
 
 def checkpoints_of(checkpoints: Path, encoders: str) -> Path:
-    """Return the folder, within one of unfinished trainings' states, of the training that leads to a fingerprint."""
+    """Return the folder of the checkpoints of a training, given the fingerprint of its ``encoders``."""
     return checkpoints / encoders[:16]
 
 
@@ -113,7 +115,7 @@ def _require_divisible(plan: PretrainingPlan, backbone: Backbone, layout: Layout
     """Check that several processes can train together.
 
     Raises:
-        ValueError: if they cannot share a batch evenly, or anything that is trained has batch normalisation.
+        ValueError: if they cannot share a batch evenly, or a trained module has batch normalisation.
     """
     if plan.budget.batch_size % processes:
         raise ValueError(
@@ -140,14 +142,14 @@ class _Job:
 
     Attributes:
         backbones: One per repeat; trained in place.
-        history: Filled (repeats, epochs, measured).
+        history: Filled in place (repeats, epochs, measured).
         signals: All windows (windows, time, channels), raw.
         classes: Their class indices, for diagnostics.
         members: For each repeat, the windows to learn from.
-        layout: Of a window.
+        layout: Layout of a window.
         class_count: Number of activities.
-        plan: With what to train, and how long.
-        saving: Where states are saved, if anywhere.
+        plan: Objective, encoders and budget.
+        saving: Checkpoints to save; None to save none.
     """
 
     backbones: Sequence[Backbone]
@@ -175,7 +177,7 @@ def _train_repeats(compute: Compute, job: _Job) -> None:
             normalised = backbone.normalise(job.signals[torch.from_numpy(members)])
             rows = trainer.run(normalised, job.classes[members])
         if compute.rank:
-            continue  # the first process has come to the same weights
+            continue  # the first process has the same weights
         for encoder, trained in zip(backbone.encoders, objective.encoders, strict=True):
             encoder.load_state_dict(trained.state_dict())
         job.history[repeat] = torch.tensor([[row[name] for name in MEASURED] for row in rows], dtype=job.history.dtype)

@@ -1,4 +1,4 @@
-"""Checkpoints: an interrupted training goes on where it stopped, and ends as if it had never been interrupted."""
+"""Checkpoints: an interrupted training continues where it stopped, with the same result as without interruption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contrastive_har.files.stamps import SchemaError, refuse_broken
 from contrastive_har.files.tensors import read_tensors, write_tensors
 
 KIND = "checkpoint"
-_KEPT = 2  # should the newest turn out broken, there is one before it
+_KEPT = 2  # checkpoints: if the newest is broken, there is one before it
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Checkpoint:
     """The state of a training after some epoch.
 
     Attributes:
-        epoch: Epochs done.
-        tensors: By name.
-        facts: Plain values.
+        epoch: Number of completed epochs.
+        tensors: Tensors by name.
+        facts: Plain values by name.
     """
 
     epoch: int
@@ -36,12 +36,12 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The newest states of one training.
+    """The newest checkpoints of one training.
 
     Attributes:
-        folder: Where they lie; the other repeats of the training keep theirs there too.
+        folder: Their folder, shared with the other repeats of the training.
         training: Fingerprint of everything the training depends on: code, data, settings, seed.
-        every: Epochs between two of them.
+        every: Epochs between two checkpoints.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Checkpoints:
     every: int
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a state atomically and delete all but the newest two."""
+        """Write a checkpoint atomically and delete all but the newest two."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with write_atomically(self.path(checkpoint.epoch)) as staged:
             write_tensors(
@@ -64,12 +64,12 @@ class Checkpoints:
             path.unlink()
 
     def newest(self) -> Checkpoint | None:
-        """Return the newest whole state, if there is any; broken files are reported and passed over."""
+        """Return the newest valid checkpoint, if there is any; broken files are reported and skipped."""
         for path in reversed(self._paths()):
             try:
                 return self._read(path)
             except SchemaError as error:
-                logging.getLogger(__name__).warning("%s Going on from an earlier state.", error)
+                logging.getLogger(__name__).warning("%s Continuing from an earlier checkpoint.", error)
         return None
 
     def _read(self, path: Path) -> Checkpoint:
@@ -82,7 +82,7 @@ class Checkpoints:
             return Checkpoint(int(header["epoch"]), tensors, dict(json.loads(header["facts"])))
 
     def path(self, epoch: int) -> Path:
-        """Return where the state after an epoch is or will be."""
+        """Return the path of the checkpoint after an epoch."""
         return self.folder / f"{self._name}-{epoch:06d}.safetensors"
 
     def _paths(self) -> list[Path]:

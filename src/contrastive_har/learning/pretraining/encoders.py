@@ -1,4 +1,4 @@
-"""Trained encoders and the file they live in: safetensors with a JSON header, loadable without running any code."""
+"""Trained encoders and their file: safetensors with a JSON header, which is read without running any code."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ KIND = "encoders"
 
 @dataclass(frozen=True)
 class EncoderSet:
-    """The backbones of every repeat: encoders with the normalisation that their windows need.
+    """The backbones of all repeats: encoders and the normalisation of their windows.
 
     Attributes:
-        settings: Which encoder each modality has.
-        layout: Of a window.
+        settings: The encoder of each modality.
+        layout: Layout of a window.
         fingerprint: Hash of the data and settings they were trained with.
         weights: One state of a :class:`Backbone` per repeat.
     """
@@ -81,8 +81,8 @@ def read_encoders(path: Path) -> EncoderSet:
     """Read encoders back.
 
     Raises:
-        SchemaError: the file is broken, holds something else, another version of it, or weights of another encoder
-            than its header names.
+        SchemaError: if the file is broken, is of another kind or schema version, or has weights of another encoder than
+            its header says.
     """
     with refuse_broken(path, KIND):
         stamp, tensors = read_tensors(path, KIND)
@@ -105,7 +105,7 @@ class _Header(BaseModel):
 
 
 def _refuse_foreign(tensors: Mapping[str, Tensor], header: _Header) -> None:
-    """Check that the tensors are those of the encoders the header names, and numbers."""
+    """Check that the tensors are those of the encoders in the header, and finite."""
     with torch.device("meta"):  # shapes without memory
         expected = header.settings.build(header.layout).state_dict()
     if len(tensors) != header.repeats * len(expected):

@@ -1,4 +1,4 @@
-"""What pre-training needs beside windows: an objective, encoders and a budget."""
+"""Settings of pre-training: an objective, encoders and a budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.signals.sensors import Layout
 
-FEWEST = 2  # windows in a batch: a single one has nothing to be contrasted with
+FEWEST = 2  # windows in a batch: a single one has no negatives
 
 
 class PretrainingBudget(BaseModel):
@@ -21,8 +21,8 @@ class PretrainingBudget(BaseModel):
 
     Attributes:
         epochs: Passes over the pre-training windows.
-        batch_size: Windows per step; the last, smaller batch of an epoch is kept.
-        learning_rate: Adam's, constant.
+        batch_size: Windows per step; the last, smaller batch of an epoch is used too.
+        learning_rate: Constant learning rate of Adam.
         keep: ``best_in_second_half`` keeps the epoch of least training loss among the second half, as published;
             ``last`` keeps the last.
         dropout: Whether the encoder's dropout is active; it was not in the published training.
@@ -37,9 +37,9 @@ class PretrainingBudget(BaseModel):
     dropout: bool = False
 
     def smallest_batch(self, windows: int, processes: int = 1) -> int:
-        """Return the size of an epoch's smallest batch, as ``processes`` share it.
+        """Return the size of the smallest batch of an epoch that ``processes`` share.
 
-        A last batch of too few windows is left out, and of one that they cannot share evenly what remains.
+        A last batch of too few windows is left out, and so is the remainder of one that they cannot share evenly.
         """
         rest = windows % self.batch_size
         smallest = min(windows, rest if rest >= max(FEWEST, processes) else self.batch_size)
@@ -47,11 +47,11 @@ class PretrainingBudget(BaseModel):
 
 
 class BackboneSettings(BaseModel):
-    """Which encoder each modality has.
+    """The encoder of each modality.
 
     Attributes:
-        encoder: Of every modality that has none of its own.
-        encoders: By modality.
+        encoder: Encoder of all modalities that are not in ``encoders``.
+        encoders: Encoders of single modalities, by modality.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +65,7 @@ class BackboneSettings(BaseModel):
 
     @property
     def all(self) -> tuple[EncoderSettings, ...]:
-        """Every encoder that may be built."""
+        """All encoders that may be built."""
         return (self.encoder, *self.encoders.values())
 
     def shortest_window(self, modalities: Iterable[str]) -> int:
@@ -73,20 +73,20 @@ class BackboneSettings(BaseModel):
         return max(self.of(modality).shortest_window for modality in modalities)
 
     def build(self, layout: Layout) -> Backbone:
-        """Return an untrained backbone, on the device and from the random state that are current."""
+        """Return an untrained backbone, on the current device and from the current random state."""
         channels = layout.modalities
         widths = {name: part.stop - part.start for name, part in channels.items()}
         return Backbone({name: self.of(name).build(widths[name], layout.length) for name in channels}, channels)
 
 
 class PretrainingPlan(BaseModel):
-    """Everything that decides the pre-training of one row of the result tables.
+    """All settings that determine the pre-training of one row of the result tables.
 
     Attributes:
-        name: Of the row, for messages and progress bars.
-        objective: What the encoders are trained with.
-        backbone: What is trained.
-        budget: How long.
+        name: Name of the row, for messages and progress bars.
+        objective: Pre-training objective.
+        backbone: The encoders to train.
+        budget: Pre-training budget.
         repeats: Number of repeats.
         seed: Seed of the whole run.
     """

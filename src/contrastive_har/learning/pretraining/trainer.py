@@ -1,4 +1,4 @@
-"""The one training loop: any objective, any device."""
+"""The training loop of all objectives, on any device."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.seeds import derive_seed
 
 MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
-"""What is measured in each epoch."""
+"""Measurements of each epoch."""
 
 
 class Trainer:
     """Trains one objective once.
 
     No random state is carried from one epoch to the next: every epoch's batches and dropout, and every step's views,
-    have seeds of their own. So a training goes on from a checkpoint to the same weights.
+    have their own seeds. So training that continues from a checkpoint ends with the same weights.
 
     Args:
-        objective: The encoders and what else is trained along with them.
-        budget: How long and how fast.
-        compute: Where, how precisely and in how many processes.
+        objective: The objective, with the encoders to train.
+        budget: Epochs, batch size and learning rate.
+        compute: Device, precision and processes.
         seed: Seed of batches, views and dropout.
         title: Name for the progress bar.
-        checkpoints: Where states are saved, if anywhere.
+        checkpoints: Checkpoints to save and to continue from; None for none.
     """
 
     def __init__(
@@ -64,23 +64,23 @@ class Trainer:
             switch_off_dropout(objective)
 
     def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
-        """Train on normalised ``windows`` (windows, time, channels); leave the kept epoch's weights in the encoders.
+        """Train on normalised ``windows`` (windows, time, channels); leave the chosen epoch's weights in the encoders.
 
         Args:
-            windows: To learn from.
+            windows: Windows to learn from.
             classes: Their class indices (windows,), for diagnostics only.
 
         Returns:
-            What was measured in each epoch.
+            The measurements of each epoch.
 
         Raises:
-            FloatingPointError: if the loss stops being a number.
+            FloatingPointError: if the loss is not finite.
         """
         windows = windows.to(self.compute.device)
         if self.checkpoints and (state := self.checkpoints.newest()):
             with refuse_broken(self.checkpoints.path(state.epoch), "checkpoint"):
                 self._restore(state)
-        # The bar counts windows: its rate is windows per second and its forecast the time left.
+        # The bar counts windows: it shows windows per second and the remaining time.
         with tqdm(
             total=self.budget.epochs * len(windows),
             initial=len(self.rows) * len(windows),
@@ -104,7 +104,7 @@ class Trainer:
         return self.rows
 
     def step(self, batch: Tensor, progress: float = 0.0) -> StepResult:
-        """Learn from one batch of normalised windows (batch, time, channels); of many processes, from its share."""
+        """Train on one batch of normalised windows (batch, time, channels), or on the share of this process."""
         step = Step(derive_seed(self.seed, "draws", self.steps), self.compute, progress)
         result = self.objective.loss(batch, step)
         self.steps += 1
@@ -116,7 +116,7 @@ class Trainer:
 
     def _epoch(self, epoch: int, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
         started = time.perf_counter()
-        # Dropout draws from global random state, and must not fall on the same activations of every process's share.
+        # Dropout draws from the global random state, which must differ between the processes.
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch, self.compute.rank))
         batches = torch.Generator().manual_seed(derive_seed(self.seed, "batches", epoch))
         order = torch.randperm(len(windows), generator=batches)
@@ -148,7 +148,7 @@ class Trainer:
         }
 
     def _encoder_state(self) -> dict[str, Tensor]:
-        """Return the state of all encoders, each name preceded by the encoder's number."""
+        """Return the state of all encoders; names are prefixed with the index of the encoder."""
         return {
             f"{number}.{name}": value
             for number, encoder in enumerate(self.objective.encoders)
@@ -163,7 +163,7 @@ class Trainer:
             )
 
     def _save(self, epoch: int) -> None:
-        """Save the state of the training, if it is time to."""
+        """Save a checkpoint if it is due."""
         due = self.checkpoints and (epoch % self.checkpoints.every == 0 or epoch == self.budget.epochs)
         if not due or self.checkpoints is None or self.compute.rank:
             return
@@ -176,7 +176,7 @@ class Trainer:
         self.checkpoints.save(Checkpoint(epoch, tensors, facts))
 
     def _restore(self, state: Checkpoint) -> None:
-        """Go back to a saved state."""
+        """Restore the state of a checkpoint."""
         parts: dict[str, dict[str, Tensor]] = {"objective": {}, "optimiser": {}, "best": {}}
         for name, value in state.tensors.items():
             part, _, rest = name.partition("/")
@@ -186,7 +186,7 @@ class Trainer:
         parameters = list(self.objective.parameters())
         for name, value in parts["optimiser"].items():
             index, _, rest = name.partition("/")
-            # The fused optimiser walks weights and moments in memory order, which a file does not keep.
+            # The fused optimiser needs moments in the memory order of the weights, which a file does not preserve.
             like = torch.empty_like(parameters[int(index)]) if value.ndim else torch.empty_like(value)
             moments.setdefault(int(index), {})[rest] = like.copy_(value)
         groups = self.optimiser.state_dict()["param_groups"]
@@ -195,7 +195,7 @@ class Trainer:
         self.rows = list(state.facts["rows"])
         if parts["best"]:
             self.best = state.facts["least_loss"], parts["best"]
-        logging.getLogger(__name__).info("%s goes on after epoch %d.", self.title, state.epoch)
+        logging.getLogger(__name__).info("%s continues after epoch %d.", self.title, state.epoch)
 
 
 def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:

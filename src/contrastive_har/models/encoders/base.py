@@ -1,4 +1,4 @@
-"""The contract of encoders: stages from a window to its embedding, of which an evaluation may freeze the first."""
+"""Base classes of encoders: stages from a window to its embedding, of which an evaluation may freeze the first."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def enter(self, windows: Tensor) -> Tensor:
-        """Return ``windows`` (batch, time, channels) in the memory order the first stage works in."""
+        """Return ``windows`` (batch, time, channels) in the memory order of the first stage."""
 
     @abstractmethod
     def run(self, activations: Tensor, first: int, end: int) -> Tensor:
-        """Run stages ``first`` to ``end`` (excluded); frozen stages can so be run once and their result kept."""
+        """Run stages ``first`` to ``end`` (excluded); frozen stages can thus be run once and their result reused."""
 
     @property
     def depth(self) -> int:
@@ -51,7 +51,7 @@ class Encoder(nn.Module, ABC):
         """Refuse ``windows`` (batch, time, channels) that are too short.
 
         Raises:
-            ValueError: if they are.
+            ValueError: if they are too short.
         """
         if windows.shape[1] < self.shortest_window:
             raise ValueError(

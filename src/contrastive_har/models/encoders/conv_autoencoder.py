@@ -1,4 +1,4 @@
-"""The convolutional autoencoder's encoder half (after Haresamudram et al. 2019; layer sizes are this project's)."""
+"""The convolutional autoencoder's encoder half after Haresamudram et al. 2019, with layer sizes of this project."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConvAutoencoderSettings(BaseEncoderSettings):
 
     @property
     def shortest_window(self) -> int:
-        """Samples of which pooling leaves at least one."""
+        """Fewest samples of which pooling leaves one."""
         return int(2 ** len(self.channels))
 
     @property

@@ -1,4 +1,4 @@
-"""CPC's encoder: convolutions that see a few samples, and a GRU that sums up all before (Haresamudram et al. 2021)."""
+"""CPC's encoder: convolutions over a few samples and a GRU over all earlier ones (Haresamudram et al. 2021)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ConvGRUSettings(BaseEncoderSettings):
 
     Attributes:
         channels: Outputs of each convolution.
-        kernel: Their length; odd, so that time keeps its length.
+        kernel: Length of the convolutions; odd, so that the number of samples stays the same.
         hidden: Width of the GRU and of the embedding.
         layers: Layers of the GRU.
-        dropout: After each convolution and between the GRU's layers.
+        dropout: Dropout after each convolution and between the layers of the GRU.
     """
 
     name: Literal["conv_gru"] = "conv_gru"
@@ -31,7 +31,7 @@ class ConvGRUSettings(BaseEncoderSettings):
 
     @property
     def shortest_window(self) -> int:
-        """Samples a window needs to be reflected at its ends."""
+        """Fewest samples of a window for reflection padding."""
         return self.kernel // 2 + 1
 
     @property
@@ -89,5 +89,5 @@ class ConvGRU(Encoder):
         return activations
 
     def local(self, windows: Tensor) -> Tensor:
-        """Return what the convolutions make of every sample of ``windows``: (batch, time, features)."""
+        """Return the features of the convolutions at every sample of ``windows``: (batch, time, features)."""
         return self.run(self.enter(windows), 0, len(self.blocks)).transpose(1, 2)

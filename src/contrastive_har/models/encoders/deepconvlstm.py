@@ -1,4 +1,4 @@
-"""DeepConvLSTM (Ordóñez and Roggen 2016), in the shape the ClusterCLHAR authors' earlier work uses."""
+"""DeepConvLSTM (Ordóñez and Roggen 2016), in the shape used by the ClusterCLHAR authors' earlier work."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class DeepConvLSTMSettings(BaseEncoderSettings):
     """The encoder's shape.
 
     Attributes:
-        convolutions: Their number.
-        kernel: Their length.
+        convolutions: Number of convolutions.
+        kernel: Length of the convolutions.
         width: Outputs of each convolution and of each LSTM.
         recurrent: Number of LSTM layers.
     """
@@ -32,7 +32,7 @@ class DeepConvLSTMSettings(BaseEncoderSettings):
 
     @property
     def shortest_window(self) -> int:
-        """Samples below which no convolution output is left."""
+        """Fewest samples for which a convolution output is left."""
         return self.convolutions * (self.kernel - 1) + 1
 
     @property
@@ -46,7 +46,7 @@ class DeepConvLSTMSettings(BaseEncoderSettings):
 
 
 class DeepConvLSTM(Encoder):
-    """Valid convolutions with ReLU, then LSTMs; the embedding is the last one's last output.
+    """Valid convolutions with ReLU, then LSTMs; the embedding is the last output of the last LSTM.
 
     Args:
         sensor_channels: Channels of a window.
@@ -78,7 +78,7 @@ class DeepConvLSTM(Encoder):
         return as_image(windows)
 
     def run(self, activations: Tensor, first: int, end: int) -> Tensor:
-        """Run stages ``first`` to ``end`` (excluded); the last one keeps the last output only."""
+        """Run stages ``first`` to ``end`` (excluded); the last one returns its last output only."""
         for stage in range(first, end):
             if stage < len(self.convolutions):
                 activations = functional.relu(self.convolutions[stage](activations), inplace=True)

@@ -23,7 +23,7 @@ class TPNSettings(BaseEncoderSettings):
 
     Attributes:
         channels: Filters of each convolution.
-        kernels: Samples each convolution spans.
+        kernels: Length of each convolution.
         dropout: Share of activations dropped in training.
         companding: Deviation, in standard deviations, from which movements are compressed before the first
             convolution; null, as published, leaves windows as they are.
@@ -43,7 +43,7 @@ class TPNSettings(BaseEncoderSettings):
 
     @property
     def shortest_window(self) -> int:
-        """Samples below which no convolution output is left."""
+        """Fewest samples for which a convolution output is left."""
         return sum(self.kernels) - len(self.kernels) + 1
 
     @property
@@ -83,14 +83,14 @@ class TPN(Encoder):
         return list(self.convolutions)
 
     def enter(self, windows: Tensor) -> Tensor:
-        """Return ``windows`` (batch, time, channels), companded if so set, as (batch, channels, 1, time)."""
+        """Return ``windows`` (batch, time, channels), companded if configured, as (batch, channels, 1, time)."""
         return as_image(windows if self.companding is None else compand(windows, self.companding))
 
     def run(self, activations: Tensor, first: int, end: int) -> Tensor:
         """Run stages ``first`` to ``end`` (excluded).
 
-        Each stage rectifies its convolution; the last one also takes the maximum over time. Dropout falls on what
-        enters a stage and on what is pooled, as in the published encoder.
+        Each stage is a convolution with ReLU; the last one also takes the maximum over time. Dropout is applied to the
+        input of each stage after the first, and to the features before pooling, as in the published encoder.
         """
         for stage in range(first, end):
             convolution = cast(Convolution, self.convolutions[stage])
@@ -103,6 +103,6 @@ class TPN(Encoder):
                 pooled = global_max_pool(self.dropout(convolution(activations)))
             else:
                 pooled = convolve_and_pool(activations, convolution.weight, cast(Tensor, convolution.bias))
-            # Rectifying commutes with dropout and with the maximum: after the pooling it costs next to nothing.
+            # ReLU commutes with dropout and with the maximum, and is cheapest after pooling.
             activations = functional.relu(pooled)
         return activations

@@ -18,14 +18,14 @@ class TransformerSettings(BaseEncoderSettings):
 
     Attributes:
         channels: Outputs of each convolution; the last is the transformer's width.
-        kernels: Their lengths; odd, so that time keeps its length.
-        stride: Of the last convolution: the transformer sees every so many samples only.
+        kernels: Length of each convolution; odd, so that the number of samples stays the same.
+        stride: Stride of the last convolution: the transformer has one step per ``stride`` samples.
         batch_norm: Whether a convolution is followed by batch normalisation and leaky ReLU.
         layers: Transformer layers.
-        heads: Attention heads; they divide the width.
-        feedforward: Width of a layer's hidden part.
-        dropout: Inside the transformer and after the positions are added.
-        pooling: ``flatten`` strings all time steps together (CSSHAR), ``mean`` averages them.
+        heads: Attention heads; the width is a multiple of them.
+        feedforward: Width of the hidden part of a layer.
+        dropout: Dropout inside the transformer and after the positions are added.
+        pooling: ``flatten`` concatenates all time steps (CSSHAR), ``mean`` averages them.
     """
 
     name: Literal["transformer"] = "transformer"
@@ -44,7 +44,7 @@ class TransformerSettings(BaseEncoderSettings):
         if not self.channels or len(self.channels) != len(self.kernels):
             raise ValueError(f"channels {self.channels} and kernels {self.kernels} must be equally many")
         if any(kernel % 2 == 0 for kernel in self.kernels):
-            raise ValueError(f"kernels {self.kernels} must be odd, so that time keeps its length")
+            raise ValueError(f"kernels {self.kernels} must be odd, so that the number of samples stays the same")
         if self.channels[-1] % self.heads or self.channels[-1] % 2:
             raise ValueError(f"the last of channels {self.channels} must be even and divisible by heads {self.heads}")
         return self
@@ -117,7 +117,7 @@ class ConvolutionalTransformer(Encoder):
         return activations
 
     def sequence(self, windows: Tensor) -> Tensor:
-        """Return what the last layer makes of each step of ``windows``: (batch, steps, width)."""
+        """Return the output of the last layer at each step of ``windows``: (batch, steps, width)."""
         activations = self.enter(windows)
         for stage in range(self.depth):
             activations = self._stage(activations, stage)
@@ -134,7 +134,7 @@ class ConvolutionalTransformer(Encoder):
 
 def _sinusoids(length: int, width: int) -> Tensor:
     """Return the positions of Vaswani et al. 2017, section 3.5: (length, width)."""
-    # Named, the device stays this one where an encoder is built for its shapes only, without memory.
+    # On the CPU also if the encoder is built on the meta device, for its shapes only.
     rates = torch.exp(torch.arange(0, width, 2, device="cpu") * (-math.log(10000.0) / width))
     angles = torch.arange(length, device="cpu").unsqueeze(1) * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -1,4 +1,4 @@
-"""Heads: what turns embeddings into scores of activities.
+"""Heads, which turn embeddings into scores of activities.
 
 To add one: a module with settings and a head, and one line in ``HeadSettings``.
 """

@@ -1,4 +1,4 @@
-"""The contract of heads."""
+"""Base classes of heads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 class Head(nn.Module, ABC):
     """Features (batch, features) to log-scores (batch, classes), whose softmax are probabilities.
 
-    A head is either trained by gradient with its :meth:`loss`, or fitted by :meth:`fit`; its settings say which.
+    Depending on its settings, a head is fitted by :meth:`fit`, or trained by gradient with its :meth:`loss`.
     """
 
     @abstractmethod
@@ -37,7 +37,7 @@ class BaseHeadSettings(BaseModel, ABC):
     """Settings of a head.
 
     Attributes:
-        fitted: Whether the head is fitted and not trained by gradient.
+        fitted: Whether the head is fitted instead of trained by gradient.
         stacks: Whether many such heads on frozen features are trained side by side as one stack of matrices.
     """
 

@@ -1,4 +1,4 @@
-"""A linear classifier."""
+"""The linear head."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contrastive_har.models.layers.linear import linear
 
 
 class LinearSettings(BaseHeadSettings):
-    """A linear classifier: multinomial logistic regression, trained by gradient."""
+    """A linear head: multinomial logistic regression, trained by gradient."""
 
     stacks: ClassVar[bool] = True
 
     name: Literal["linear"] = "linear"
 
     def build(self, features: int, classes: int) -> Linear:
-        """Return an untrained linear classifier."""
+        """Return an untrained linear head."""
         return Linear(features, classes)
 
 

@@ -12,7 +12,7 @@ from contrastive_har.models.layers.linear import perceptron
 
 
 class MLPSettings(BaseHeadSettings):
-    """A multi-layer perceptron with ReLU, as CSSHAR and CPC judge encoders by.
+    """A multi-layer perceptron with ReLU, with which CSSHAR and CPC evaluate encoders.
 
     Attributes:
         hidden: Widths of the hidden layers.

@@ -31,12 +31,12 @@ class RidgeSettings(BaseHeadSettings):
 class Ridge(Head):
     """W and b that minimise ``|X W + b - Y|^2 + penalty |W|^2``; Y is +1 in the class's column and -1 elsewhere.
 
-    The log-scores are the regression's values: their order is meant, their softmax is not calibrated.
+    The log-scores are the values of the regression: only their order is meaningful, their softmax is not calibrated.
 
     Args:
         features: Width of an embedding.
         classes: Number of classes.
-        settings: The penalty.
+        settings: Penalty of the weights.
     """
 
     weight: Tensor

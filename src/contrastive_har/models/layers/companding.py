@@ -1,4 +1,4 @@
-"""Companding: makes the smallest movements as visible to an encoder as the largest."""
+"""Companding: enlarges small movements and compresses large ones before an encoder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def compand(windows: Tensor, scale: float) -> Tensor:
-    """Return ``windows`` (batch, time, channels) with what differs from each channel's mean compressed.
+    """Return ``windows`` (batch, time, channels) with deviations from each channel's mean compressed.
 
     With m the mean of a window's channel over time, and s the scale::
 
@@ -17,8 +17,8 @@ def compand(windows: Tensor, scale: float) -> Tensor:
 
     A deviation of one, which in normalised windows is the channel's standard deviation over all windows, stays one.
     Larger ones grow by their logarithm; those far below s are enlarged by 1 / (s asinh(1 / s)). The mean, which holds
-    a posture's tilt, stays. Whoever sits and whoever stands differ by tremors a hundredth the size of a step: without
-    this they vanish beside the steps.
+    the tilt of a posture, is not changed. Sitting and standing differ by tremors a hundredth the size of a step, which
+    are negligible beside the steps without companding.
 
     Args:
         windows: Normalised windows.

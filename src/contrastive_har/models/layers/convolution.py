@@ -1,4 +1,4 @@
-"""A convolution that sums the gradient of its bias apart."""
+"""A convolution that computes the gradient of its bias separately."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 class Convolution(nn.Conv2d):
-    """``nn.Conv2d`` that, on a CPU, sums the gradient of its bias apart.
+    """``nn.Conv2d`` that, on a CPU, computes the gradient of its bias separately.
 
-    Where oneDNN takes a general matrix product for the weights' gradient, as for 32 to 64 filters of 16 samples in
-    bfloat16 without AMX, it needs as long for the bias as for the weights. The sum is the same but for the order of
-    its terms.
+    If oneDNN uses a general matrix product for the weights' gradient, as for 32 to 64 filters of 16 samples in bfloat16
+    without AMX, the gradient of the bias takes as long as that of the weights. The sum differs only in the order of its
+    terms.
     """
 
     def forward(self, activations: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Dropout: cheap on a CPU, where PyTorch's draws one slow random number an activation; and off where not wanted."""
+"""Dropout that is fast on a CPU, where PyTorch draws one random number per activation; and a way to switch it off."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout`` with, on the CPU, sixteen random bits an activation from a fast generator.
+    """``nn.Dropout`` with, on the CPU, sixteen random bits per activation from a fast generator.
 
-    The generator is seeded from PyTorch's, so that seeds mean what they always mean. The dropout rate is rounded to
+    The generator is seeded from PyTorch's, so that seeds work as usual. The dropout rate is rounded to
     one part in 65,536; the activations keep their expectation exactly.
     """
 
@@ -39,7 +39,7 @@ class Dropout(nn.Dropout):
 
 
 def switch_off_dropout(network: nn.Module) -> None:
-    """Make a network that is trained drop nothing: no activation, no attention, nothing between recurrent layers."""
+    """Switch off dropout of activations, of attention and between recurrent layers, also while a network is trained."""
     for module in network.modules():
         if isinstance(module, (nn.Dropout, nn.MultiheadAttention)):  # attention drops weights by itself
             module.eval()

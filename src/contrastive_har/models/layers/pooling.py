@@ -29,7 +29,7 @@ def convolve_and_pool(activations: Tensor, weight: Tensor, bias: Tensor) -> Tens
     """
     if activations.device.type != "cpu":
         return global_max_pool(functional.conv2d(activations, weight, bias))
-    if torch.is_autocast_enabled("cpu"):  # functions of our own are not cast by themselves
+    if torch.is_autocast_enabled("cpu"):  # custom autograd functions are not cast automatically
         precision = torch.get_autocast_dtype("cpu")
         activations, weight, bias = activations.to(precision), weight.to(precision), bias.to(precision)
     pooled: Tensor = _PooledConvolution.apply(activations, weight, bias)  # type: ignore[no-untyped-call]
@@ -37,7 +37,7 @@ def convolve_and_pool(activations: Tensor, weight: Tensor, bias: Tensor) -> Tens
 
 
 class _GlobalMaxPool(torch.autograd.Function):
-    """Forward by PyTorch's channels-last kernel; its own backward would convert the whole gradient's layout."""
+    """Forward by PyTorch's channels-last kernel, whose backward would convert the layout of the whole gradient."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class _GlobalMaxPool(torch.autograd.Function):
 
 
 class _PooledConvolution(torch.autograd.Function):
-    """A convolution and its maximum over time in one, so that the weights' gradient knows the steps."""
+    """A convolution and its maximum over time in one, so that the weights' gradient can use the steps of the maxima."""
 
     @staticmethod
     def forward(ctx: Any, activations: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class _PooledConvolution(torch.autograd.Function):
 
 
 def _maximum_and_its_step(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the maximum over time and where it is, both (batch, channels), of (batch, channels, 1, time)."""
+    """Return the maximum over time and its step, both (batch, channels), of (batch, channels, 1, time)."""
     pooled, steps = functional.max_pool2d_with_indices(features, (1, features.shape[-1]))
     return pooled.flatten(1), steps.flatten(1)
 
@@ -97,14 +97,14 @@ def _at_its_step(gradient: Tensor, steps: Tensor, length: int) -> Tensor:
 def _gradient_of_weight(gradient: Tensor, steps: Tensor, activations: Tensor, weight: Tensor) -> Tensor:
     """Return the gradient of a pooled convolution's weight (filters, channels, 1, kernel).
 
-    Its entries for a filter and a step of the kernel are the sum, over windows, of the activations so many steps after
-    the filter's maximum, weighted by the filter's gradient: what ``embedding_bag`` computes.
+    Its entries for a filter and a step of the kernel are the sum, over windows, of the activations at that step
+    after the filter's maximum, weighted by the filter's gradient: what ``embedding_bag`` computes.
     """
     filters, channels, _, kernel = weight.shape
     windows, length = activations.shape[0], activations.shape[-1]
     rows = activations.permute(0, 2, 3, 1).reshape(windows * length, channels)
     first = (torch.arange(windows)[:, None] * length + steps).to(torch.int32).T[:, None]  # (filters, 1, windows)
-    places = (first + torch.arange(kernel, dtype=torch.int32)[:, None]).reshape(filters * kernel, windows)
-    factors = gradient.T[:, None].expand(filters, kernel, windows).reshape(places.shape)
-    summed = functional.embedding_bag(places, rows, per_sample_weights=factors, mode="sum")
+    indices = (first + torch.arange(kernel, dtype=torch.int32)[:, None]).reshape(filters * kernel, windows)
+    factors = gradient.T[:, None].expand(filters, kernel, windows).reshape(indices.shape)
+    summed = functional.embedding_bag(indices, rows, per_sample_weights=factors, mode="sum")
     return summed.view(filters, kernel, channels).permute(0, 2, 1).unsqueeze(2)

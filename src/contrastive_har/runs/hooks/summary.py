@@ -14,6 +14,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
 from contrastive_har.scores.cells import Cell
 
@@ -74,7 +75,8 @@ class SummaryHooks(ContextHooks):
                 print(f"{summarise_timeline(catalog.load(name))}\n")
             if kind == "recogniser":
                 origin = catalog.load(name).origin
-                expected = f"macro-F1 on unseen subjects {100 * origin.mean_test_macro_f1:.1f} %"
+                split = plain(self.context.params[origin.protocol])["splits"][origin.split]["title"]
+                expected = f"macro-F1 {100 * origin.mean_test_macro_f1:.1f} % ({split.lower()})"
                 labels = describe_budget(origin.label_budget)
                 print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
         print(f"Time:    {_listed(seconds)}; peak memory {memory:.1f} GiB")

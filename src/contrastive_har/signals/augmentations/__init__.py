@@ -1,8 +1,8 @@
 """Augmentations: vectorised tensor operations that turn windows (batch, time, channels) into views of the same shape.
 
-Each augmentation is its own settings, so that configuration, documentation and code name the same thing once. Unless
-said otherwise, defaults follow Tang et al. 2020 (arXiv 2011.11542), who build on Um et al. 2017 (arXiv 1706.00527), and
-randomness is drawn for each window, from a generator on the windows' device.
+Each augmentation is a settings model, so that configuration, documentation and code share one definition. Unless
+stated otherwise, defaults follow Tang et al. 2020 (arXiv 2011.11542), who build on Um et al. 2017 (arXiv 1706.00527),
+and random numbers are drawn for each window, with a generator on the windows' device.
 
 To add one: a class in a module of this package, and one line in ``Augmentation`` and in ``ALL_AUGMENTATIONS``.
 """
@@ -42,11 +42,11 @@ ALL_AUGMENTATIONS: tuple[Augmentation, ...] = (
 """Each augmentation with its defaults."""
 
 View = tuple[Augmentation, ...]
-"""Augmentations applied one after the other; none gives the window as recorded."""
+"""Augmentations applied one after the other; the empty view is the window as recorded."""
 
 
 def first_problem(augmentations: Iterable[Augmentation], layout: Layout) -> str | None:
-    """Return why windows of such a layout cannot go through one of ``augmentations``; None if they can."""
+    """Return why one of ``augmentations`` cannot be applied to windows of ``layout``; None if all can."""
     return next(filter(None, (augment.problem(layout) for augment in augmentations)), None)
 
 

@@ -1,4 +1,4 @@
-"""The contract of augmentations, and the random numbers they draw."""
+"""The base class of augmentations, and the random numbers they draw."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from contrastive_har.signals.sensors import Layout
 class Draws:
     """Random numbers for the windows of a batch.
 
-    Where several processes share a batch, each draws for all of it and keeps what belongs to its windows, so that a
-    window's view does not depend on who makes it.
+    If several processes share a batch, each draws numbers for the whole batch and uses those of its share, so that a
+    window's view does not depend on the process that computes it.
 
     Attributes:
-        generator: On the windows' device.
-        processes: How many share the batch.
-        rank: Which of them this is.
+        generator: Generator on the windows' device.
+        processes: Number of processes that share the batch.
+        rank: Index of this process.
     """
 
     generator: torch.Generator
@@ -32,7 +32,7 @@ class Draws:
 
     def uniform(self, windows: Tensor, *shape: int) -> Tensor:
         """Draw (batch, *shape) numbers uniform in [0, 1)."""
-        return self._own(torch.rand, windows, len(windows) * self.processes, *shape)
+        return self._draw_share(torch.rand, windows, len(windows) * self.processes, *shape)
 
     def integers(self, windows: Tensor, low: int, high: int) -> Tensor:
         """Draw (batch,) whole numbers from ``low`` to below ``high``."""
@@ -42,22 +42,22 @@ class Draws:
 
     def normal(self, windows: Tensor, *shape: int) -> Tensor:
         """Draw (batch, *shape) standard normal numbers."""
-        return self._own(torch.randn, windows, len(windows) * self.processes, *shape)
+        return self._draw_share(torch.randn, windows, len(windows) * self.processes, *shape)
 
     def once(self, windows: Tensor, *shape: int) -> Tensor:
         """Draw (1, *shape) numbers uniform in [0, 1) that hold for the whole batch."""
         return torch.rand(1, *shape, device=windows.device, dtype=windows.dtype, generator=self.generator)
 
-    def _own(self, draw: Callable[..., Tensor], windows: Tensor, *shape: int) -> Tensor:
+    def _draw_share(self, draw: Callable[..., Tensor], windows: Tensor, *shape: int) -> Tensor:
         drawn = draw(*shape, device=windows.device, dtype=windows.dtype, generator=self.generator)
         return drawn.chunk(self.processes)[self.rank]
 
 
 class BaseAugmentation(BaseModel, ABC):
-    """Settings and contract of an augmentation.
+    """Base class of augmentations, which are their own settings.
 
     Attributes:
-        probability: Share of windows that are changed; the others stay as they are.
+        probability: Probability that a window is changed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,10 +71,10 @@ class BaseAugmentation(BaseModel, ABC):
         Args:
             windows: (batch, time, channels).
             draws: Random numbers on the same device.
-            layout: What the channels are.
+            layout: Layout of the windows.
 
         Raises:
-            ValueError: if the augmentation cannot work on windows of this layout.
+            ValueError: if the augmentation cannot be applied to windows of this layout.
         """
         if problem := self.problem(layout):
             raise ValueError(problem)
@@ -85,7 +85,7 @@ class BaseAugmentation(BaseModel, ABC):
         return torch.where(chosen, changed, windows)
 
     def problem(self, layout: Layout) -> str | None:
-        """Return why windows of such a layout cannot be augmented, and the cure; None if they can."""
+        """Return why windows of ``layout`` cannot be augmented, and the cure; None if they can."""
         return None
 
     @abstractmethod

@@ -15,7 +15,7 @@ from contrastive_har.signals.sensors import Layout
 
 
 class TimeReversal(BaseAugmentation):
-    """The movement backwards."""
+    """The window reversed in time."""
 
     name: Literal["time_reversal"] = "time_reversal"
 
@@ -24,10 +24,10 @@ class TimeReversal(BaseAugmentation):
 
 
 class Permutation(BaseAugmentation):
-    """The window cut at random times and its pieces put together in another order.
+    """The window cut at random times, with its pieces in another order.
 
     Attributes:
-        cuts: Number of cuts; some may fall together.
+        cuts: Number of cuts; some may coincide.
     """
 
     name: Literal["permutation"] = "permutation"
@@ -44,7 +44,7 @@ class Permutation(BaseAugmentation):
 
 
 class TimeWarp(BaseAugmentation):
-    """Time running now faster, now slower, along a smooth random curve; start and end stay.
+    """Time warped along a smooth random curve; start and end are fixed.
 
     Attributes:
         knots: Points between start and end at which the speed is drawn; a cubic spline connects them.
@@ -59,14 +59,14 @@ class TimeWarp(BaseAugmentation):
         time = windows.shape[1]
         drawn = 1 + self.deviation * draws.normal(windows, self.knots + 2)
         speeds = drawn @ torch.from_numpy(_spline_basis(self.knots + 2, time)).to(drawn)
-        # A speed near or below zero would make time stand still or run back.
+        # Speeds near or below zero would stop or reverse time.
         clock = speeds.clamp(min=0.05).cumsum(1)
         clock = (clock - clock[:, :1]) / (clock[:, -1:] - clock[:, :1])
         return interpolate(windows, clock * (time - 1))
 
 
 class Resampling(BaseAugmentation):
-    """Resampling: the same movement, slower.
+    """Resampling: the movement is slowed down.
 
     Linear interpolation puts M points between neighbours; every (N+1)-th point is kept from a random start, so that
     time is dilated by (M+1)/(N+1) (ClusterCLHAR, section on data augmentation; arXiv 2109.02054).
@@ -101,7 +101,7 @@ class Resampling(BaseAugmentation):
 def resample(windows: Tensor, inserted: Tensor, skipped: Tensor, start: Tensor) -> Tensor:
     """Resample ``windows`` (batch, time, channels) with M = ``inserted``, N = ``skipped`` from a given start.
 
-    Each is (batch,), or (1,) where one serves all.
+    Each is (batch,), or (1,) for the whole batch.
     """
     samples = torch.arange(windows.shape[1], device=windows.device)
     fine = start[:, None] + samples * (skipped[:, None] + 1)
@@ -128,7 +128,7 @@ def _at_samples(windows: Tensor, samples: Tensor) -> Tensor:
 
 @cache
 def _spline_basis(knots: int, time: int) -> np.ndarray:
-    """Return what each of equally spaced knots adds to a cubic spline, (knots, time): splines are linear in them."""
+    """Return the basis functions (knots, time) of cubic splines through equally spaced knots."""
     from scipy.interpolate import CubicSpline
 
     knot_times = np.linspace(0, time - 1, knots)

@@ -44,9 +44,9 @@ class Scaling(BaseAugmentation):
 
 
 class Rotation(BaseAugmentation):
-    """A rotation of each sensor's three axes, as if it were worn another way.
+    """A rotation of each sensor's three axes, as if it were worn in another orientation.
 
-    Each sensor turns about an axis of its own; channels that belong to no sensor stay as they are.
+    Each sensor is rotated about its own random axis; channels without a sensor are not changed.
 
     Attributes:
         degrees: Largest angle; angles are uniform between its negative and itself.
@@ -56,7 +56,7 @@ class Rotation(BaseAugmentation):
     degrees: float = Field(default=180.0, gt=0, le=180)
 
     def problem(self, layout: Layout) -> str | None:
-        """Return why the channels are not sensors of three axes, if so."""
+        """Return why the channels cannot be rotated; None if they can."""
         if not layout.sensors:
             return (
                 "rotation needs sensors of three axes, but no channel belongs to a sensor; name the channels "
@@ -84,7 +84,7 @@ class Rotation(BaseAugmentation):
         turn = torch.eye(3, device=windows.device, dtype=windows.dtype) + angle.sin() * cross
         turn = turn + (1 - angle.cos()) * (cross @ cross)
         order = [index for axes in layout.sensors.values() for index in axes]
-        in_order = order == list(range(channels))  # then nothing has to be gathered
+        in_order = order == list(range(channels))  # no channels need to be gathered
         sensor_axes = (windows if in_order else windows[..., order]).reshape(batch, time, sensors, 3)
         turned: Tensor = (
             (sensor_axes.permute(0, 2, 1, 3) @ turn.mT).permute(0, 2, 1, 3).reshape(batch, time, 3 * sensors)
@@ -97,7 +97,7 @@ class Rotation(BaseAugmentation):
 
 
 class Negation(BaseAugmentation):
-    """Every sign turned."""
+    """The window with all signs inverted."""
 
     name: Literal["negation"] = "negation"
 
@@ -106,18 +106,18 @@ class Negation(BaseAugmentation):
 
 
 class ChannelShuffle(BaseAugmentation):
-    """The channels in any other order than their own."""
+    """The channels in a random order other than the original one."""
 
     name: Literal["channel_shuffle"] = "channel_shuffle"
 
     def problem(self, layout: Layout) -> str | None:
-        """Return that there is no other order, if so."""
+        """Return why the channels cannot be reordered; None if they can."""
         return None if layout.width > 1 else "channel_shuffle needs two channels or more; choose another augmentation"
 
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
         channels = windows.shape[2]
         if channels > _MOST_NUMBERED:
-            # Of so many orders, each is drawn by sorting random numbers; the original one is 1 in 21! at most.
+            # Drawn by sorting random numbers: the original order has a probability of at most 1 / 21!.
             order = draws.uniform(windows, channels).argsort(dim=1)
         else:
             order = _numbered_order(draws.integers(windows, 1, math.factorial(channels)), channels)
@@ -127,15 +127,15 @@ class ChannelShuffle(BaseAugmentation):
 def _numbered_order(number: Tensor, channels: int) -> Tensor:
     """Return the orders (batch, channels) of given numbers (batch,); number 0 is the original one.
 
-    The digits of a number in the factorial number system say which of the channels still left comes next.
+    The digits of a number in the factorial number system select the next of the remaining channels.
     """
-    left = torch.arange(channels, device=number.device).expand(len(number), channels)
+    unused = torch.arange(channels, device=number.device).expand(len(number), channels)
     chosen = []
     for remaining in range(channels, 1, -1):
         size = math.factorial(remaining - 1)
         digit = (number // size).unsqueeze(1)
         number = number % size
-        chosen.append(left.gather(1, digit))
-        rest = torch.arange(left.shape[1] - 1, device=number.device).expand(len(number), -1)
-        left = left.gather(1, rest + (rest >= digit))
-    return torch.cat([*chosen, left], dim=1)
+        chosen.append(unused.gather(1, digit))
+        rest = torch.arange(unused.shape[1] - 1, device=number.device).expand(len(number), -1)
+        unused = unused.gather(1, rest + (rest >= digit))
+    return torch.cat([*chosen, unused], dim=1)
