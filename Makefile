@@ -14,7 +14,7 @@ SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '
 REPORTS := data/08_reporting/$(shell sed -n 's/^dataset: *//p' conf/base/globals.yml)/semi_supervised
 NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 
-# Neither kedro-viz nor mlflow reports usage to anyone.
+# kedro-viz and mlflow send no usage statistics.
 export DO_NOT_TRACK := true
 
 .PHONY: airflow airflow-check clean-runs dags help run test chaos check data docs lock
@@ -32,7 +32,7 @@ run: $(VENV)/.installed ## install what is missing, run the main job, print the 
 		$(MAKE) --no-print-directory $(FINISHED); \
 	fi
 
-# A test process per core, each with one thread: tests are too small to share.
+# One test process per core, each with one thread: tests are too small for several threads.
 test: $(VENV)/.installed-dev ## install what is missing, run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --dist=worksteal --cov --cov-report=term
 
@@ -52,10 +52,10 @@ clean-runs: $(VENV)/.installed ## remove all but the newest runs: make clean-run
 dags: $(VENV)/.installed ## write DAGs for Airflow into dags/
 	$(BIN)/python -m contrastive_har.runs.dags
 
-# Pages and API are for this machine only. At its first start Airflow makes a password for the user admin. All DAGs
-# together run AIRFLOW_TASKS tasks at a time, for which Airflow keeps a process each: its default is 32.
-# A terminal sends Ctrl-C to a whole group, standalone then tells its parts again, and a part told twice hangs: it gets a
-# group of its own (set -m), and Ctrl-C goes to standalone alone.
+# Pages and API are reachable from this machine only. At its first start Airflow creates a password for the user admin.
+# All DAGs together run at most AIRFLOW_TASKS tasks at a time, with one process each: the default of Airflow is 32.
+# A terminal sends Ctrl-C to a whole process group, and standalone sends it on to its child processes, which hang if they
+# receive it twice. So standalone has its own process group (set -m), and the trap sends Ctrl-C to standalone only.
 airflow: SHELL := bash
 airflow: $(AIRFLOW)/.installed dags ## start Airflow with these DAGs: make airflow AIRFLOW_PORT=8080
 	@echo "Airflow will be at $(AIRFLOW_ADDRESS): user admin, and the password in"
@@ -77,14 +77,14 @@ data: $(VENV)/.installed ## download a public data set: make data DATASET=motion
 docs: $(VENV)/.installed-dev ## serve the documentation site on this machine
 	$(BIN)/mkdocs serve
 
-# Freed memory stays with the job, which asks for it again a moment later: docs/performance.md.
+# Freed memory is kept by the process, which soon allocates it again: docs/performance.md.
 $(FINISHED): export MALLOC_MMAP_MAX_ ?= 0
 $(FINISHED): export MALLOC_TRIM_THRESHOLD_ ?= 2000000000
 $(FINISHED): $(SOURCES) pyproject.toml requirements.lock
 	$(BIN)/kedro run
 	@touch $@
 
-# torch comes first and pinned: a range would take the newest build.
+# torch is installed first and pinned: a version range would select the newest build.
 $(VENV)/.installed: pyproject.toml requirements.lock
 	@echo "Installing into $(VENV): 2 to 5 minutes the first time."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -96,14 +96,15 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --constraint requirements.lock --editable ".[dev]"
 	@touch $@
 
-# An environment without Kedro and torch: a task calls the project's own.
+# An environment without Kedro and torch: tasks run in the environment of the project.
 $(AIRFLOW)/.installed: Makefile
 	@echo "Installing Airflow into $(AIRFLOW): 1 to 2 minutes the first time."
 	test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
 	$(AIRFLOW)/bin/python $(QUIETLY) apache-airflow==3.3.2 apache-airflow-providers-standard==1.21.0
 	@touch $@
 
-# With the oldest Python the project runs on (make lock PYTHON=...): a newer one may choose packages that refuse older ones.
+# Use the oldest supported Python (make lock PYTHON=...): with a newer one, pip may choose packages that no longer
+# support the oldest.
 lock: ## write the versions of a fresh environment to requirements.lock
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0

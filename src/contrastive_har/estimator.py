@@ -41,27 +41,27 @@ from contrastive_har.use.recognisers import (
 _PROTOCOL = "semi_supervised"
 _CONFIGURATION = f"conf/base/parameters_{_PROTOCOL}.yml"
 _LABELS = LabelBudget(share=1.0)
-_HEADER = "estimator"  # the header entry of a saved model that holds what the recogniser does not
-_FEWEST_PER_BATCH, _MOST_PER_BATCH = 16, 500  # labelled windows per step of the classifier
+_HEADER = "estimator"  # header entry of a saved model: parameters and labels
+_FEWEST_PER_BATCH, _MOST_PER_BATCH = 16, 500  # labelled windows per step of the linear head
 
 
 class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Pre-trains an encoder on all windows given, labelled or not, and a linear classifier on the labelled ones.
+    """Pre-trains an encoder on all windows, labelled or not, and trains a linear head on the labelled ones.
 
     Args:
         method: Name of a method of the main job (see :func:`method_names`), or the settings of one, such as
             ``{"objective": {"name": "contrastive", "temperature": 0.2}}``.
         epochs: Passes over all windows in pre-training.
-        sample_rate: Samples per second: stored with the model, for recordings of other rates.
-        channels: Names of the channels in order; by modality where ``X`` is a mapping. Channels named
+        sample_rate: Samples per second; stored with the model, for the resampling of recordings of other rates.
+        channels: Names of the channels in order; by modality if ``X`` is a mapping. Channels named
             ``<sensor>_x``, ``<sensor>_y`` and ``<sensor>_z`` make a sensor of three axes, which methods that rotate
             sensors need; without any names these methods leave the rotation out, with a warning.
-        sensors: The sensor of each channel, where the names do not say it; None for a channel without one.
-        random_state: Seed of initial weights, batches, views and classifier.
+        sensors: Sensor of each channel, if it does not follow from the names; None for a channel without one.
+        random_state: Seed of initial weights, batches, views and the linear head.
 
     Attributes:
         classes_: The labels, sorted.
-        history_: Pre-training loss and more, one row per epoch.
+        history_: Pre-training history, such as the loss: one row per epoch.
         recogniser_: The trained network with its description, as the pipelines store and serve it.
 
     Examples:
@@ -90,15 +90,15 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self.random_state = random_state
 
     def fit(self, X: Signals, y: ArrayLike) -> Self:  # noqa: N803 - scikit-learn's name
-        """Pre-train on all windows, then train the classifier on the labelled ones.
+        """Pre-train on all windows, then train the linear head on the labelled ones.
 
         Args:
             X: Windows (windows, time, channels), or one such array per modality.
-            y: Labels (windows,) of any type; -1 where there is none.
+            y: Labels (windows,) of any type; -1 for windows without a label.
 
         Raises:
-            ValueError: if shapes do not fit together, samples are not finite, fewer than two labels occur, or the
-                method cannot learn from such windows.
+            ValueError: if shapes do not match, samples are not finite, fewer than two labels occur, or the method
+                cannot learn from the windows.
         """
         signals, parts = stack_modalities(X)
         labels = np.asarray(y)
@@ -130,14 +130,14 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return recognise(self._network(), self._check(X))
 
     def transform(self, X: Signals) -> NDArray[np.float32]:  # noqa: N803
-        """Return the encoder's embeddings of windows (windows, features)."""
+        """Return the embeddings of windows (windows, features)."""
         signals = self._check(X)
         compute = ComputeSettings(device="cpu").resolve()
         embeddings: NDArray[np.float32] = embed(self._network().backbone, signals, compute).numpy()
         return embeddings
 
     def save(self, path: str | Path) -> None:
-        """Write the model as safetensors: the recogniser's own file, which the pipelines' tools read too.
+        """Write the model as safetensors, in the same format as recognisers of the pipelines.
 
         Raises:
             TypeError: if labels or parameters cannot be written as JSON.
@@ -189,7 +189,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self.recogniser_ = TrainedRecogniser(architecture, weights, origin)
 
     def _plan(self, windows: Windows, seed: int) -> PretrainingPlan:
-        """Return how to pre-train on such windows: the method's settings, in batches that suit their number."""
+        """Return the pre-training plan: the settings of the method, with a batch size that suits the windows."""
         name, row = (self.method, _row(self.method)) if isinstance(self.method, str) else ("own", _own_row(self.method))
         objective = row.objective
         if self.channels is None and self.sensors is None:
@@ -211,7 +211,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return self.recogniser_.build()
 
     def _check(self, X: Signals) -> NDArray[np.float32]:  # noqa: N803
-        """Return windows as one array, after checking that they are like those the model was trained on."""
+        """Return windows as one array, after checking that their shape is that of the training windows."""
         check_is_fitted(self, "recogniser_")
         signals, _ = stack_modalities(X)
         layout: Layout = self.recogniser_.description.layout(self.recogniser_.length)
@@ -223,7 +223,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         return signals
 
     def __sklearn_tags__(self) -> Tags:
-        """Say that X has three dimensions and may hold windows without a label."""
+        """Return tags: X has three dimensions."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
@@ -232,15 +232,15 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
 
 def method_names() -> list[str]:
-    """Return the names that ``method`` may take."""
+    """Return the valid names of ``method``."""
     return list(_protocol().methods)
 
 
 @cache
 def _protocol() -> ProtocolSettings:
     """Return the main job's protocol: from the installed package, or from the source checkout."""
-    places = (Path(__file__).parent, Path(__file__).parents[2])
-    path = next(place / _CONFIGURATION for place in places if (place / _CONFIGURATION).is_file())
+    folders = (Path(__file__).parent, Path(__file__).parents[2])
+    path = next(folder / _CONFIGURATION for folder in folders if (folder / _CONFIGURATION).is_file())
     return ProtocolSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))[_PROTOCOL])
 
 
@@ -251,29 +251,29 @@ def _row(name: str) -> MethodSettings:
 
 
 def _own_row(settings: Mapping[str, Any]) -> MethodSettings:
-    """Return a row of one's own settings, on top of the main job's encoder and budget."""
+    """Return a row with the given settings, which refine the encoder and the budget of the main job."""
     protocol = _protocol().model_dump(mode="json")
     row = {"title": "own", "evaluations": ["linear"], **_plain(settings)}
     return ProtocolSettings.model_validate({**protocol, "methods": {"own": row}, "compared_with": "own"}).methods["own"]
 
 
 def _without_unknown_sensors(objective: Any, layout: Layout) -> Any:
-    """Return an objective whose views leave out what needs sensors that are not known."""
+    """Return an objective whose views leave out augmentations that need unknown sensors."""
     views = getattr(objective, "views", ())
-    left = [augment.name for view in views for augment in view if augment.problem(layout)]
-    if not left or layout.sensors:
+    left_out = [augment.name for view in views for augment in view if augment.problem(layout)]
+    if not left_out or layout.sensors:
         return objective
     warnings.warn(
-        f"Nothing is known of the channels' sensors, so that views are made without {', '.join(dict.fromkeys(left))}. "
+        f"The sensors of the channels are unknown: views are made without {', '.join(dict.fromkeys(left_out))}. "
         "Pass channels=['acc_x', 'acc_y', 'acc_z', ...] or sensors=['acc', 'acc', 'acc', ...].",
         stacklevel=5,
     )
-    kept = tuple(tuple(augment for augment in view if not augment.problem(layout)) for view in views)
-    return objective.model_copy(update={"views": kept})
+    remaining = tuple(tuple(augment for augment in view if not augment.problem(layout)) for view in views)
+    return objective.model_copy(update={"views": remaining})
 
 
 def _is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which labels (windows,) are labels: -1 is none, nor is '-1' among strings."""
+    """Return which windows (windows,) are labelled: -1 means no label, and so do '-1' and None among strings."""
     if labels.dtype.kind in "OUS":
         return np.array([label is not None and str(label) != str(UNLABELLED) for label in labels], bool)
     labelled: NDArray[np.bool_] = labels != UNLABELLED
@@ -281,7 +281,7 @@ def _is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _plain(value: Any) -> Any:
-    """Return parameters as JSON has them."""
+    """Return parameters as plain values for JSON."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

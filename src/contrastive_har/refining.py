@@ -21,12 +21,12 @@ def refine(above: Mapping[str, Any], partial: Mapping[str, Any]) -> dict[str, An
     """
     refined = dict(above)
     for key, value in partial.items():
-        before = refined.get(key)
+        current = refined.get(key)
         other_kind = (
-            isinstance(value, Mapping) and isinstance(before, Mapping) and value.get("name", before.get("name"))
-        ) != (before.get("name") if isinstance(before, Mapping) else None)
-        if isinstance(value, Mapping) and isinstance(before, Mapping) and not other_kind:
-            refined[key] = refine(before, value)
+            isinstance(value, Mapping) and isinstance(current, Mapping) and value.get("name", current.get("name"))
+        ) != (current.get("name") if isinstance(current, Mapping) else None)
+        if isinstance(value, Mapping) and isinstance(current, Mapping) and not other_kind:
+            refined[key] = refine(current, value)
         else:
             refined[key] = value
     return refined
@@ -68,14 +68,14 @@ def resolve_bases(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 def refined_keys(above: Mapping[str, Any], refined: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """Return (value above, refined value) by dotted key, for all keys in which the two differ."""
-    found: dict[str, tuple[Any, Any]] = {}
+    differences: dict[str, tuple[Any, Any]] = {}
     for key in {**above, **refined}:
-        before, now = above.get(key), refined.get(key)
-        if isinstance(before, Mapping) and isinstance(now, Mapping):
-            found |= refined_keys(before, now, f"{prefix}{key}.")
-        elif before != now:
-            found[f"{prefix}{key}"] = (before, now)
-    return found
+        old, new = above.get(key), refined.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            differences |= refined_keys(old, new, f"{prefix}{key}.")
+        elif old != new:
+            differences[f"{prefix}{key}"] = (old, new)
+    return differences
 
 
 def plain(value: Any) -> Any:

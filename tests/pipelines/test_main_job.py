@@ -335,7 +335,7 @@ def test_notebook(finished: Project) -> None:
     folder.mkdir(exist_ok=True)
     done = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
-    assert "windows of 10 " in text
+    assert "windows of 10 subjects" in text
 
 
 def test_a_launchers_worker_writes_nothing(finished_few: Project, monkeypatch: pytest.MonkeyPatch) -> None:

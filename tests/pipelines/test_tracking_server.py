@@ -72,7 +72,7 @@ def test_a_vanished_server_ends_the_run_and_the_next_one_succeeds(
     (project.path / "conf/local/mlflow.yml").write_text(
         f"tracking_uri: {address}\nexperiment: contrastive_har\nartifact_location: null\n"
     )
-    for stored in ("encoders.safetensors", "recogniser.safetensors"):
+    for stored in ("encoders.safetensors", "report_summary.md"):
         with server(project.path, port) as process:
             job = chaos.start(project)
             wait_for(project, stored, job)

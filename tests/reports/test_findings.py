@@ -34,7 +34,7 @@ def test_sentences_say_what_the_test_says(scores: pd.DataFrame) -> None:
     assert not chance.significant
     assert "; not significant" in chance.sentence
     few = findings(scores[scores["repeat"] < 3])
-    assert all("no test can tell before 7 repeats" in one.sentence for one in few.values())
+    assert all("a test needs at least 7 repeats" in one.sentence for one in few.values())
     assert not any(one.significant for one in few.values())
 
 
@@ -47,4 +47,4 @@ def test_ranks_are_drawn_where_there_are_enough_repeats(scores: pd.DataFrame) ->
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert (names[0], names[-1]) == ("A", "Baseline")
     few = figures.draw_critical_differences(scores[scores["repeat"] < 4], "s", METHODS, EVALUATIONS, 0.05)
-    assert "Five repeats" in few.axes[0].texts[0].get_text()
+    assert "at least five repeats" in few.axes[0].texts[0].get_text()

@@ -144,9 +144,7 @@ def test_figures_are_drawn(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
     assert all(isinstance(figure, Figure) for figure in drawn.values())
     labels = drawn["efficiency"].axes[0].get_legend_handles_labels()[1]
     assert labels == ["SimCLR, linear evaluation", "Random, linear evaluation"]
-    assert [text.get_text() for text in drawn["empty"].axes[0].texts] == [
-        "nothing to show: no method of this run has it"
-    ]
+    assert [text.get_text() for text in drawn["empty"].axes[0].texts] == ["no data: no method of this run records it"]
     shown = [float(text.get_text()) for text in drawn["confusion"].axes[0].texts]
     assert sum(shown) == pytest.approx(200, abs=2), "rows are percentages"
     assert len(drawn["loss"].axes) == 1, "a panel per method that was trained"

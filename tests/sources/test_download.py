@@ -75,7 +75,7 @@ def test_a_file_is_fetched_once_and_its_checksum_noted(server: Server, tmp_path:
 
 def test_a_broken_off_download_goes_on(server: Server, tmp_path: Path) -> None:
     server.break_after = 300_000
-    with pytest.raises(download.DownloadError, match="Try again: what has arrived is kept"):
+    with pytest.raises(download.DownloadError, match="Try again: the part received so far is kept"):
         download.download("usc_had", tmp_path)
     assert not (tmp_path / "data.zip").exists()
     server.break_after = None
@@ -87,7 +87,7 @@ def test_another_file_than_the_first_time_is_refused(server: Server, tmp_path: P
     path = download.download("usc_had", tmp_path)
     path.unlink()
     server.content = CONTENT[:-1] + b"x"
-    with pytest.raises(download.DownloadError, match=r"is not the file noted in .*checksums\.json"):
+    with pytest.raises(download.DownloadError, match=r"does not have the checksum in .*checksums\.json"):
         download.download("usc_had", tmp_path)
     assert not path.exists()
 

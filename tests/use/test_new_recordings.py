@@ -58,7 +58,9 @@ def test_recordings_of_a_folder_are_told_apart(tmp_path: Path) -> None:
 def test_recordings_whose_rows_alternate_are_refused(tmp_path: Path) -> None:
     """Their clocks would begin anew at every change."""
     frame().assign(recording=["one", "two"] * 50).to_csv(tmp_path / "a.csv", index=False)
-    with pytest.raises(BadRecordingError, match=r"a\.csv, row 4: recording 'one' goes on after others\. Sort the rows"):
+    with pytest.raises(
+        BadRecordingError, match=r"a\.csv, row 4: recording 'one' continues after others\. Sort the rows"
+    ):
         read(tmp_path)
 
 

@@ -330,6 +330,16 @@ def test_bad_settings_and_times_are_refused(recogniser: TrainedRecogniser, tmp_p
             told(recognise_recordings(pieces(seconds, signal(100), cuts), recogniser, InferenceSettings()), tmp_path)
 
 
+def test_a_model_of_clips_labels_no_recording(windows: Windows, tmp_path: Path) -> None:
+    """Clips of various lengths are resampled to one: their time axis is not a recording's."""
+    clips = replace(windows, table=windows.table.assign(end=windows.table["end"] + 3))
+    encoders = make_encoders(clips)
+    heads = {SIMCLR: [linear_head(encoders, 0, 0.5)]}
+    recogniser = choose_recogniser(clips, "semi_supervised", {SIMCLR: encoders}, heads, scores(simclr=0.7))
+    with pytest.raises(ValueError, match="trained on clips"):
+        recognise_recordings(pieces(np.arange(100) / RATE, signal(100)), recogniser, InferenceSettings())
+
+
 @pytest.mark.parametrize("largest", [np.inf, np.nan])
 def test_what_gives_no_probabilities_is_refused(recogniser: TrainedRecogniser, tmp_path: Path, largest: float) -> None:
     samples = signal(100)

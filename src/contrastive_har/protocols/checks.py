@@ -45,8 +45,8 @@ def require_trainable(
             f"Method '{plan.name}' has {fewest} windows to pre-train on, in {processes} processes. Record more, or "
             "lower compute.processes."
         )
-    if found := problem(batch):
+    if reason := problem(batch):
         sizes = range(batch - batch % processes, 1, -processes)
         fitting = next((size for size in sizes if not problem(size)), None)
         hint = f"; budget.batch_size: {fitting} would do" if fitting else ""
-        raise IllPosedError(f"Method '{plan.name}' {found}{hint}.")
+        raise IllPosedError(f"Method '{plan.name}' {reason}{hint}.")

@@ -66,8 +66,8 @@ def refinements(protocol: ProtocolSettings, dataset: str) -> dict[str, dict[str,
     Returns:
         (value of the protocol, refined value) by dotted key, by ``windows`` or the name of the method.
     """
-    found = {"windows": refined_keys(plain(protocol.windows), plain(protocol.windows_for(dataset)))}
+    refined = {"windows": refined_keys(plain(protocol.windows), plain(protocol.windows_for(dataset)))}
     above = {"encoder": plain(protocol.encoder), "budget": plain(protocol.budget)}
     for name, row in protocol.methods.items():
-        found[name] = refined_keys(above, {"encoder": plain(row.encoder), "budget": plain(row.budget)})
-    return {name: keys for name, keys in found.items() if keys}
+        refined[name] = refined_keys(above, {"encoder": plain(row.encoder), "budget": plain(row.budget)})
+    return {name: keys for name, keys in refined.items() if keys}

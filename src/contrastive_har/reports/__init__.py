@@ -1,1 +1,1 @@
-"""Scores, statistics, tables, figures and the report: from predictions to something a reader can believe."""
+"""Tables, figures, findings and the report."""

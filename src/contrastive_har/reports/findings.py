@@ -1,4 +1,4 @@
-"""What comparisons of methods show, in sentences to quote."""
+"""Findings: the comparisons of methods in sentences."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from contrastive_har.scores.comparisons import least_repeats
 
 @dataclass(frozen=True)
 class Finding:
-    """What one comparison shows.
+    """One comparison in a sentence.
 
     Attributes:
         split: Title of the split.
         family: Evaluation and label budget.
-        sentence: For quoting.
-        significant: Whether the test tells the two apart.
+        sentence: The difference, its interval and the result of the test.
+        significant: Whether the difference is significant.
     """
 
     split: str
@@ -35,14 +35,14 @@ def findings(
     splits: Mapping[str, str],
     level: float,
 ) -> Iterator[Finding]:
-    """Say in plain words what each comparison shows.
+    """Describe each comparison in a sentence.
 
     Args:
-        comparisons: From :func:`compare`.
-        methods: Titles by name.
-        evaluations: Titles by name.
-        splits: Titles by name.
-        level: Of significance.
+        comparisons: Comparisons, from :func:`compare`.
+        methods: Titles of the methods by name.
+        evaluations: Titles of the evaluations by name.
+        splits: Titles of the splits by name.
+        level: Level of significance.
     """
     for (split, evaluation, budget), family in comparisons.groupby(["split", "evaluation", "label_budget"], sort=False):
         enough = least_repeats(len(family), level)
@@ -58,7 +58,7 @@ def findings(
             test = f"Holm-corrected p = {row.p_holm:.2g}, rank-biserial correlation {abs(row.rank_biserial):.2f}"
             significant = row.repeats >= enough and row.p_holm < level
             if row.repeats < enough:
-                verdict = f"no test can tell before {enough} repeats"
+                verdict = f"a test needs at least {enough} repeats"
             else:
                 verdict = f"{'significant' if significant else 'not significant'}: {test}"
             yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", significant)

@@ -24,7 +24,7 @@ _PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """Everything a report says.
+    """The contents of a report.
 
     Attributes:
         description: The data set.
@@ -34,11 +34,11 @@ class ReportFacts:
         leakage: The leakage audit by split.
         scores: Long scores.
         summary: One row per cell and metric.
-        findings: What each comparison of methods shows.
+        findings: The comparisons of methods in sentences.
         protocol: The protocol's settings as plain data.
-        refinements: Where rows, or the windows of this data set, differ from the protocol's settings.
+        refinements: Settings of rows, and of the windows of this data set, that differ from those of the protocol.
         seed: Seed of the run.
-        confidence: Of the intervals.
+        confidence: Confidence level of the intervals.
         device: Device and precision.
         seconds: Pre-training time by cell.
     """
@@ -93,7 +93,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
         "refined": {methods.get(name, name): keys for name, keys in facts.refinements.items()},
-        "own_budgets": any(key.startswith("budget.") for keys in facts.refinements.values() for key in keys),
+        "has_refined_budgets": any(key.startswith("budget.") for keys in facts.refinements.values() for key in keys),
         "fewest": fewest,
         "few": describe_budget(fewest),
         "comparisons": _by_family(facts.findings),
@@ -113,7 +113,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
 def _headlines(
     facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], budget: str
 ) -> list[str]:
-    """Return one sentence per split: what each method reaches at best with the fewest labels."""
+    """Return one sentence per split: the best score of each method with the smallest label budget."""
     rows = facts.summary[(facts.summary["metric"] == "macro_f1") & (facts.summary["label_budget"] == budget)]
     sentences = []
     for split, settings in facts.protocol["splits"].items():
@@ -122,8 +122,8 @@ def _headlines(
         for row in ranked.itertuples(index=False):
             name = name_row(methods[row.method], evaluations[row.evaluation])
             parts.append(f"{name} {in_percent(row.mean)} ± {in_percent(row.sd)}")
-        where = f"{settings['title']}, {describe_budget(budget)}"
-        sentences.append(f"{where}, macro-F1 in per cent, each method at its best: {'; '.join(parts)}.")
+        heading = f"{settings['title']}, {describe_budget(budget)}"
+        sentences.append(f"{heading}, macro-F1 in per cent, best evaluation of each method: {'; '.join(parts)}.")
     return sentences
 
 
@@ -138,7 +138,7 @@ def _by_family(findings: Sequence[Finding]) -> dict[str, dict[str, list[Finding]
 def _by_class(
     facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], budget: str
 ) -> dict[str, list[tuple[str, list[str]]]]:
-    """Return mean F1 by class at the fewest labels: by split, rows of (method and evaluation, values)."""
+    """Return mean F1 by class with the smallest label budget: rows of (method and evaluation, values) by split."""
     scores = facts.scores
     rows = scores[(scores["metric"] == "f1") & (scores["group"] != EVERYTHING) & (scores["label_budget"] == budget)]
     tables: dict[str, list[tuple[str, list[str]]]] = {}

@@ -17,10 +17,10 @@ class ResultTable:
     """One split's results.
 
     Attributes:
-        title: Of the split.
+        title: Title of the split.
         leak_free: Whether test data were unseen.
-        held_out: The group that test data are held out by.
-        published: Whether there is any published number to compare with.
+        held_out: Group by which test data are held out.
+        published: Whether there are published numbers to compare with.
         budgets: Column groups, such as ``1 % of the labels``.
         rows: (method, evaluation, one dictionary of formatted values per label budget).
     """
@@ -39,13 +39,13 @@ def result_tables(
     methods: Mapping[str, str],
     evaluations: Mapping[str, str],
 ) -> list[ResultTable]:
-    """Return one table per split, of the label budgets that all its rows have.
+    """Return one table per split, with the label budgets that all its rows have.
 
     Args:
-        summary: From :func:`contrastive_har.scores.statistics.summarise`.
-        splits: Settings by name (``title``, ``leak_free``, ``held_out``).
-        methods: Titles by name.
-        evaluations: Titles by name.
+        summary: Summary, from :func:`contrastive_har.scores.statistics.summarise`.
+        splits: Settings of the splits by name (``title``, ``leak_free``, ``held_out``).
+        methods: Titles of the methods by name.
+        evaluations: Titles of the evaluations by name.
     """
     indexed = summary.set_index(["split", "method", "evaluation", "label_budget", "metric"]).sort_index()
     tables = []
@@ -81,7 +81,7 @@ def budgets_of_all(summary: pd.DataFrame) -> list[str]:
 
 
 def name_row(method: str, evaluation: str) -> str:
-    """Return how a method and its evaluation are called together."""
+    """Return the name of a row: method and evaluation."""
     return f"{method}, {evaluation.lower()}"
 
 

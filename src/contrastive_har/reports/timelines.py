@@ -1,4 +1,4 @@
-"""Timelines of activities as pictures."""
+"""Timelines of activities as figures and tables."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from matplotlib.patches import Patch
 
 from contrastive_har.reports.figures import COLOURS
 
-_SHOWN = 20  # recordings, more of which no picture holds
+_SHOWN = 20  # recordings in a figure or table at most
 _UNKNOWN = "#dddddd"
 
 
 def draw_timeline(timeline: pd.DataFrame) -> Figure:
-    """Draw a band a recording, coloured by activity, the paler the less probable.
+    """Draw one band per recording, coloured by activity, paler if less probable.
 
     Args:
         timeline: Columns recording, start, end (seconds), activity, probability, and ``p(<activity>)`` for each.
@@ -27,23 +27,23 @@ def draw_timeline(timeline: pd.DataFrame) -> Figure:
     shown = recordings[:_SHOWN]
     figure = Figure(figsize=(10, 1.4 + 0.45 * len(shown)), layout="constrained")
     axis = figure.subplots()
-    for place, (_, rows) in enumerate(shown):
-        strength = rows["probability"].fillna(1.0).to_numpy().clip(0.3, 1.0)
-        colour = [colours.get(name, _UNKNOWN) for name in rows["activity"]]
+    for index, (_, rows) in enumerate(shown):
+        opacities = rows["probability"].fillna(1.0).to_numpy().clip(0.3, 1.0)
+        row_colours = [colours.get(name, _UNKNOWN) for name in rows["activity"]]
         axis.barh(
-            np.full(len(rows), place),
+            np.full(len(rows), index),
             rows["end"] - rows["start"],
             left=rows["start"],
             height=0.8,
-            color=[(one, alpha) for one, alpha in zip(colour, strength, strict=True)],
+            color=list(zip(row_colours, opacities, strict=True)),
         )
     axis.set_yticks(range(len(shown)), [str(name) for name, _ in shown], fontsize=8)
     axis.invert_yaxis()
     axis.set_xlabel("seconds since the recording began")
     if len(recordings) > _SHOWN:
         axis.set_title(f"The first {_SHOWN} of {len(recordings)} recordings", fontsize=9)
-    seen = [name for name in names if (timeline["activity"] == name).any()]
-    handles = [Patch(color=colours[name], label=name) for name in seen]
+    occurring = [name for name in names if (timeline["activity"] == name).any()]
+    handles = [Patch(color=colours[name], label=name) for name in occurring]
     if timeline["activity"].isna().any():
         handles.append(Patch(color=_UNKNOWN, label="shorter than a window"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
@@ -51,7 +51,7 @@ def draw_timeline(timeline: pd.DataFrame) -> Figure:
 
 
 def summarise_timeline(timeline: pd.DataFrame) -> str:
-    """Return a table for the console: minutes of each activity, a line a recording."""
+    """Return a table for the console: minutes of each activity, one line per recording."""
     minutes = (timeline["end"] - timeline["start"]) / 60
     names = timeline["activity"].fillna("too short").rename("minutes of")
     table = minutes.groupby([timeline["recording"], names], sort=False).sum().unstack(fill_value=0.0)

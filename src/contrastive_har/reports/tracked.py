@@ -1,4 +1,4 @@
-"""What a tracking server is told of each cell of the result table, described without knowing any server."""
+"""The tracked run of each cell of the result table, described independently of the tracking server."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """One cell's run.
+    """The tracked run of one cell.
 
     Attributes:
-        name: Shown in lists; no other cell of a run has it.
-        tags: For searching.
-        parameters: Flat names and values.
+        name: Name in lists, unique within a run.
+        tags: Tags by name, for searching.
+        parameters: Values by flat name.
         metrics: (name, value, step); the step is the repeat, or the epoch where the name ends in ``by_epoch``.
-        figures: By name.
+        figures: Figures by name.
         dataset: Name of the input data set.
         digest: Fingerprint of the input data and parameters.
-        source: Where the data come from.
+        source: Address of the data set.
     """
 
     name: str
@@ -44,16 +44,16 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class CellResults:
-    """What is known of one method on one split, and where it comes from.
+    """Results of one method on one split.
 
     Attributes:
         scores: Long scores.
-        predictions: Of the test windows.
+        predictions: Predictions of the test windows.
         curves: Learning curves.
-        history: The pre-training history of its encoders.
+        history: Pre-training history of its encoders.
         classes: Names of the class indices.
         digest: Fingerprint of the input data and parameters.
-        source: Where the data come from.
+        source: Address of the data set.
     """
 
     scores: pd.DataFrame
@@ -65,7 +65,7 @@ class CellResults:
     source: str
 
     def rows(self) -> Iterator[tuple[dict[str, str], CellResults]]:
-        """Find the cells of the result table: values of ``CELL``, and the results that belong to them."""
+        """Yield the cells of the result table: values of ``CELL``, and the results of the cell."""
         for values, scores in self.scores.groupby(CELL, sort=False):
             row = dict(zip(CELL, map(str, values), strict=True))
             chosen = (_of_row(table, row) for table in (self.predictions, self.curves))
@@ -79,9 +79,9 @@ def describe_row(
 
     Args:
         row: Values of ``CELL``.
-        results: What belongs to it.
-        parameters: Nested settings of everything that led to it.
-        in_full: Whether its confusion matrix is drawn and the history repeated, or it is a point of a curve only.
+        results: Results of the cell.
+        parameters: Nested settings of all that the results depend on.
+        in_full: Whether to include the confusion matrix and the pre-training history.
     """
     parts = [row[key] for key in ("protocol", "split", "method", "evaluation", "label_budget")]
     name = " / ".join(parts)

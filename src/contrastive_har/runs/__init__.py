@@ -1,1 +1,1 @@
-"""Runs: what belongs to one run, what a run was, and how it goes on after a crash."""
+"""Runs: sessions, versions, manifests and logs of runs, and how a run is resumed after a crash."""

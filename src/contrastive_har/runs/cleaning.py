@@ -16,17 +16,17 @@ from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.session import RUN_ID
 from contrastive_har.runs.settings import load_configuration
 
-UNFINISHED = "left by broken-off runs"
+UNFINISHED = "left by interrupted runs"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to remove.
+    """Runs and files to remove.
 
     Attributes:
-        runs: Manifests of the runs, newest first.
-        versions: Folders of versions that no kept run has read or written, by version; and checkpoints and
-            half-written files older than all kept runs.
+        runs: Manifests of the runs to remove, newest first.
+        versions: Folders of versions that no kept run has read or written, by version; also checkpoints and
+            incomplete files older than all kept runs.
     """
 
     runs: list[Manifest]
@@ -34,25 +34,25 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes it frees."""
+        """Number of bytes that are freed."""
         listed = (path for of_version in self.versions.values() for path in of_version)
         files = {file for path in listed for file in (path, *path.rglob("*")) if file.is_file()}
         return sum(file.stat().st_size for file in files)
 
 
 def plan(project: Path, keep: int) -> Plan:
-    """Find what the newest ``keep`` runs don't need.
+    """Find all that the newest ``keep`` runs do not need.
 
-    Versions of runs older than manifests are removed too, unless a kept run has read them.
+    Versions of runs without a manifest are removed too, unless a kept run has read them.
 
     Raises:
-        ValueError: if nothing was to be kept.
+        ValueError: if ``keep`` is less than one.
     """
     if keep < 1:
         raise ValueError(f"KEEP is {keep}; at least the newest run stays.")
     manifests = list(Manifests(project / f"data/08_reporting/{MANIFEST}.json").newest_first())
     kept, old = manifests[:keep], manifests[keep:]
-    # Whole versions stay: part of a run's results without the rest would be no run.
+    # Versions are kept as a whole: parts of the results of a run are of no use.
     needed = {version for manifest in kept for version in (manifest.run_id, *manifest.versions.values())}
     oldest_kept = min((manifest.run_id for manifest in kept), default="")
     found: dict[str, list[Path]] = defaultdict(list)
@@ -74,7 +74,7 @@ def remove(project: Path, planned: Plan) -> None:
     """Delete versions, and the tracked runs with their children."""
     for folders in planned.versions.values():
         for folder in folders:
-            # What lies inside another folder of the list may have gone with it.
+            # A path inside another folder of the list may have been removed with it.
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink(missing_ok=True)
     tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
     if tracked:
@@ -95,14 +95,14 @@ def _delete_tracked(project: Path, runs: list[str]) -> None:
             filter_string=f"tags.`mlflow.parentRunId` = '{run}'",
             output_format="list",
         )
-        for number in (run, *(child.info.run_id for child in children)):
-            client.delete_run(number)
+        for run_id in (run, *(child.info.run_id for child in children)):
+            client.delete_run(run_id)
 
 
 def main() -> None:
-    """List what goes, then remove it."""
+    """List what is to be removed, then remove it."""
     parser = argparse.ArgumentParser(prog="make clean-runs", description=__doc__)
-    parser.add_argument("--keep", type=int, required=True, help="how many of the newest runs stay")
+    parser.add_argument("--keep", type=int, required=True, help="number of newest runs to keep")
     parser.add_argument("--dry-run", action="store_true", help="only list")
     arguments = parser.parse_args()
     project = Path.cwd()
@@ -116,7 +116,7 @@ def main() -> None:
     count = sum(len(folders) for folders in planned.versions.values())
     sys.stdout.write(
         f"{count} versions, {planned.size / 2**20:.1f} MiB; {len(planned.runs)} tracked runs"
-        f"{' would go' if arguments.dry_run else ' go'}. What a kept run has read or written stays.\n"
+        f"{' would be' if arguments.dry_run else ' are'} removed. All that a kept run has read or written is kept.\n"
     )
     if not arguments.dry_run:
         remove(project, planned)

@@ -1,6 +1,6 @@
 """Writes DAGs for Airflow: ``python -m contrastive_har.runs.dags``, or ``make dags``.
 
-A task is a Kedro run of its own, in this environment; Airflow's needs neither Kedro nor torch.
+Each task is a separate Kedro run in this environment; the environment of Airflow needs neither Kedro nor torch.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from contrastive_har.files.atomic import write_atomically
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.sources import source_names
 
-_TOGETHER = ("reporting",)  # stages whose nodes hand each other what is not stored
+_TOGETHER = ("reporting",)  # stages that are one task, because their nodes exchange data that are not stored
 
 
 class ScheduleSettings(BaseModel):
-    """How Airflow runs pipelines (``airflow.yml``).
+    """Settings of Airflow (``airflow.yml``).
 
     Attributes:
-        schedule: A cron expression or preset; null runs when triggered only.
-        start_date: Before it nothing is due.
-        retries: Of a failed task.
-        retry_delay_minutes: Between them.
-        max_active_tasks: Tasks of a run that work side by side.
-        pipelines: For which there are DAGs. Append: the index is part of their runs' ids.
-        folder: Where these are written.
+        schedule: A cron expression or preset; null runs only when triggered.
+        start_date: Date before which no run is due.
+        retries: Retries of a failed task.
+        retry_delay_minutes: Minutes between two retries.
+        max_active_tasks: Tasks of a run that run in parallel.
+        pipelines: Pipelines with a DAG. Append new ones: the index is part of the ids of their runs.
+        folder: Folder of the DAGs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,9 +53,9 @@ class Task:
     """Nodes that run as one task.
 
     Attributes:
-        name: Unlike any other.
-        group: What Airflow folds: the split of a protocol.
-        nodes: By name.
+        name: Unique name.
+        group: Task group: the split of a protocol.
+        nodes: Names of the nodes.
     """
 
     name: str
@@ -64,10 +64,10 @@ class Task:
 
 
 def divide(pipeline: Pipeline) -> tuple[list[Task], list[tuple[str, str]]]:
-    """Divide a pipeline into tasks: a stage of a protocol, or of one method where there is one.
+    """Divide a pipeline into tasks: a stage of a protocol, or of one of its methods.
 
     Returns:
-        The tasks, and which follows which.
+        The tasks, and pairs of a task and one that depends on it.
     """
     tasks: dict[str, list[Node]] = {}
     for node in pipeline.nodes:
@@ -80,8 +80,8 @@ def divide(pipeline: Pipeline) -> tuple[list[Task], list[tuple[str, str]]]:
         for needed in node.inputs
         if produced.get(needed, name) != name
     }
-    made = [Task(name, _group(name), sorted(node.name for node in nodes)) for name, nodes in tasks.items()]
-    return made, sorted(edges)
+    divided = [Task(name, _group(name), sorted(node.name for node in nodes)) for name, nodes in tasks.items()]
+    return divided, sorted(edges)
 
 
 def _name(node: Node) -> str:
@@ -96,12 +96,12 @@ def _group(task: str) -> str:
 
 
 def write_dags(project: Path) -> list[Path]:
-    """Write a DAG for every pipeline that is to have one; return the files."""
+    """Write a DAG for every configured pipeline; return the files."""
     loader = load_configuration(project)
     schedule = ScheduleSettings.model_validate(dict(loader["airflow"]))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("contrastive_har.runs"),
-        autoescape=False,  # noqa: S701 - writes Python; every text goes through tojson or is ours
+        autoescape=False,  # noqa: S701 - writes Python; every text is escaped by tojson or a constant
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
@@ -132,7 +132,7 @@ def write_dags(project: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Write all DAGs of the project one stands in."""
+    """Write all DAGs of the project in the working directory."""
     project = Path.cwd()
     bootstrap_project(project)
     for path in write_dags(project):

@@ -1,4 +1,4 @@
-"""Lineage: a fingerprint of everything a node's result depends on, and of everything those come from."""
+"""Lineage: fingerprints of all that the results of nodes depend on, directly and through their inputs."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from contrastive_har.files.fingerprints import code_version, fingerprint
 from contrastive_har.refining import plain
 from contrastive_har.runs.manifest import Manifest, Manifests
 
-_NOT_INPUTS = (".checkpoints", ".method_check")  # which change no result
-_WORDS = ("title", "description", "citation", "url")  # settings that only the report shows
-_SHOWS_WORDS = "reporting"  # tag of the nodes whose results they change
+_NOT_INPUTS = (".checkpoints", ".method_check")  # inputs that change no result
+_TEXTS = ("title", "description", "citation", "url")  # settings that only reports show
+_SHOWS_TEXTS = "reporting"  # tag of the nodes whose results these settings change
 
 
 def fingerprint_nodes(
     pipeline: Pipeline, catalog: DataCatalog, manifests: Manifests
 ) -> Iterator[tuple[Node, str, dict[str, str]]]:
-    """Give every node its fingerprint, and each of its outputs one, in the order of execution.
+    """Yield every node with its fingerprint and those of its outputs, in the order of execution.
 
     Args:
-        pipeline: What is about to run.
-        catalog: Knows parameters and the versions of what is read.
-        manifests: Know where stored data sets come from.
+        pipeline: The pipeline to run.
+        catalog: Catalog with the parameters and the versions to read.
+        manifests: Manifests with the fingerprints of stored data sets.
     """
-    known: dict[str, str] = {}
+    of_datasets: dict[str, str] = {}
     settings: dict[tuple[str, bool], str] = {}
     for node in pipeline.nodes:
-        words = _SHOWS_WORDS in node.tags
+        texts = _SHOWS_TEXTS in node.tags
         parts = []
         for name in node.inputs:
             if name.endswith(_NOT_INPUTS):
                 continue
             if _is_setting(name):
-                if (name, words) not in settings:
-                    settings[name, words] = _fingerprint_of_setting(catalog.load(name), words)
-                parts.append(f"{name}={settings[name, words]}")
+                if (name, texts) not in settings:
+                    settings[name, texts] = _fingerprint_of_setting(catalog.load(name), texts)
+                parts.append(f"{name}={settings[name, texts]}")
                 continue
-            if name not in known:
-                known[name] = _fingerprint_of(name, catalog, manifests)
-            parts.append(f"{name}={known[name]}")
-        own = fingerprint(code_version(), node.name, *parts)
-        outputs = {name: fingerprint(own, name) for name in node.outputs}
-        known |= outputs
-        yield node, own, outputs
+            if name not in of_datasets:
+                of_datasets[name] = _fingerprint_of(name, catalog, manifests)
+            parts.append(f"{name}={of_datasets[name]}")
+        node_fingerprint = fingerprint(code_version(), node.name, *parts)
+        outputs = {name: fingerprint(node_fingerprint, name) for name in node.outputs}
+        of_datasets |= outputs
+        yield node, node_fingerprint, outputs
 
 
-def find_finished(node: Node, own: str, catalog: DataCatalog, manifests: list[Manifest]) -> Mapping[str, str] | None:
+def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list[Manifest]) -> Mapping[str, str] | None:
     """Return the versions of a node's outputs from the newest run that finished it with the same fingerprint.
 
-    Nothing if there is none, if a version has been deleted since, or if the node has outputs that are not stored.
+    None if there is no such run, if a version has been deleted since, or if the node has outputs that are not stored.
     """
     stored = {name: catalog.get(name) for name in node.outputs}
     for manifest in manifests:
         record = manifest.nodes.get(node.name)
-        if record is None or record.fingerprint != own:
+        if record is None or record.fingerprint != digest:
             continue
         versions = {name: manifest.versions.get(name, "") for name in node.outputs}
         if all(isinstance(entry, AtomicDataset) and entry.has(versions[name]) for name, entry in stored.items()):
@@ -73,20 +73,20 @@ def _is_setting(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
 
 
-def _fingerprint_of_setting(value: Any, words: bool) -> str:
+def _fingerprint_of_setting(value: Any, texts: bool) -> str:
     settings = plain(value)
-    return fingerprint(json.dumps(settings if words else _without_words(settings), sort_keys=True, default=str))
+    return fingerprint(json.dumps(settings if texts else _without_texts(settings), sort_keys=True, default=str))
 
 
-def _without_words(value: Any) -> Any:
-    """Return plain settings without titles and descriptions, at any depth."""
+def _without_texts(value: Any) -> Any:
+    """Return plain settings without the texts that only reports show, at any depth."""
     if isinstance(value, Mapping):
-        return {name: _without_words(part) for name, part in value.items() if name not in _WORDS}
-    return [_without_words(part) for part in value] if isinstance(value, list) else value
+        return {name: _without_texts(part) for name, part in value.items() if name not in _TEXTS}
+    return [_without_texts(part) for part in value] if isinstance(value, list) else value
 
 
 def _fingerprint_of(name: str, catalog: DataCatalog, manifests: Manifests) -> str:
-    """Return the fingerprint of something that no node of this run makes."""
+    """Return the fingerprint of a data set that no node of this run computes."""
     entry = catalog.get(name)
     if isinstance(entry, FolderDataset):
         return _fingerprint_of_folder(entry.load())
@@ -101,7 +101,7 @@ def _fingerprint_of(name: str, catalog: DataCatalog, manifests: Manifests) -> st
 
 
 def _fingerprint_of_folder(folder: Path) -> str:
-    """Return a fingerprint of names, sizes and times; the content of gigabytes is not read."""
+    """Return a fingerprint of the names, sizes and times of files, whose content may be gigabytes."""
     inside = folder.rglob("*") if folder.is_dir() else [folder]
     files = sorted(path for path in inside if path.is_file())
     states = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]

@@ -1,4 +1,4 @@
-"""The log of a run: a file of JSON lines beside its manifest, for whoever was not at the console."""
+"""The log of a run: a file of JSON lines beside its manifest."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ LOG = "run_log.jsonl"
 
 
 class RunLog(logging.FileHandler):
-    """Appends every message to the log of a run; each task and repetition of the run adds to the same file.
+    """Appends every message to the log of a run; all tasks and retries of the run append to the same file.
 
     Args:
-        folder: Of all logs; there is a folder a run in it, as for any versioned data set.
-        run_id: Whose log.
+        folder: Folder of all logs, with one subfolder per run, as for any versioned data set.
+        run_id: Id of the run.
     """
 
     def __init__(self, folder: Path, run_id: str) -> None:
@@ -39,6 +39,6 @@ class RunLog(logging.FileHandler):
         return json.dumps(line)
 
     def note(self, error: Exception) -> None:
-        """Log what ended the run; the console shows it anyway."""
-        what = (type(error), error, error.__traceback__)
-        self.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, str(error), None, what))
+        """Log the error that ended the run, to the file only: Kedro shows it on the console."""
+        exc_info = (type(error), error, error.__traceback__)
+        self.handle(logging.LogRecord(__name__, logging.ERROR, __file__, 0, str(error), None, exc_info))

@@ -1,4 +1,4 @@
-"""The manifest of a run: everything needed to know where a number comes from, kept up to date while it runs."""
+"""The manifest of a run: the origin of all its results, updated while it runs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from contrastive_har.files.stamps import SchemaError, refuse_broken
 from contrastive_har.files.tables import read_facts, write_facts
 
 MANIFEST = "run_manifest"
-"""The catalog's entry, and the kind of file."""
+"""Name of the catalog entry, and kind of the file."""
 
 
 class NodeRecord(BaseModel):
     """One finished node.
 
     Attributes:
-        fingerprint: Of its code, its parameters and all that its inputs come from.
-        outputs: Stored data sets, by name, with a fingerprint each.
-        seconds: It took, saving included.
+        fingerprint: Fingerprint of its code, its parameters and the origin of its inputs.
+        outputs: Fingerprints of the stored outputs by name.
+        seconds: Duration, saving included.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,16 +37,16 @@ class NodeRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a run was.
+    """The manifest of a run.
 
     Attributes:
-        run_id: Its id, and the version of what it stored.
+        run_id: Id of the run, and version of the data sets it stored.
         code: Fingerprint of the package and the libraries that compute.
         packages: Versions of all installed packages.
-        parameters: As configured.
-        pipelines: What was run; several entries where a scheduler runs a task at a time.
+        parameters: Parameters as configured.
+        pipelines: Pipelines that were run; several entries if a scheduler runs single tasks.
         tracked_run: Id of the run on the tracking server.
-        parts: Parts of the run that have begun and not ended well: the process that is at it, or that it failed.
+        parts: Parts of the run that have started and not succeeded: the process that runs it, or ``failed``.
         versions: Version of every data set that was read or written.
         nodes: Finished nodes, by name.
     """
@@ -69,21 +69,21 @@ class Manifest(BaseModel):
 
 
 class Manifests:
-    """The manifests of all runs of a project, a folder each, laid out like any versioned data set.
+    """The manifests of all runs of a project, in one folder per run, like any versioned data set.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the manifests.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, run_id: str) -> Path:
-        """Return where a run's manifest is or will be."""
+        """Return the path of the manifest of a run."""
         return self.folder / run_id / self.folder.name
 
     def find(self, run_id: str) -> Manifest | None:
-        """Return a run's manifest, if it has one.
+        """Return the manifest of a run, if there is one.
 
         Raises:
             SchemaError: if the file is broken.
@@ -92,7 +92,7 @@ class Manifests:
         return _read(path) if path.exists() else None
 
     def newest_first(self) -> Iterator[Manifest]:
-        """Find all manifests.
+        """Yield all manifests, the newest first.
 
         Raises:
             SchemaError: if one is broken.
@@ -101,7 +101,7 @@ class Manifests:
             yield _read(path)
 
     def begin(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
-        """Make a run's manifest, or change it; tasks of a run that work side by side wait for one another."""
+        """Create or change the manifest of a run, under a lock, since tasks of a run may run in parallel."""
         with self._locked():
             changed = change(self.find(run_id))
             path = self.path(run_id)
@@ -114,15 +114,15 @@ class Manifests:
         """Change the manifest of a run that has begun.
 
         Raises:
-            LookupError: if it is not there any more.
+            LookupError: if it has been deleted.
         """
 
-        def of_known(known: Manifest | None) -> Manifest:
-            if known is None:
+        def change_existing(manifest: Manifest | None) -> Manifest:
+            if manifest is None:
                 raise LookupError(f"the manifest of run {run_id} has been deleted while it ran")
-            return change(known)
+            return change(manifest)
 
-        return self.begin(run_id, of_known)
+        return self.begin(run_id, change_existing)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -145,12 +145,12 @@ def manifests_of(catalog: DataCatalog) -> Manifests:
 def _read(path: Path) -> Manifest:
     with refuse_broken(path, MANIFEST):
         manifest = Manifest.model_validate(read_facts(path, MANIFEST))
-        if manifest.run_id != path.parent.name:  # clean-runs goes by the ids
+        if manifest.run_id != path.parent.name:  # clean-runs relies on the ids
             raise SchemaError(f"{path}: is the manifest of run {manifest.run_id}. Move it back into that run's folder.")
         return manifest
 
 
 def installed_packages() -> dict[str, str]:
     """Return the versions of all installed packages by name."""
-    read = (package.metadata for package in distributions())  # once: each look parses the file again
-    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in read))
+    all_metadata = (package.metadata for package in distributions())  # read once: each access parses the file again
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in all_metadata))

@@ -1,4 +1,4 @@
-"""Which process a tracked run belongs to, so that runs of dead processes do not seem to be running for ever."""
+"""The process of a tracked run, so that runs of ended processes are not shown as running."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ PROCESS = "contrastive_har.process"
 
 
 def this_process() -> str:
-    """Return a name of this process that no other one will ever have."""
+    """Return a unique name of this process."""
     return f"{platform.node()} {os.getpid()} {_started(os.getpid())}"
 
 
 def is_dead(process: str) -> bool:
-    """Return whether a process of this machine has ended; of other machines nothing is known."""
+    """Return whether a process of this machine has ended; False for processes of other machines."""
     machine, number, started = process.split(" ")
     return machine == platform.node() and _started(int(number)) != started
 
 
 def end_stale_runs(experiment: str) -> None:
-    """Mark tracked runs as killed whose process is not there any more: it could not say so itself."""
+    """Mark tracked runs as killed if their process has ended without ending the run."""
     import mlflow
 
     client = mlflow.MlflowClient()
@@ -34,11 +34,11 @@ def end_stale_runs(experiment: str) -> None:
     for run in found:
         if run.info.run_id in dead or run.data.tags.get("mlflow.parentRunId") in dead:
             client.set_terminated(run.info.run_id, "KILLED")
-            logging.getLogger(__name__).warning("The run '%s' had been killed; it is marked so.", run.info.run_name)
+            logging.getLogger(__name__).warning("The run '%s' was killed; it is now marked so.", run.info.run_name)
 
 
 def _started(number: int) -> str:
-    """Return when a process was started, in the kernel's ticks; something else where there is no such process."""
+    """Return when a process was started, in ticks of the kernel; ``ended`` if there is no such process."""
     try:
         # The name of the program, in brackets, may hold spaces; the 20th field after it is the start.
         return Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
@@ -47,7 +47,7 @@ def _started(number: int) -> str:
 
 
 def _exists(number: int) -> bool:
-    """Return whether there is a process of this number, where the kernel does not say when it was started."""
+    """Return whether there is a process of this number, on systems without /proc."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Scores are reported with the settings they were made with, or not at all."""
+"""Checks that scores are reported with the settings by which they were computed."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.settings import differences
 from contrastive_har.scores.cells import Cell
 
-_WORDS = ("title", "description")  # which a later report may change
+_TEXTS = ("title", "description")  # settings that a later report may change
 
 
 def require_same_settings(read: Mapping[str, str], manifests: Manifests, parameters: Mapping[str, Any]) -> None:
-    """Refuse stored scores that were made with other settings than a report of them would state.
+    """Refuse stored scores that were computed with other settings than a report of them would state.
 
     Args:
-        read: Versions of what is read, by name.
-        manifests: Know the parameters of the runs that made them.
-        parameters: As configured now.
+        read: Versions of the data sets to read, by name.
+        manifests: Manifests of all runs, with the parameters of the runs that stored the scores.
+        parameters: Parameters as configured now.
 
     Raises:
         ValueError: naming the settings and the cure.
     """
     for name, version in read.items():
         namespace, _, kind = name.rpartition(".")
-        made = manifests.find(version) if namespace and kind == "scores" else None
-        if made is None:
+        manifest = manifests.find(version) if namespace and kind == "scores" else None
+        if manifest is None:
             continue
         for cell in _cells_of(namespace, parameters):
-            then, now = (_settings_of(each, cell) for each in (made.parameters, parameters))
-            changed = [path for path in sorted(differences(then, now)) if path.rpartition(".")[2] not in _WORDS]
+            before, now = (_settings_of(each, cell) for each in (manifest.parameters, parameters))
+            changed = [path for path in sorted(differences(before, now)) if path.rpartition(".")[2] not in _TEXTS]
             if changed:
                 raise ValueError(
                     f"The scores of {cell.namespace} in run {version} were made with other settings: "
@@ -43,7 +43,7 @@ def require_same_settings(read: Mapping[str, str], manifests: Manifests, paramet
 
 
 def _cells_of(namespace: str, parameters: Mapping[str, Any]) -> list[Cell]:
-    """Return the one cell of a namespace, or all of a protocol."""
+    """Return the cell of a namespace, or all cells of a protocol."""
     if cell := Cell.parse(namespace):
         return [cell]
     settings = ProtocolSettings.model_validate(parameters[namespace])
@@ -51,10 +51,10 @@ def _cells_of(namespace: str, parameters: Mapping[str, Any]) -> list[Cell]:
 
 
 def _settings_of(parameters: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
-    """Return the settings that the scores of one cell depend on; none if there were no such scores."""
+    """Return the settings that the scores of one cell depend on; empty if there were no such scores."""
     try:
         settings = ProtocolSettings.model_validate(parameters[cell.protocol])
-    except (KeyError, ValidationError):  # an older release's
+    except (KeyError, ValidationError):  # of an older release
         return {}
     if cell.split not in settings.splits or cell.method not in settings.methods:
         return {}

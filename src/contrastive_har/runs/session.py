@@ -1,4 +1,4 @@
-"""A Kedro session that belongs to a run: several sessions may, each doing a part, and a later one may go on."""
+"""A Kedro session that belongs to a run: several sessions may run its parts, and a later one may resume it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from kedro.runner import SequentialRunner
 from pluggy import PluginManager
 
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
-"""A run's id is the version of everything it stores, and versions are sorted by name: it must be a time."""
+"""Form of the id of a run: a time, because it is the version of all it stores and versions are sorted by name."""
 
 
 class RunSession(KedroSession):
-    """Understands the parameters ``run_id`` and ``resume``.
+    """A session with the parameters ``run_id`` and ``resume``.
 
     ``run_id`` makes the session a part of that run: it reads and writes that run's versions and is tracked with it.
-    ``resume`` skips what an earlier run has finished with the same code, parameters and inputs.
+    ``resume`` skips nodes that an earlier run has finished with the same code, parameters and inputs.
     """
 
     environment: ClassVar[str | None] = None
-    """Of the newest session; None is Kedro's default. Pipelines are registered from its configuration."""
+    """Environment of the newest session; None is Kedro's default. Pipelines are registered from its configuration."""
 
     @classmethod
     def create(cls, *arguments: Any, **options: Any) -> RunSession:
-        """Create the session; its id is the run's.
+        """Create the session; its id is that of the run.
 
         Raises:
-            ValueError: if ``run_id`` is not one.
+            ValueError: if ``run_id`` is not a valid id.
         """
         session = super().create(*arguments, **options)
         cls.environment = session.store.get("env")
@@ -47,7 +47,7 @@ class RunSession(KedroSession):
         return session  # type: ignore[return-value]
 
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Run a pipeline, or what is left of it."""
+        """Run a pipeline, or the nodes of it that are not finished."""
         if (self.store.get("runtime_params") or {}).get("resume"):
             options["runner"] = ResumingRunner()
         return super().run(*arguments, **options)
@@ -64,13 +64,13 @@ class ResumingRunner(SequentialRunner):
         run_id: str | None = None,
         only_missing_outputs: bool = False,
     ) -> dict[str, Any]:
-        """Skip what is finished, then run the rest."""
-        rest = _left_to_do(pipeline, catalog, str(run_id))
-        return super().run(rest, catalog, hook_manager, run_id, only_missing_outputs)
+        """Skip finished nodes and run the others."""
+        unfinished = _unfinished(pipeline, catalog, str(run_id))
+        return super().run(unfinished, catalog, hook_manager, run_id, only_missing_outputs)
 
 
-def _left_to_do(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeline:
-    """Return the nodes that no run has finished; the others' outputs are pinned, and belong to this run from now on."""
+def _unfinished(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeline:
+    """Return the nodes that no run has finished; outputs of the others are pinned and recorded as those of this run."""
     from contrastive_har.catalog import AtomicDataset
     from contrastive_har.runs.lineage import find_finished, fingerprint_nodes
     from contrastive_har.runs.manifest import manifests_of
@@ -78,13 +78,13 @@ def _left_to_do(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeli
     manifests = manifests_of(catalog)
     earlier = [manifest for manifest in manifests.newest_first() if manifest.run_id <= run_id]
     finished: set[str] = set()
-    taken: dict[str, str] = {}
-    for node, own, _ in fingerprint_nodes(pipeline, catalog, manifests):
-        if versions := find_finished(node, own, catalog, earlier):
+    pinned: dict[str, str] = {}
+    for node, node_fingerprint, _ in fingerprint_nodes(pipeline, catalog, manifests):
+        if versions := find_finished(node, node_fingerprint, catalog, earlier):
             finished.add(node.name)
-            taken |= versions
-    for name, version in taken.items():
+            pinned |= versions
+    for name, version in pinned.items():
         cast(AtomicDataset, catalog.get(name)).pin(version)
-    manifests.update(run_id, lambda known: known.with_versions(taken))
+    manifests.update(run_id, lambda manifest_of_run: manifest_of_run.with_versions(pinned))
     logging.getLogger(__name__).info("%d of %d nodes are finished already.", len(finished), len(pipeline.nodes))
     return pipeline.only_nodes(*(node.name for node in pipeline.nodes if node.name not in finished))

@@ -1,4 +1,4 @@
-"""The configuration of the project, with the plans that protocols make of it."""
+"""The configuration of the project, with the plans of its protocols."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from contrastive_har.refining import refined_keys
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, which adds to the parameters the plans that protocols make for each of their parts."""
+    """Kedro's loader, which adds the plans of all protocols to the parameters."""
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Return the configuration of a kind.
+        """Return a part of the configuration, such as ``parameters``.
 
         Raises:
             ParameterValidationError: if a protocol's settings are not valid.
         """
-        found: dict[str, Any] = super().__getitem__(key)
+        configuration: dict[str, Any] = super().__getitem__(key)
         if key != "parameters":
-            return found
+            return configuration
         from kedro.validation.exceptions import ParameterValidationError
 
-        from contrastive_har.protocols import PLANS, ProtocolError, plans_of  # take seconds to import
+        from contrastive_har.protocols import PLANS, ProtocolError, plans_of  # slow to import
 
-        if PLANS in found:
-            return found
+        if PLANS in configuration:
+            return configuration
         try:
-            return {**found, PLANS: plans_of(found)}
+            return {**configuration, PLANS: plans_of(configuration)}
         except ProtocolError as error:
             raise ParameterValidationError(f"Parameter validation failed:\n- {error}") from error
 
 
 def load_configuration(project: Path, **options: Any) -> OmegaConfigLoader:
-    """Return the configuration of a project that has been bootstrapped, without plans; options are the loader's."""
+    """Return the configuration of a bootstrapped project, without plans; ``options`` are those of the loader."""
     return OmegaConfigLoader(str(project / settings.CONF_SOURCE), **{**settings.CONFIG_LOADER_ARGS, **options})
 
 

@@ -59,10 +59,10 @@ def require_leak_free(report: Mapping[str, Any], split: str) -> None:
     for audit in report["by_label_budget"]:
         for role, counts in audit["shared_with"].items():
             if any(number for what, number in counts.items() if what not in tolerated):
-                found = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items())
+                shared = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in counts.items())
                 raise LeakageError(
                     f"Split '{split}' claims to be leak-free, but with the label budget '{audit['label_budget']}' its "
-                    f"test set shares {found} with role '{role}'. Correct the split, or declare leak_free: false."
+                    f"test set shares {shared} with role '{role}'. Correct the split, or declare leak_free: false."
                 )
 
 

@@ -1,7 +1,7 @@
-"""Sources: a public data set's official files, or your own, as recordings.
+"""Sources: the official files of a public data set, or your own files, as recordings.
 
-A source is one module with ``files(folder, description)``, which finds what can be read on its own, and one entry in
-``descriptions.yml``. Everything else (checks, rejection, duplicates) happens here, once for all.
+A source is one module with ``files(folder, description)``, which yields files that can be read independently, and one
+entry in ``descriptions.yml``. Everything else (checks, rejection, duplicates) is done here for all sources.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
 from contrastive_har.sources.candidate import Candidate, File
-from contrastive_har.sources.repeats import SeenRecordings
+from contrastive_har.sources.duplicates import SeenRecordings
 
 OWN_DATA = "my_data"
 
@@ -38,11 +38,11 @@ __all__ = [
 
 
 class IngestionSettings(BaseModel):
-    """Which recordings to take in, and how strictly.
+    """Settings of ingestion.
 
     Attributes:
         dataset: One of :func:`source_names`.
-        on_bad_recording: Whether a bad recording is noted and left out (``reject``) or stops the run (``fail``).
+        on_bad_recording: Whether a bad recording is reported and left out (``reject``) or stops the run (``fail``).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +68,7 @@ def source_names() -> list[str]:
 
 
 def describe_source(name: str) -> DatasetDescription:
-    """Return what is known of a public data set.
+    """Return the description of a public data set.
 
     Raises:
         ValueError: if there is none of that name.
@@ -80,12 +80,12 @@ def describe_source(name: str) -> DatasetDescription:
 
 
 def downloadable_sources() -> list[str]:
-    """Return the public data sets whose files can be fetched."""
+    """Return the public data sets whose files can be downloaded."""
     return [name for name in _descriptions() if describe_source(name).download]
 
 
 def raw_folder(dataset: str) -> str:
-    """Return the folder of a data set's files: its own, or that of the data set whose files it reads otherwise."""
+    """Return the name of the folder of a data set's files, which data sets read by one module share."""
     return _module(dataset)
 
 
@@ -93,12 +93,12 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
     """Open a data set; nothing but its description is read until the recordings are iterated.
 
     Args:
-        folder: Where a user may have put its files.
-        settings: Which data set, and how strictly.
-        engine: Who reads the files.
+        folder: Folder of its files; it need not exist for data sets that are installed as packages.
+        settings: Data set, and what happens to bad recordings.
+        engine: Engine that reads the files.
 
     Raises:
-        BadRecordingError: at once, if your own data set's description is unusable; while streaming, if
+        BadRecordingError: at once, if the description of your own data is unusable; while streaming, if
             ``on_bad_recording`` is ``fail``.
     """
     if settings.dataset == OWN_DATA:
@@ -135,7 +135,7 @@ def _module(dataset: str) -> str:
 
 
 def _read(file: File, description: DatasetDescription) -> Iterator[tuple[str, Recording | Rejection]]:
-    """Read the recordings of a file, each with where it is; a bad one does not stop the others."""
+    """Read the recordings of a file, each with its file for messages; a bad one does not stop the others."""
     for candidate in file():
         try:
             yield candidate.where, candidate.read(description)

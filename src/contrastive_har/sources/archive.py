@@ -1,4 +1,4 @@
-"""Official files where a user has put them: in a folder, unpacked or in the downloaded zip archives."""
+"""Official files in a folder, unpacked or in the downloaded zip archives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 
-_LARGEST = 1 << 28  # bytes of a file inside an archive; the official ones have a hundredth of that
+_LARGEST = 1 << 28  # bytes of a file inside an archive, a hundred times the size of official files
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Member:
 
     Attributes:
         path: The file, or the archive.
-        inside: Its name inside the archive; empty for a file on disk.
-        parts: What the groups of the pattern it was found by matched.
+        inside: Name inside the archive; empty for a file on disk.
+        parts: Matches of the groups of the search pattern.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Member:
                 return self.path.read_bytes()
             with zipfile.ZipFile(self.path) as archive, archive.open(self.inside) as file:
                 content = file.read(_LARGEST + 1)  # whatever size the archive declares
-        except Exception as error:  # archives promise none of the errors that damaged ones cause
+        except Exception as error:  # the errors of damaged archives are not documented
             raise BadRecordingError(f"{self.where}: cannot be read ({explain(error)}). Download it again.") from error
         if len(content) > _LARGEST:
             raise BadRecordingError(f"{self.where}: unpacks to more than {_LARGEST} bytes. Download it again.")
@@ -63,12 +63,12 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
         description: For the message.
 
     Raises:
-        BadRecordingError: if there is none, and the message says what to download and where to put it; if an archive
-            is broken or holds what no honest archive holds.
+        BadRecordingError: if there is none; the message says what to download and where to put it. If an archive is
+            broken or has entries that point out of it.
     """
     expression = re.compile(pattern)
     found: dict[tuple[str, ...], Member] = {}
-    # What is unpacked comes first: who has both has them twice.
+    # Unpacked files come first, in case the archive is there as well.
     for path, inside in [*_files(folder), *_archived(folder)]:
         name = inside or path.relative_to(folder).as_posix()
         match = expression.fullmatch(name)
@@ -84,7 +84,7 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
 
 
 def warn_of_missing(found: int, folder: Path, description: DatasetDescription) -> None:
-    """Say so if a folder holds fewer files than there are."""
+    """Warn if a folder holds fewer files than the data set has."""
     if found < description.files:
         logging.getLogger(__name__).warning(
             "%s holds %d of the %d files of %s; scores of a part cannot be compared with those of all. Unpack or "
@@ -98,18 +98,18 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _archived(folder: Path) -> Iterator[tuple[Path, str]]:
-    inside = (path for path in sorted(folder.rglob("*.zip")) if not path.name.startswith("."))  # broken-off downloads
+    inside = (path for path in sorted(folder.rglob("*.zip")) if not path.name.startswith("."))  # interrupted downloads
     for path in [folder] if folder.is_file() else inside:
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
-        except Exception as error:  # see above
+        except Exception as error:  # not documented either
             raise BadRecordingError(
                 f"{path}: not a readable zip archive ({explain(error)}). Download it again."
             ) from error
         for entry in entries:
-            # Nothing is unpacked, so these could do no harm here; but whoever made them meant some.
-            name = PureWindowsPath(entry.filename)  # knows what is a root or a parent on any system
+            # Harmless here, since nothing is unpacked, but a sign of a malicious archive.
+            name = PureWindowsPath(entry.filename)  # recognises roots and parents of all systems
             if name.anchor or ".." in name.parts or stat.S_ISLNK(entry.external_attr >> 16):
                 raise BadRecordingError(
                     f"{path}: its entry '{entry.filename}' points out of the archive. Download it again from its "

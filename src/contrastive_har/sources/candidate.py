@@ -12,13 +12,13 @@ from contrastive_har.signals.recordings import BadRecordingError, Recording, che
 
 @dataclass(frozen=True)
 class Candidate:
-    """Where a recording is and how to read it; where a file holds a single recording, that file itself.
+    """A recording that can be read; if its file holds no other, it is also that file (:data:`File`).
 
     Attributes:
         name: Name of the recording.
         where: File (and part of it) for messages.
         load: Reads it; raises ``BadRecordingError`` if that cannot be done.
-        rows: Row numbers in the file of its samples, where they are not 1, 2, ...
+        rows: Row numbers of its samples in the file, if they are not 1, 2, ...
     """
 
     name: str
@@ -27,7 +27,7 @@ class Candidate:
     rows: Sequence[int] | None = None
 
     def __call__(self) -> Iterable[Candidate]:
-        """Return the one recording of this file."""
+        """Return the single recording of this file."""
         return (self,)
 
     def read(self, description: DatasetDescription) -> Recording:
@@ -41,7 +41,7 @@ class Candidate:
             check_recording(recording, description, self.where, self.rows)
         except (BadRecordingError, MemoryError):
             raise
-        # Files are damaged, or made to harm, in more ways than their readers foresee; the others are read all the same.
+        # Damaged and malicious files cause errors that their readers do not document; other files are still read.
         except Exception as error:
             raise BadRecordingError(
                 f"{self.where}: cannot be read ({explain(error)}). Correct or replace it."
@@ -50,4 +50,4 @@ class Candidate:
 
 
 File = Callable[[], Iterable[Candidate]]
-"""A file that can be read on its own, on any machine: called, it returns the recordings in it."""
+"""A file that can be read in any process: a function that returns the recordings in it."""

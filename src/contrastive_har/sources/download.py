@@ -1,4 +1,4 @@
-"""Fetches a public data set's official files: ``python -m contrastive_har.sources.download DATASET``."""
+"""Downloads the official files of a public data set: ``python -m contrastive_har.sources.download DATASET``."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from contrastive_har.sources import describe_source, downloadable_sources, raw_f
 
 CHECKSUMS = "checksums.json"
 _CHUNK = 1 << 16
-_PATIENCE = 60  # seconds without an answer
+_TIMEOUT = 60  # seconds without a response
 
 
 class DownloadError(RuntimeError):
-    """A file could not be fetched, or is not what it should be; the message names the cure."""
+    """A file could not be downloaded, or is not the expected one; the message names the cure."""
 
 
 def download(dataset: str, folder: Path) -> Path:
-    """Fetch a data set's archive, unless it is there, and check it.
+    """Download the archive of a data set, unless it exists, and check it.
 
-    A broken-off download is kept beside the archive and gone on from. The publishers of these data sets state no
-    checksums; the first download's is noted in ``checksums.json``, and the same file is expected ever after.
+    An interrupted download is kept beside the archive and continued. The publishers of these data sets state no
+    checksums: that of the first download is stored in ``checksums.json`` and expected of later ones.
 
     Args:
         dataset: One of :func:`contrastive_har.sources.downloadable_sources`.
-        folder: Where the archive goes.
+        folder: Folder to put the archive into.
 
     Raises:
-        DownloadError: if the server does not answer, or the file is not the one expected.
+        DownloadError: if the server does not respond, or the file is not the expected one.
     """
     address = describe_source(dataset).download
     if not address:
@@ -48,56 +48,57 @@ def download(dataset: str, folder: Path) -> Path:
         )
     folder.mkdir(parents=True, exist_ok=True)
     name = address.rsplit("/", 1)[1]
-    notes = folder / CHECKSUMS
+    checksum_file = folder / CHECKSUMS
     try:
-        known: dict[str, str] = dict(json.loads(notes.read_text("utf-8"))) if notes.exists() else {}
+        checksums: dict[str, str] = dict(json.loads(checksum_file.read_text("utf-8"))) if checksum_file.exists() else {}
     except (ValueError, TypeError) as error:
-        raise DownloadError(f"{notes}: no notes of checksums ({error}). Delete it and the old archive.") from error
+        raise DownloadError(f"{checksum_file}: no checksums ({error}). Delete it and the old archive.") from error
     try:
-        path = Path(pooch.retrieve(address, known.get(name), name, folder, downloader=_resuming(folder / f".{name}")))
+        downloader = _resuming(folder / f".{name}")
+        path = Path(pooch.retrieve(address, checksums.get(name), name, folder, downloader=downloader))
     except (requests.RequestException, OSError) as error:
-        raise DownloadError(f"{address}: {error}. Try again: what has arrived is kept.") from error
+        raise DownloadError(f"{address}: {error}. Try again: the part received so far is kept.") from error
     except ValueError as error:
         (folder / f".{name}").unlink(missing_ok=True)
         raise DownloadError(
-            f"{address} is not the file noted in {notes} ({error}). If its publisher has replaced it, delete that "
-            "note and the old archive."
+            f"{address} does not have the checksum in {checksum_file} ({error}). If its publisher has replaced it, "
+            "delete that checksum and the old archive."
         ) from error
     if not zipfile.is_zipfile(path):
         path.unlink()
         raise DownloadError(
-            f"{address} did not send a zip archive but, it may be, a page that says why. Open it in a browser, and put "
-            f"the archive into {folder}."
+            f"{address} did not send a zip archive but possibly a page with the reason. Open it in a browser, and "
+            f"put the archive into {folder}."
         )
-    with write_atomically(notes) as staged:
-        staged.write_text(json.dumps({**known, name: f"sha256:{pooch.file_hash(str(path))}"}, indent=2), "utf-8")
+    with write_atomically(checksum_file) as staged:
+        staged.write_text(json.dumps({**checksums, name: f"sha256:{pooch.file_hash(str(path))}"}, indent=2), "utf-8")
     return path
 
 
 def _resuming(part: Path) -> Any:
-    """Return a downloader for pooch that keeps what has arrived in ``part`` until all of it has."""
+    """Return a downloader for pooch that keeps an incomplete download in ``part`` and continues it."""
 
     def fetch(address: str, output: str, _: object) -> None:
-        arrived = part.stat().st_size if part.exists() else 0
-        headers = {"Range": f"bytes={arrived}-"} if arrived else {}
-        with requests.get(address, headers=headers, stream=True, timeout=_PATIENCE) as answer:
-            whole = answer.status_code == requests.codes.requested_range_not_satisfiable  # nothing is left to send
-            if not whole:
-                answer.raise_for_status()
-                resumed = answer.status_code == requests.codes.partial_content
-                left = int(answer.headers.get("Content-Length", 0)) or None
-                arrived = arrived if resumed else 0
-                total = left and arrived + left
+        received = part.stat().st_size if part.exists() else 0
+        headers = {"Range": f"bytes={received}-"} if received else {}
+        with requests.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            complete = response.status_code == requests.codes.requested_range_not_satisfiable  # already complete
+            if not complete:
+                response.raise_for_status()
+                resumed = response.status_code == requests.codes.partial_content
+                remaining = int(response.headers.get("Content-Length", 0)) or None
+                received = received if resumed else 0
+                total = remaining and received + remaining
                 with (
                     part.open("ab" if resumed else "wb") as file,
                     tqdm(
-                        total=total, initial=arrived, unit="B", unit_scale=True, desc=part.name[1:], disable=None
+                        total=total, initial=received, unit="B", unit_scale=True, desc=part.name[1:], disable=None
                     ) as bar,
                 ):
-                    for chunk in answer.iter_content(_CHUNK):
+                    for chunk in response.iter_content(_CHUNK):
                         bar.update(file.write(chunk))
                 if total and part.stat().st_size < total:
-                    raise OSError(f"the connection broke off after {part.stat().st_size} of {total} bytes")
+                    raise OSError(f"the connection was interrupted after {part.stat().st_size} of {total} bytes")
         shutil.move(part, output)
 
     return fetch
@@ -107,14 +108,14 @@ def main() -> None:
     """Download the data set named on the command line into ``data/01_raw``."""
     parser = argparse.ArgumentParser(prog="make data", description=__doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(downloadable_sources())}")
-    parser.add_argument("--folder", type=Path, help="where to put it (where the project looks for it, in data/01_raw)")
+    parser.add_argument("--folder", type=Path, help="folder of the archive (default: in data/01_raw)")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
         path = download(arguments.dataset, arguments.folder or Path("data/01_raw") / raw_folder(arguments.dataset))
     except (DownloadError, ValueError) as error:
         sys.exit(str(error))
-    logging.getLogger(__name__).info("%s is there; it is read in place.", path)
+    logging.getLogger(__name__).info("%s is complete; it is read in place.", path)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """MotionSense (Malekzadeh et al. 2019): a phone in the front pocket, from the official A_DeviceMotion_data files.
 
-The channels of the description choose among what the files hold: ``total_acc`` is gravity and user acceleration
-together, which is what other data sets' accelerometers measure; ``user_acc``, ``gravity``, ``gyro`` and ``attitude``
-are columns as they are.
+The channels of the description select the quantities: ``total_acc`` is the sum of gravity and user acceleration,
+which is what the accelerometers of other data sets measure; ``user_acc``, ``gravity``, ``gyro`` and ``attitude``
+are columns of the files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
 
-# The official short names, as their folders begin.
+# Official short names, with which the names of the folders begin.
 _ACTIVITIES = {
     "dws": "walking downstairs",
     "ups": "walking upstairs",

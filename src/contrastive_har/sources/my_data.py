@@ -40,7 +40,7 @@ def describe(folder: Path) -> DatasetDescription:
     """Read ``dataset.yml``.
 
     Raises:
-        BadRecordingError: it is missing or says something impossible.
+        BadRecordingError: if it is missing or invalid.
     """
     content = read_description_file(folder)
     content.pop("gaps", None)
@@ -67,7 +67,7 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
 def _in_file(path: Path, folder: Path, description: DatasetDescription, gaps: str) -> Iterator[Candidate]:
     try:
         frame = _read_file(path, folder, description)
-    except Exception as error:  # noqa: BLE001 - raised again where the recording would be read, and named there
+    except Exception as error:  # noqa: BLE001 - raised again when the candidate is loaded
         yield Candidate(default_name(path, folder), str(path), partial(_raise, error))
         return
     for name, rows in frame.groupby("recording", sort=False):
@@ -80,7 +80,7 @@ def _raise(error: Exception) -> Recording:
 
 
 def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.DataFrame:
-    """Read one file; its index becomes the row number a person sees (a CSV's header is row 1)."""
+    """Read one file; the index is the row number in the file (the header of a CSV file is row 1)."""
     try:
         is_csv = path.suffix.lower() == ".csv"
         frame = _read_csv(path, description) if is_csv else _read_parquet(path)
@@ -88,7 +88,7 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
         raise
     except pd.errors.EmptyDataError:
         raise BadRecordingError(f"{path}: the file is empty. Copy it again.") from None
-    except Exception as error:  # parsers promise none of theirs
+    except Exception as error:  # the errors of parsers are not documented
         raise BadRecordingError(f"{path}: cannot be read ({explain(error)}). Copy it again.") from error
     if twice := sorted({str(name) for name in frame.columns[frame.columns.duplicated()]}):
         raise BadRecordingError(f"{path}: two columns are named {', '.join(map(repr, twice))}. Rename one of them.")
@@ -115,14 +115,14 @@ def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet file with all of it as columns, time stamps that pandas had as index among them."""
+    """Read a Parquet file; an index that pandas has written, such as time stamps, becomes a column."""
     table = pq.read_table(path)
     refuse_nameless_times(table.schema, path)
     return table.to_pandas(ignore_metadata=True)
 
 
 def _read_csv(path: Path, description: DatasetDescription) -> pd.DataFrame:
-    """Read a CSV whose names are taken literally: a subject '01' stays '01', an activity 'None' is no missing value."""
+    """Read a CSV file with literal names: a subject '01' stays '01', an activity 'None' is not a missing value."""
     return pd.read_csv(
         path,
         dtype=dict.fromkeys(("subject", *description.groups, "recording", "activity"), str),
@@ -161,7 +161,7 @@ def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path)
     if "activity" not in rows.columns:
         return np.full(len(rows), UNLABELLED, np.int16)
     codes = {name: code for code, name in description.activities.items()}
-    # Programs write whole numbers as 1.0 where other cells of the column are empty.
+    # Programs write whole numbers as 1.0 if other cells of the column are empty.
     for code in (UNLABELLED, *description.activities):
         codes |= {f"{code}": code, f"{code}.0": code}
     values = as_text(rows["activity"])
@@ -176,11 +176,11 @@ def _activities(rows: pd.DataFrame, description: DatasetDescription, path: Path)
 
 
 def _clock(rows: pd.DataFrame, rate: float, path: Path, gaps: Literal["reject", "split"]) -> NDArray[np.int64]:
-    """Return each row's position on the regular clock; without time stamps the rows are taken as regular.
+    """Return each row's position on the regular clock; without time stamps the rows count as regular.
 
     Raises:
-        BadRecordingError: time stamps that are no times, do not ascend, have another rate or, if ``gaps`` is
-            ``reject``, a gap.
+        BadRecordingError: if time stamps are no times, do not ascend, have another rate or, where ``gaps`` is
+            ``reject``, have a gap.
     """
     if "timestamp" not in rows.columns:
         return np.arange(len(rows))

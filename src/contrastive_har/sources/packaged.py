@@ -1,4 +1,4 @@
-"""Data files that travel inside Python packages, read without importing the package or running anything in the file."""
+"""Data files inside Python packages, read without importing the package or running anything in the file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import IO, Any
 
 import numpy as np
 
-try:  # the name numpy's pickles call is public under none of its homes
+try:  # the function that numpy's pickles call is private in every version
     from numpy._core.multiarray import _reconstruct
 except ImportError:  # numpy < 2
     from numpy.core.multiarray import _reconstruct  # type: ignore[no-redef]
 
 
 class PackagedFileError(RuntimeError):
-    """A data file's package is missing or does not hold what it should; the message names the cure."""
+    """The package of a data file is missing or does not contain it; the message names the cure."""
 
 
 class Placeholder:
-    """Stands for a foreign class: keeps the arguments and the state it was given and does nothing with them."""
+    """Stands in for another class: stores its arguments and its state, and does not use them."""
 
     def __init__(self, *arguments: object) -> None:
         self.arguments = arguments
@@ -44,14 +44,14 @@ _ARRAYS = {
 
 
 class InertUnpickler(pickle.Unpickler):
-    """Reads arrays and plain containers; turns the classes it was told of into placeholders and refuses all others."""
+    """Reads arrays and plain containers; turns the given classes into placeholders and refuses all others."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile, placeholders: frozenset[tuple[str, str]] = frozenset()) -> None:
         super().__init__(file)
         self._placeholders = placeholders
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle may use of ``module``.
+        """Return a class or function that a pickle may use.
 
         Raises:
             pickle.UnpicklingError: for anything not on the list.

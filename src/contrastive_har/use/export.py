@@ -17,7 +17,7 @@ _OPSET = 18
 def export_onnx(recogniser: TrainedRecogniser) -> bytes:
     """Return an ONNX model: ``windows`` (batch, time, channels), as measured, to ``probabilities`` (batch, classes).
 
-    What the model is (channels, units, Hz, activities, where it comes from) stands in its metadata.
+    Its metadata describe the model: channels, units, Hz, activities and origin.
 
     Raises:
         RuntimeError: if the exporter is not installed.

@@ -1,4 +1,4 @@
-"""Recordings whose activities nobody knows yet: your own CSV or Parquet files of any length, read piece by piece.
+"""Unlabelled recordings: your own CSV or Parquet files of any length, read in pieces.
 
 Columns: the channels of the model, by name; optionally ``timestamp`` (seconds, or dates and times) and ``recording``
 (default: the file's name). A ``dataset.yml`` beside the files may give ``sampling_rate_hz``, which files without time
@@ -51,11 +51,11 @@ def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> I
     """Read a file, or all files of a folder in the order of their names, at most ``rows`` samples at a time.
 
     Raises:
-        BadRecordingError: there is nothing, a channel is missing or in another unit, the rate is unknown, or a value
-            is not a number; the message names file, row and cure.
+        BadRecordingError: if there is no file, a channel is missing or in another unit, the rate is unknown, or a
+            value is not a number; the message names file, row and cure.
     """
     if not path.exists():
-        raise BadRecordingError(f"{path}: no such file or folder. Say where they are: --params=recordings=PATH.")
+        raise BadRecordingError(f"{path}: no such file or folder. Give the path: --params=recordings=PATH.")
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in _READERS)
     if not files or files[0].suffix.lower() not in _READERS:
         raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
@@ -86,8 +86,8 @@ def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
 
 
 def _read(file: Path, name: str, channels: list[str], rate: float | None, rows: int) -> Iterator[Piece]:
-    known: dict[str, int] = {}  # samples so far, by recording
-    last: str | None = None
+    sample_counts: dict[str, int] = {}  # samples so far, by recording
+    previous: str | None = None
     for frame in _frames(file, [*channels, "timestamp", "recording"], rows):
         if missing := [channel for channel in channels if channel not in frame.columns]:
             raise BadRecordingError(
@@ -108,32 +108,32 @@ def _read(file: Path, name: str, channels: list[str], rate: float | None, rows: 
                     f"{file}, row {part.index[row]}: channel '{channels[column]}' is {samples[row, column]}. "
                     "Interpolate or cut out the samples that are not finite."
                 )
-            if recording != last and recording in known:
+            if recording != previous and recording in sample_counts:
                 raise BadRecordingError(
-                    f"{file}, row {part.index[0]}: recording '{recording}' goes on after others. Sort the rows by "
+                    f"{file}, row {part.index[0]}: recording '{recording}' continues after others. Sort the rows by "
                     "recording, then by time."
                 )
-            last = recording
-            before = known.get(recording, 0)
-            known[recording] = before + len(part)
+            previous = recording
+            before = sample_counts.get(recording, 0)
+            sample_counts[recording] = before + len(part)
             if rate is None or "timestamp" in part.columns:
                 times = seconds(part["timestamp"], file)
             else:
                 times = np.arange(before, before + len(part)) / rate
             yield Piece(recording, file, int(part.index[0]), times, samples, rate)
-    if not known:
+    if not sample_counts:
         raise BadRecordingError(f"{file}: no samples. The file is empty or truncated; copy it again.")
 
 
 def _frames(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
-    """Read some columns in pieces, each with the row numbers a person sees as index."""
+    """Read some columns in pieces; the index is the row number in the file."""
     try:
         yield from _READERS[file.suffix.lower()](file, columns, rows)
     except pd.errors.EmptyDataError:
         raise BadRecordingError(f"{file}: the file is empty. Copy it again.") from None
     except BadRecordingError:
         raise
-    except Exception as error:  # parsers promise none of theirs
+    except Exception as error:  # the errors of parsers are not documented
         raise BadRecordingError(f"{file}: cannot be read ({explain(error)}). Copy it again.") from error
 
 
@@ -157,7 +157,7 @@ def _read_parquet(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.
         refuse_nameless_times(content.schema_arrow, file)
         first = 1
         for batch in content.iter_batches(rows, columns=present):
-            frame = batch.to_pandas(ignore_metadata=True)  # time stamps stay a column, if they were pandas' index too
+            frame = batch.to_pandas(ignore_metadata=True)  # an index of time stamps stays a column
             frame.index = pd.RangeIndex(first, first + len(frame))
             first += len(frame)
             yield frame

@@ -1,4 +1,4 @@
-"""The model for use: backbone and head that did best on validation subjects, ready to run."""
+"""Recognisers: the backbone and the head with the best validation score, for use on raw windows."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _ROW = ["split", "method", "evaluation", "label_budget"]
 
 
 class Origin(BaseModel):
-    """Where a recogniser comes from, and how good it is.
+    """The origin of a recogniser, and its scores.
 
     Attributes:
-        protocol: Under which it was trained.
-        split: Which windows it learned from.
-        method: How its encoders were pre-trained.
-        evaluation: How its head was trained.
-        label_budget: On how many labels.
-        repeat: Which of the repeats it is.
-        validation_macro_f1: Its own, on its validation subjects.
-        mean_validation_macro_f1: Of all repeats; what it was chosen by.
-        mean_test_macro_f1: Of all repeats; what to expect of it on unseen subjects.
+        protocol: Protocol by which it was trained.
+        split: Split whose windows it was trained on.
+        method: Method by which its encoders were pre-trained.
+        evaluation: Evaluation by which its head was trained.
+        label_budget: Label budget of its head.
+        repeat: Repeat of its backbone and head.
+        validation_macro_f1: Macro-F1 of this repeat on its validation windows.
+        mean_validation_macro_f1: Mean over repeats, by which the row was chosen.
+        mean_test_macro_f1: Mean over repeats on the test windows, as an estimate for unseen subjects.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,15 +60,15 @@ class Origin(BaseModel):
 
 
 class Architecture(BaseModel):
-    """What a recogniser's weights are the weights of.
+    """The architecture of a recogniser: all that is needed to build its network.
 
     Attributes:
-        description: Channels with their units, in order, Hz, and activities of the data it learned from.
+        description: Channels in order with their units, Hz, and activities of its training data.
         length: Samples in a window.
         stride: Samples from one window to the next.
         clips: Whether it was trained on clips of various lengths, resampled to one.
-        backbone: Its encoders.
-        head: Its head.
+        backbone: Settings of the encoders.
+        head: Settings of the head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,9 +117,9 @@ class TrainedRecogniser:
     """Everything needed to recognise activities in raw windows.
 
     Attributes:
-        architecture: What the weights are the weights of.
-        weights: Of the :class:`Recogniser`, normalisation included.
-        origin: Where it comes from.
+        architecture: Architecture of the network.
+        weights: Weights of the :class:`Recogniser`, normalisation included.
+        origin: Origin and scores.
     """
 
     architecture: Architecture
@@ -128,7 +128,7 @@ class TrainedRecogniser:
 
     @property
     def description(self) -> DatasetDescription:
-        """Channels, rate and activities of the data it learned from."""
+        """Channels, rate and activities of its training data."""
         return self.architecture.description
 
     @property
@@ -151,7 +151,7 @@ class TrainedRecogniser:
 
 
 def combine(encoders: EncoderSet, head: TrainedHead, windows: Windows) -> tuple[Architecture, dict[str, Tensor]]:
-    """Return the architecture and the weights of the recogniser that a backbone and a head trained on it make."""
+    """Return the architecture and the weights of a recogniser from a backbone and a head trained on it."""
     facts = head.facts
     changed = {name.removeprefix("backbone."): value for name, value in head.weights.items() if "backbone." in name}
     description = windows.description
@@ -176,22 +176,22 @@ def recognise(network: Recogniser, windows: NDArray[np.float32], batch: int = 10
     """Return probabilities (windows, classes) of raw ``windows`` (windows, time, channels).
 
     Raises:
-        ValueError: if there are none: of samples that are not finite, or too large to calculate with.
+        ValueError: if a probability is not finite, because samples are not finite or too large.
     """
     with torch.inference_mode():
         parts = [network(part) for part in torch.from_numpy(np.ascontiguousarray(windows)).split(batch)]
-        together: NDArray[np.float32] = torch.cat(parts).numpy()
-    unknown = ~np.isfinite(together).all(axis=1)
-    if unknown.any():
+        probabilities: NDArray[np.float32] = torch.cat(parts).numpy()
+    invalid = ~np.isfinite(probabilities).all(axis=1)
+    if invalid.any():
         raise ValueError(
-            f"Samples up to {np.abs(windows[unknown]).max():.3g} give no probabilities. Check the units, and cut out "
+            f"Samples up to {np.abs(windows[invalid]).max():.3g} give no probabilities. Check the units, and cut out "
             "what was not measured."
         )
-    return together
+    return probabilities
 
 
 def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
-    """Return, as plain values, what a user needs to know who has only windows and this recogniser."""
+    """Return facts for users of a recogniser as plain values: its input, activities and origin."""
     description = recogniser.description
     return {
         "dataset": description.name,
@@ -213,24 +213,24 @@ def choose_recogniser(
     heads: Mapping[Cell, list[TrainedHead]],
     scores: pd.DataFrame,
 ) -> TrainedRecogniser:
-    """Choose by macro-F1 on validation subjects: first what did best on average, then its best repeat.
+    """Choose by macro-F1 on validation windows: the row with the best mean over repeats, then its best repeat.
 
     Args:
-        windows: What they learned from.
-        protocol: Under which.
-        encoders: By cell.
-        heads: By cell.
-        scores: Of the whole protocol; they tell what to expect and choose nothing.
+        windows: Windows of the protocol.
+        protocol: Name of the protocol.
+        encoders: Encoders by cell.
+        heads: Heads by cell.
+        scores: Scores of the whole protocol, for the origin only: they do not affect the choice.
 
     Raises:
         ValueError: if there are no validation scores.
     """
     tried = pd.DataFrame(
         [
-            (cell.split, cell.method, one.facts.evaluation, one.facts.label_budget, one.facts.validation_macro_f1, one)
+            (cell.split, cell.method, facts.evaluation, facts.label_budget, facts.validation_macro_f1, head)
             for cell, of_cell in heads.items()
-            for one in of_cell
-            if one.facts.validation_macro_f1 is not None
+            for head in of_cell
+            if (facts := head.facts).validation_macro_f1 is not None
         ],
         columns=[*_ROW, "value", "head"],
     )
@@ -240,13 +240,13 @@ def choose_recogniser(
     row = means.idxmax()
     repeats = tried[(tried[_ROW] == list(row)).all(axis=1)]
     best = repeats.loc[repeats["value"].idxmax()]
-    head: TrainedHead = best["head"]
-    architecture, weights = combine(encoders[Cell(protocol, *row[:2])], head, windows)
+    chosen: TrainedHead = best["head"]
+    architecture, weights = combine(encoders[Cell(protocol, *row[:2])], chosen, windows)
     tested = scores[(scores[_ROW] == list(row)).all(axis=1) & (scores["metric"] == "macro_f1")]
     origin = Origin(
         protocol=protocol,
         **dict(zip(_ROW, row, strict=True)),
-        repeat=head.facts.repeat,
+        repeat=chosen.facts.repeat,
         validation_macro_f1=best["value"],
         mean_validation_macro_f1=means[row],
         mean_test_macro_f1=tested.loc[tested["group"] == EVERYTHING, "value"].mean(),
@@ -270,7 +270,7 @@ def read_recogniser(path: Path) -> TrainedRecogniser:
     """Read a recogniser back; nothing in the file is executed.
 
     Raises:
-        SchemaError: the file is broken, holds something else, or another version or architecture of it.
+        SchemaError: if the file is broken, or of another kind, schema version or architecture.
     """
     return read_recogniser_and_header(path)[0]
 
@@ -279,7 +279,7 @@ def read_recogniser_and_header(path: Path) -> tuple[TrainedRecogniser, dict[str,
     """Read a recogniser back, and all entries of the file's header.
 
     Raises:
-        SchemaError: the file is broken, holds something else, or another version or architecture of it.
+        SchemaError: if the file is broken, or of another kind, schema version or architecture.
     """
     with refuse_broken(path, KIND):
         header, tensors = read_tensors(path, KIND)

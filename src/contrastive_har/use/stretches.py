@@ -1,4 +1,4 @@
-"""An uninterrupted stretch of samples, on its way through windows to smoothed probabilities."""
+"""Uninterrupted stretches of samples: resampling, windows, smoothed probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contrastive_har.signals.rates import Resampler
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of an uninterrupted stretch, placed on its clock (in samples of the model's rate)."""
+    """Rows of an uninterrupted stretch; start and end are in samples of the model's rate."""
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
@@ -23,8 +23,8 @@ class Rows:
 class Stretch:
     """Samples without a gap: resampled, cut into windows, classified, smoothed.
 
-    The rows cover the stretch without overlap: a window speaks for the time around its middle. One last window ends
-    with the stretch.
+    The rows cover the stretch without overlap: the probabilities of a window apply to the time around its middle. The
+    last window ends with the stretch.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class Stretch:
         self._length, self._stride, self._half = length, stride, half
         self._classify = classify
         self._samples: NDArray[np.float32] | None = None
-        self._first = 0  # place on the clock of the first of them
-        self._next = 0  # of the next window
-        self._told = 0.0  # up to where there are rows
+        self._first = 0  # position of the first of these samples
+        self._next = 0  # position of the next window
+        self._covered = 0.0  # position up to which there are rows
         self._rows = Rows(np.empty(0), np.empty(0), np.empty((0, classes)))
-        self._out = 0  # how many of these rows have been given out and only smooth the next ones
+        self._returned = 0  # number of these rows that were returned already and only smooth the next ones
 
     def push(self, seconds: NDArray[np.float64], samples: NDArray[np.float64]) -> Rows:
-        """Take samples; return the rows known by now."""
+        """Add samples; return the rows that are complete."""
         self._add(self._resampler.push(seconds, samples))
         return self._smooth(ready=len(self._rows.end) - self._half)
 
     def finish(self) -> Rows:
-        """Return the rest of the rows."""
+        """Return the remaining rows."""
         if self._samples is None:
             return self._rows
         self._add(self._resampler.finish())
@@ -60,7 +60,7 @@ class Stretch:
         if end < self._length:
             unknown = np.full((1, self._rows.probabilities.shape[1]), np.nan)
             return Rows(np.zeros(1), np.full(1, float(end)), unknown)
-        if self._told < end:
+        if self._covered < end:
             self._append(np.array([float(end)]), self._samples[None, -self._length :])
         return self._smooth(ready=len(self._rows.end))
 
@@ -78,8 +78,8 @@ class Stretch:
         self._first += drop
 
     def _append(self, end: NDArray[np.float64], windows: NDArray[np.float32]) -> None:
-        start = np.concatenate([[self._told], end[:-1]])
-        self._told = float(end[-1])
+        start = np.concatenate([[self._covered], end[:-1]])
+        self._covered = float(end[-1])
         rows = self._rows
         self._rows = Rows(
             np.concatenate([rows.start, start]),
@@ -88,14 +88,14 @@ class Stretch:
         )
 
     def _smooth(self, ready: int) -> Rows:
-        """Return rows up to ``ready``, each averaged with its neighbours, and forget what no later one needs."""
-        rows, first = self._rows, self._out
-        places = np.arange(first, max(ready, first))
-        low, high = np.maximum(places - self._half, 0), np.minimum(places + self._half + 1, len(rows.end))
+        """Return rows up to ``ready``, averaged with their neighbours; discard rows that no later one needs."""
+        rows, first = self._rows, self._returned
+        indices = np.arange(first, max(ready, first))
+        low, high = np.maximum(indices - self._half, 0), np.minimum(indices + self._half + 1, len(rows.end))
         totals = np.concatenate([np.zeros((1, rows.probabilities.shape[1])), rows.probabilities.cumsum(0)])
         means = (totals[high] - totals[low]) / (high - low)[:, None]
-        done = Rows(rows.start[places], rows.end[places], means)
-        keep = max(0, first + len(places) - self._half)
-        self._out = first + len(places) - keep
+        done = Rows(rows.start[indices], rows.end[indices], means)
+        keep = max(0, first + len(indices) - self._half)
+        self._returned = first + len(indices) - keep
         self._rows = Rows(rows.start[keep:], rows.end[keep:], rows.probabilities[keep:])
         return done

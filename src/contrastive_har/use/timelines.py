@@ -1,4 +1,4 @@
-"""Inference: recordings of any length and rate to a timeline of activities, in the memory of a few of their samples."""
+"""Inference: recordings of any length and rate to a timeline of activities, with few samples in memory at once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from contrastive_har.use.recognisers import TrainedRecogniser, describe_recognis
 from contrastive_har.use.stretches import Rows, Stretch
 
 KIND = "timeline"
-_MEASURED = 1000  # intervals whose median is a recording's rate
-_SLOW = 0.9  # share of the model's Hz below which recordings lack what it has learned from
+_MEASURED = 1000  # intervals from whose median the rate of a recording is measured
+_SLOW = 0.9  # share of the model's rate, below which recordings lack frequencies that it was trained on
 
 
 class InferenceSettings(BaseModel):
-    """How new recordings are looked at.
+    """How activities in new recordings are recognised.
 
     Attributes:
         stride: Seconds from one row of the timeline to the next; null takes the model's.
@@ -64,10 +64,10 @@ class TimelineRows:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A timeline on its way to storage.
+    """A timeline that is computed while it is stored.
 
     Attributes:
-        recogniser: Who tells the activities.
+        recogniser: The recogniser.
         rows: Starts reading the recordings.
     """
 
@@ -81,19 +81,20 @@ def recognise_recordings(
     """Plan the timeline of recordings; nothing is read until its rows are.
 
     Raises:
-        ValueError: if the stride is longer than a window: something between two windows would be overlooked.
+        ValueError: if the recogniser was trained on clips, or if the stride is longer than a window, which would leave
+            out samples.
     """
     if recogniser.architecture.clips:
         raise ValueError(
-            "This model was trained on clips, each resampled to the same number of samples, and cannot label a "
-            "recording as time goes by. Pass it one clip at a time, or train with windows of cut: sliding."
+            "This model was trained on clips, each resampled to the same number of samples, and cannot label "
+            "the course of a recording. Pass it one clip at a time, or train with windows of cut: sliding."
         )
     rate = recogniser.description.sampling_rate_hz
     stride = recogniser.stride if settings.stride is None else round(settings.stride * rate)
     if not 1 <= stride <= recogniser.length:
         raise ValueError(
             f"inference.stride is {settings.stride} s; choose one of {1 / rate:g} to {recogniser.length / rate:g} s, "
-            "a sample to a window."
+            "from one sample to one window."
         )
     return Timeline(recogniser, lambda: _rows(pieces(), recogniser, stride, settings))
 
@@ -133,20 +134,20 @@ class _Recording:
         self._classify = classify
         self._model_hz = recogniser.description.sampling_rate_hz
         self._hz = first.sampling_rate_hz or 0.0  # 0: not known yet
-        self._waiting: list[Piece] = []  # until it is
-        self._row = first.row  # up to which samples have been taken
+        self._waiting: list[Piece] = []  # pieces until the rate is known
+        self._row = first.row  # row up to which samples have been processed
         self._begin = self._start = float(first.seconds[0])
         self._last = -np.inf
         self._stretch: Stretch | None = None
 
     def push(self, piece: Piece) -> Iterator[TimelineRows]:
-        """Take the next samples; yield the rows known by now."""
+        """Add the next samples; yield the rows that are complete."""
         self._waiting.append(piece)
-        if self._hz or sum(len(one.seconds) for one in self._waiting) > _MEASURED:
+        if self._hz or sum(len(queued.seconds) for queued in self._waiting) > _MEASURED:
             yield from self._take_waiting()
 
     def finish(self) -> Iterator[TimelineRows]:
-        """Yield the rest of the rows."""
+        """Yield the remaining rows."""
         yield from self._take_waiting()
         yield from self._end_stretch()
 
@@ -159,14 +160,14 @@ class _Recording:
             yield from self._take(piece)
 
     def _measure_rate(self, pieces: list[Piece]) -> float:
-        """Return the rate of the first samples, or the model's where there are too few to tell."""
+        """Return the rate of the first samples, or that of the model if there are too few."""
         steps = np.diff(np.concatenate([piece.seconds for piece in pieces])[: _MEASURED + 1])
         return 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else self._model_hz
 
     def _warn_if_slow(self) -> None:
         if self._hz < _SLOW * self._model_hz:
             logging.getLogger(__name__).warning(
-                "%s: recording '%s' has %.3g Hz, the model learned from %g Hz: expect worse answers.",
+                "%s: recording '%s' has %.3g Hz, the model learned from %g Hz: its predictions may be worse.",
                 self.file,
                 self.name,
                 self._hz,
@@ -176,9 +177,9 @@ class _Recording:
     def _take(self, piece: Piece) -> Iterator[TimelineRows]:
         steps = np.diff(piece.seconds, prepend=self._last)
         if (backward := steps <= 0).any():
-            place = int(np.flatnonzero(backward)[0])
+            index = int(np.flatnonzero(backward)[0])
             raise BadRecordingError(
-                f"{piece.file}, row {piece.row + place}: the time stamp is not later than the one before. Sort the "
+                f"{piece.file}, row {piece.row + index}: the time stamp is not later than the one before. Sort the "
                 "rows by time and remove duplicates."
             )
         self._last = float(piece.seconds[-1])
@@ -193,7 +194,7 @@ class _Recording:
                 shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
                 classes = self._recogniser.description.class_count
                 self._stretch = Stretch(resampler, *shape, self._recognise, classes)
-            yield from self._place(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
+            yield from self._in_seconds(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
 
     def _recognise(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         try:
@@ -203,9 +204,9 @@ class _Recording:
 
     def _end_stretch(self) -> Iterator[TimelineRows]:
         if self._stretch is not None:
-            yield from self._place(self._stretch.finish())
+            yield from self._in_seconds(self._stretch.finish())
 
-    def _place(self, rows: Rows) -> Iterator[TimelineRows]:
+    def _in_seconds(self, rows: Rows) -> Iterator[TimelineRows]:
         if len(rows.end):
             offset = self._start - self._begin
             start, end = (offset + clock / self._model_hz for clock in (rows.start, rows.end))
@@ -213,9 +214,9 @@ class _Recording:
 
 
 def write_timeline(timeline: Timeline, path: Path) -> None:
-    """Write a timeline as Parquet while it is made.
+    """Write a timeline as Parquet while it is computed.
 
-    Columns: recording, start and end (seconds since its beginning), activity (null where a stretch is shorter than a
+    Columns: recording, start and end (seconds since its beginning), activity (null if a stretch is shorter than a
     window), probability (of that activity), and ``p(<activity>)`` for each.
 
     Raises:
@@ -232,7 +233,7 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             known = np.isfinite(rows.probabilities).all(axis=1)
             best = np.where(known, np.nan_to_num(rows.probabilities).argmax(axis=1), -1)
             frame = pd.DataFrame({"recording": rows.recording, "start": rows.start, "end": rows.end})
-            frame["activity"] = [names[place] if place >= 0 else None for place in best]
+            frame["activity"] = [names[index] if index >= 0 else None for index in best]
             frame["probability"] = rows.probabilities.max(axis=1).astype(np.float32)
             for name, column in zip(names, rows.probabilities.T.astype(np.float32), strict=True):
                 frame[f"p({name})"] = column

@@ -62,9 +62,7 @@ def pretrain(
     """
     layout = windows.layout
     trains = plan.objective.trains
-    backbones = [
-        _initial_backbone(plan, layout, windows.signals, repeat, of_repeat) for repeat, of_repeat in enumerate(members)
-    ]
+    backbones = [_initial_backbone(plan, layout, windows.signals, repeat, rows) for repeat, rows in enumerate(members)]
     if trains and compute.processes_in_all > 1:
         _require_divisible(plan, backbones[0], layout, windows.class_count, compute.processes_in_all)
     training = fingerprint(

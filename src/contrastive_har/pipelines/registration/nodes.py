@@ -21,12 +21,12 @@ def choose_recogniser(windows: Windows, scores: pd.DataFrame, *, protocol: str, 
         protocol: Name of the protocol.
         **trained: Encoders and heads, by the names of the artifacts.
     """
-    found: dict[str, dict[Cell, Any]] = {"encoders": {}, "heads": {}}
+    artifacts: dict[str, dict[Cell, Any]] = {"encoders": {}, "heads": {}}
     for name, value in trained.items():
         namespace, _, kind = name.rpartition(".")
         if cell := Cell.parse(namespace):
-            found[kind][cell] = value
-    return choose(windows, protocol, found["encoders"], found["heads"], scores)
+            artifacts[kind][cell] = value
+    return choose(windows, protocol, artifacts["encoders"], artifacts["heads"], scores)
 
 
 def register_recogniser(recogniser: TrainedRecogniser) -> TrainedRecogniser:

@@ -152,7 +152,7 @@ def gather_facts(
     histories = dict(_by_cell({name: table for name, table in artifacts.items() if name.endswith(".history")}))
     windows: Windows = artifacts["windows"]
     _require_same_settings(protocol, histories, artifacts["scores"])
-    found = findings.findings(
+    sentences = findings.findings(
         artifacts["comparisons"],
         titles(protocol.methods),
         titles(protocol.evaluations),
@@ -168,7 +168,7 @@ def gather_facts(
         leakage={name.split(".")[1]: counted for name, counted in artifacts.items() if name.endswith(".leakage")},
         scores=artifacts["scores"],
         summary=artifacts["summary"],
-        findings=list(found),
+        findings=list(sentences),
         protocol={
             **protocol.model_dump(mode="json"),
             "windows": protocol.windows_for(dataset).model_dump(mode="json"),

@@ -15,8 +15,8 @@ from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import parse_budget
 
 _STYLES = ("-", "--", ":", "-.")  # of the evaluations' lines
-_SPREAD = 1.15  # how far lines that share a logarithmic axis stand apart, as a factor
-# Inches of a legend at 8 points: a line's sample with its gaps, a letter, a row.
+_SPREAD = 1.15  # factor by which points of several lines are set apart on a logarithmic axis
+# Inches of a legend at 8 points: the sample of a line with its gaps, a letter, a row.
 _LEGEND_LINE, _LEGEND_LETTER, _LEGEND_ROW = 0.6, 0.065, 0.17
 _BUDGET_AXES = {
     "share": "labelled windows (%)",
@@ -32,7 +32,7 @@ def draw_label_efficiency(
 
     Args:
         summary: One row per cell and metric.
-        titles: Of the methods.
+        titles: Titles of the methods.
         evaluations: Titles of the evaluations.
         splits: Titles of the splits.
     """
@@ -66,7 +66,7 @@ def _draw_lines(axis: Axes, rows: pd.DataFrame, titles: Mapping[str, str], evalu
     lines = list(rows.groupby(["method", "evaluation"], sort=False))
     for index, ((method, evaluation), line) in enumerate(lines):
         line = line.sort_values("size")
-        # Neighbouring lines stand side by side, so that their intervals can be told apart.
+        # Points of several lines are set apart, so that their intervals can be distinguished.
         x = line["size"] * _SPREAD ** ((2 * index + 1) / len(lines) - 1)
         y = 100 * line["mean"]
         errors = np.nan_to_num(np.stack([y - 100 * line["low"], 100 * line["high"] - y])).clip(min=0)
@@ -88,7 +88,7 @@ def draw_budgets(rows: pd.DataFrame, evaluations: Mapping[str, str], splits: Map
     """Draw macro-F1 against epochs of pre-training, one panel per split and evaluation, one line per batch size.
 
     Args:
-        rows: Summary rows with epochs and batch_size.
+        rows: Rows of the summary, with columns epochs and batch_size.
         evaluations: Titles of the evaluations.
         splits: Titles of the splits.
     """
@@ -115,8 +115,8 @@ def draw_loss_curves(
     """Draw the pre-training loss by epoch, one panel per method, one line per split and repeat.
 
     Args:
-        histories: By cell.
-        titles: Of the methods.
+        histories: Histories by cell.
+        titles: Titles of the methods.
         splits: Titles of the splits.
     """
     return _draw_histories(histories, titles, splits, "loss", "training loss")
@@ -142,7 +142,7 @@ def _draw_histories(
     figure = new_figure(5.4 * max(1, len(methods)), 3.4)
     axes = figure.subplots(1, max(1, len(methods)), squeeze=False)[0]
     if not methods:
-        say_empty(axes[0], "nothing to show: no method of this run has it")
+        say_empty(axes[0], "no data: no method of this run records it")
         return figure
     for axis, method in zip(axes, methods, strict=True):
         for (split, title), colour in zip(splits.items(), COLOURS, strict=False):

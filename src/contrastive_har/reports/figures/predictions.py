@@ -23,9 +23,9 @@ def draw_confusion_matrices(
     """Draw one confusion matrix per method and evaluation with one label budget, summed over repeats.
 
     Args:
-        predictions: By method.
+        predictions: Predictions by method.
         budget: Name of the label budget.
-        titles: Of the methods.
+        titles: Titles of the methods.
         evaluations: Titles of the evaluations.
         classes: Names of the class indices.
     """

@@ -19,8 +19,8 @@ def draw_views(
     """Draw windows and their augmented views.
 
     Args:
-        views: By name of the view, windows (windows, time, channels).
-        titles: One per window.
+        views: Windows (windows, time, channels) by name of the view.
+        titles: Titles of the windows.
         channels: Names of the channels, with their units.
         rate: Samples per second.
     """
@@ -47,10 +47,10 @@ def draw_embeddings(
     """Draw t-SNE maps of embeddings, one panel per method, coloured by true activity.
 
     Args:
-        embeddings: By method; columns class, f0, f1, ...
-        titles: Of the methods.
+        embeddings: Embeddings by method; columns class, f0, f1, ...
+        titles: Titles of the methods.
         classes: Names of the class indices.
-        settings: Hold the number of steps and the seed.
+        settings: Iterations and seed of t-SNE.
     """
     from sklearn.manifold import TSNE
 

@@ -1,4 +1,4 @@
-"""How scores spread over subjects, and how methods rank."""
+"""Scores by subject, and ranks of methods."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def draw_subjects(
 def draw_critical_differences(
     scores: pd.DataFrame, split: str, methods: Mapping[str, str], evaluations: Mapping[str, str], level: float
 ) -> Figure:
-    """Draw mean ranks of the methods on a split, one panel per family; bars join what Nemenyi's test cannot tell apart.
+    """Draw mean ranks of the methods on a split, one panel per family.
 
-    Friedman's test asks first whether the methods differ at all. Families with fewer repeats than five, or fewer
-    methods than three, are left out.
+    Bars join methods that Nemenyi's test does not distinguish; the title has the p-value of Friedman's test of any
+    difference. Families with fewer than five repeats or three methods are left out.
     """
     drawn = [
         family
@@ -60,7 +60,7 @@ def draw_critical_differences(
     axes = figure.subplots(max(1, len(drawn)), 1, squeeze=False)[:, 0]
     if not drawn:
         axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, "Five repeats and three methods are the least for this figure.", ha="center")
+        axes[0].text(0.5, 0.5, "This figure needs at least five repeats and three methods.", ha="center")
     for axis, family in zip(axes, drawn, strict=False):
         ranks = family.scores.rank(axis=1, ascending=False).mean().sort_values()
         p = stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue

@@ -1,4 +1,4 @@
-"""What figures share: colours, grid, empty figures."""
+"""Common style of figures: colours, grid, empty figures."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 _TWENTY = colormaps["tab20"].colors  # type: ignore[attr-defined]
 COLOURS = (*_TWENTY[::2], *_TWENTY[1::2])
-"""For methods and activities, the strong ones first; there are twenty."""
+"""Twenty colours of methods and activities, the saturated ones first."""
 GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches, without global state."""
+    """Return an empty figure of the given size in inches, without global state."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def say_empty(axis: Axes, text: str) -> None:
-    """Write in place of a diagram why there is none."""
+    """Write a text in place of a diagram."""
     axis.set_axis_off()
     axis.text(0.5, 0.5, text, ha="center", va="center")

@@ -1,4 +1,4 @@
-"""Hooks: what happens around every Kedro run, one concern per module; nodes know of none of it."""
+"""Hooks around every Kedro run, one concern per module; nodes do not depend on them."""
 
 from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
 from contrastive_har.runs.hooks.context import NodeClock

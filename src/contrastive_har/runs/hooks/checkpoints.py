@@ -1,4 +1,4 @@
-"""Removal of checkpoints once they have led to encoders."""
+"""Deletion of checkpoints of finished trainings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from contrastive_har.runs.hooks.context import ContextHooks
 
 
 class CheckpointHooks(ContextHooks):
-    """Deletes the checkpoints that led to encoders when these are stored."""
+    """Deletes the checkpoints of a training when its encoders are stored."""
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog) -> None:
-        """Keep the catalog: it holds the folders."""
+        """Store the catalog, which has the folders."""
         self._catalog = catalog
 
-    @hook_impl(trylast=True)  # when the manifest says that they are stored
+    @hook_impl(trylast=True)  # after the manifest has recorded them
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Delete a finished training's checkpoints; other trainings may still need theirs."""
+        """Delete the checkpoints of a finished training, and of no other."""
         if not dataset_name.endswith(".encoders") or self.is_worker():
             return
         from contrastive_har.learning.pretraining import checkpoints_of

@@ -1,4 +1,4 @@
-"""What hooks share: the configuration, and the clock of nodes."""
+"""Shared parts of hooks: the configuration, and the clock of nodes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ContextHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Keep the context: it holds the configuration."""
+        """Store the context, which has the configuration."""
         self.context = context
 
     def is_worker(self) -> bool:
-        """Whether torchrun has started this process to share the training of the first one."""
+        """Whether torchrun has started this process as a worker of the first one."""
         from contrastive_har.learning.compute import ComputeSettings
 
         return ComputeSettings.model_validate(plain(self.context.params["compute"])).is_worker
@@ -40,7 +40,7 @@ class NodeClock:
 
     @hook_impl(tryfirst=True)
     def after_dataset_saved(self, node: Node) -> None:
-        """Read a node's clock; after its last output it stands."""
+        """Read a node's clock after each output; the last reading counts."""
         self._seconds[node.name] = time.perf_counter() - self._started.get(node.name, time.perf_counter())
 
     def seconds(self, node: Node) -> float:

@@ -1,4 +1,4 @@
-"""The summary of a run: its results, where they lie, and where the time went."""
+"""The summary of a run: results, paths of artifacts, times and memory."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LOCATIONS = {
     "timeline": "Result: ",
     "timeline_picture": "Picture:",
 }
-"""Artifacts whose path is printed, beside reports."""
+"""Labels of the artifacts whose path is printed, besides reports."""
 
 
 _OF_METHODS = ("pretraining", "evaluation")  # stages whose cost is printed by method
 
 
 class SummaryHooks(ContextHooks):
-    """Prints at the end the results, where they lie, and where the time went."""
+    """Prints results, paths of artifacts, times and memory at the end of a run."""
 
     def __init__(self, clock: NodeClock) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class SummaryHooks(ContextHooks):
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
-        """Note that a node runs."""
+        """Record that a node runs."""
         self._ran[node.name] = node
 
     @hook_impl(tryfirst=True)
@@ -86,7 +86,7 @@ class SummaryHooks(ContextHooks):
 
 
 def _sum_up(parts: Mapping[tuple[str, str], float]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Return seconds by stage, and those of all splits together by method and stage; parts by stage and namespace."""
+    """Return seconds by stage, and by method and stage summed over splits; ``parts`` are by stage and namespace."""
     seconds: dict[str, float] = defaultdict(float)
     by_method: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for (stage, namespace), value in parts.items():

@@ -1,4 +1,4 @@
-"""A Kedro run is a tracked run in MLflow. Nodes know nothing of it."""
+"""Tracking of Kedro runs in MLflow; nodes do not depend on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrackingSettings(BaseModel):
     """Where runs are tracked (``mlflow.yml``).
 
     Attributes:
-        tracking_uri: A database beside the project, or a server.
+        tracking_uri: Address of a database beside the project, or of a server.
         experiment: Name of the experiment.
         artifact_location: Folder or bucket of artifacts, used when the experiment is created; null leaves it to the
             server.
@@ -40,23 +40,23 @@ class TrackingSettings(BaseModel):
 
 _FAILED = "failed"
 _PART = ("pipeline_names", "namespaces", "tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs")
-"""What tells the parts of a run apart, of those things that a run is started with."""
+"""Arguments of a run that identify its part."""
 
 
 class TrackingHooks(ContextHooks):
-    """One MLflow run per Kedro run; FAILED if a part of it has failed, RUNNING while another part goes on."""
+    """One MLflow run per Kedro run; FAILED if a part of it has failed, RUNNING while another part is running."""
 
     def __init__(self) -> None:
         self._part: str | None = None
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
-        """Open the run before anything is computed, so that a missing server is known at once.
+        """Start the tracked run before anything is computed, so that a missing server is reported at once.
 
-        Parts of one run, and its repetitions, are tracked as one.
+        Parts of one run, and retries of them, are tracked as one run.
 
         Raises:
-            RuntimeError: if the tracking server does not answer.
+            RuntimeError: if the tracking server does not respond.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -78,69 +78,69 @@ class TrackingHooks(ContextHooks):
             name = f"{_run_name(run_params)} on {self.context.params['dataset']}"
             self._manifests, self._run_id = manifests_of(catalog), run_params["run_id"]
             self._part = json.dumps({key: run_params[key] for key in _PART if run_params.get(key)}, default=list)
-            self._manifests.update(self._run_id, lambda known: self._tracked(known, name, run_params))
+            self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, name, run_params))
         except MlflowException as error:
             raise RuntimeError(
                 f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
-        # An interrupted run reaches neither hook below, and MLflow, whose own handler comes after ours, would call it
-        # finished.
-        atexit.register(self._end, well=False)
+        # An interrupted run reaches neither hook below, and the exit handler of MLflow, which runs after this one,
+        # would mark it as finished.
+        atexit.register(self._end, succeeded=False)
         mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
 
-    def _tracked(self, known: Manifest, name: str, run_params: dict[str, Any]) -> Manifest:
-        """Return a manifest with its tracked run, which is begun or gone on with."""
+    def _tracked(self, manifest: Manifest, name: str, run_params: dict[str, Any]) -> Manifest:
+        """Return the manifest with its tracked run, which is started or resumed."""
         import mlflow
 
         from contrastive_har.reports.tracked import flatten
 
         tags = {PROCESS: this_process()}
-        parts = {**known.parts, str(self._part): this_process()}
-        if known.tracked_run:
-            mlflow.start_run(run_id=known.tracked_run)
+        parts = {**manifest.parts, str(self._part): this_process()}
+        if manifest.tracked_run:
+            mlflow.start_run(run_id=manifest.tracked_run)
             mlflow.set_tags(tags)
-            return known.model_copy(update={"parts": parts})
-        tags |= {"kedro.run_id": known.run_id, "kedro.env": run_params["env"] or "local"}
+            return manifest.model_copy(update={"parts": parts})
+        tags |= {"kedro.run_id": manifest.run_id, "kedro.env": run_params["env"] or "local"}
         run = mlflow.start_run(run_name=name, tags=tags)
         mlflow.log_params(flatten(plain(configured(self.context.params))))
-        return known.model_copy(update={"tracked_run": run.info.run_id, "parts": parts})
+        return manifest.model_copy(update={"tracked_run": run.info.run_id, "parts": parts})
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Close the run, or leave it to the parts that go on."""
-        self._end(well=True)
+        """End the tracked run, unless other parts are running."""
+        self._end(succeeded=True)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
-        """Note the failure, and close the run or leave it to the parts that go on."""
-        self._end(well=False)
+        """Record the failure, and end the tracked run, unless other parts are running."""
+        self._end(succeeded=False)
 
-    def _end(self, *, well: bool) -> None:
+    def _end(self, *, succeeded: bool) -> None:
         from mlflow.exceptions import MlflowException
 
         part, self._part = self._part, None
         if part is None:
             return
         try:
-            self._manifests.update(self._run_id, lambda known: self._ended(known, part, well))
+            self._manifests.update(self._run_id, lambda manifest: self._ended(manifest, part, succeeded))
         except MlflowException as error:
-            # Whoever looks for the reason of a failure should find that, and not this.
-            logging.getLogger(__name__).warning("MLflow cannot be told that the run has ended: %s", error)
+            # Not raised, so that the reason of a failed run is not hidden.
+            logging.getLogger(__name__).warning("The end of the run could not be recorded in MLflow: %s", error)
 
     @staticmethod
-    def _ended(known: Manifest, part: str, well: bool) -> Manifest:
-        """Return a manifest without a part that has ended well; the tracked run has the state of what remains."""
+    def _ended(manifest: Manifest, part: str, succeeded: bool) -> Manifest:
+        """Return the manifest after the end of a part, and set the status of the tracked run accordingly."""
         import mlflow
 
-        parts = {name: process for name, process in known.parts.items() if name != part}
-        if not well:
+        parts = {name: process for name, process in manifest.parts.items() if name != part}
+        if not succeeded:
             parts[part] = _FAILED
         working = [process for process in parts.values() if process != _FAILED and not is_dead(process)]
         if working:
             mlflow.set_tag(PROCESS, working[0])
         mlflow.end_run("RUNNING" if working else "FAILED" if parts else "FINISHED")
-        return known.model_copy(update={"parts": parts})
+        return manifest.model_copy(update={"parts": parts})
 
 
 def _run_name(run_params: dict[str, Any]) -> str:
@@ -149,7 +149,7 @@ def _run_name(run_params: dict[str, Any]) -> str:
 
 
 def absolute_uri(uri: str, project: Path) -> str:
-    """Anchor a relative SQLite file at the project, wherever the command was started."""
+    """Return the URI with the path of a relative SQLite file inside the project."""
     prefix = "sqlite:///"
     if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
         return f"{prefix}{project / uri.removeprefix(prefix)}"

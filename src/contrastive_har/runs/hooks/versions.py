@@ -1,4 +1,4 @@
-"""The versions a run reads and writes, its manifest, and its end when it is asked to stop."""
+"""The versions that a run reads and writes, its manifest and log, and its end on SIGTERM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class VersionHooks(ContextHooks):
-    """Pins versions, keeps the manifest and the log."""
+    """Pins versions, and writes the manifest and the log."""
 
     def __init__(self, clock: NodeClock) -> None:
         self._clock = clock
@@ -34,18 +34,18 @@ class VersionHooks(ContextHooks):
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Keep the context: it holds the configuration."""
+        """Store the context, which has the configuration."""
         super().after_context_created(context)
         loader = context.config_loader
-        loader["parameters"] = loader["parameters"]  # else every look reads the files again
+        loader["parameters"] = loader["parameters"]  # cached: each access would read the files again
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Pin the versions that belong to this run, and begin its manifest.
+        """Pin the versions of this run, and start its manifest.
 
         Raises:
-            ValueError: if another run of this id had other parameters, if stored scores that would be reported were
-                made with other settings, or if recordings of one data set would be stored as another's.
+            ValueError: if an earlier part of this run had other parameters, if stored scores to report were computed
+                with other settings, or if recordings of one data set would be stored as those of another.
         """
         from contrastive_har.runs.lineage import fingerprint_nodes
         from contrastive_har.runs.manifest import manifests_of
@@ -70,12 +70,11 @@ class VersionHooks(ContextHooks):
             versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
             require_same_settings(versions, self._manifests, parameters)
         except Exception as error:
-            self.on_pipeline_error(error)  # Kedro calls it for what fails later only
+            self.on_pipeline_error(error)  # Kedro calls it for later errors only
             raise
         self._manifests.update(self._run_id, lambda known: known.with_versions(versions))
-        self._fingerprints = {
-            node.name: (own, outputs) for node, own, outputs in fingerprint_nodes(pipeline, catalog, self._manifests)
-        }
+        fingerprints = fingerprint_nodes(pipeline, catalog, self._manifests)
+        self._fingerprints = {node.name: (of_node, of_outputs) for node, of_node, of_outputs in fingerprints}
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
@@ -84,7 +83,7 @@ class VersionHooks(ContextHooks):
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
-        """Note what went wrong, and close the log."""
+        """Log the error, and close the log."""
         if self._log:
             self._log.note(error)
         self._close_log()
@@ -97,12 +96,12 @@ class VersionHooks(ContextHooks):
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
-        """Note the outputs that a node has not saved yet."""
+        """Record the outputs that a node has not saved yet."""
         self._unsaved[node.name] = set(node.outputs)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Note a node as finished when all its outputs are stored."""
+        """Record a node as finished when all its outputs are stored."""
         from contrastive_har.catalog import AtomicDataset
         from contrastive_har.runs.manifest import NodeRecord
 
@@ -111,58 +110,58 @@ class VersionHooks(ContextHooks):
         self._unsaved[node.name].discard(dataset_name)
         if self._unsaved[node.name]:
             return
-        own, outputs = self._fingerprints[node.name]
+        node_fingerprint, outputs = self._fingerprints[node.name]
         stored = [name for name in outputs if isinstance(self._catalog.get(name), AtomicDataset)]
         record = NodeRecord(
-            fingerprint=own,
+            fingerprint=node_fingerprint,
             outputs={name: outputs[name] for name in stored},
             seconds=self._clock.seconds(node),
         )
         self._manifests.update(
             self._run_id,
-            lambda known: known.with_versions(dict.fromkeys(stored, self._run_id)).model_copy(
-                update={"nodes": {**known.nodes, node.name: record}}
+            lambda manifest: manifest.with_versions(dict.fromkeys(stored, self._run_id)).model_copy(
+                update={"nodes": {**manifest.nodes, node.name: record}}
             ),
         )
 
 
-def _begun(known: Manifest | None, run_params: dict[str, Any], given: dict[str, Any]) -> Manifest:
-    """Return the manifest of a run that begins, or goes on with another task or try."""
+def _begun(before: Manifest | None, run_params: dict[str, Any], configured_parameters: dict[str, Any]) -> Manifest:
+    """Return the manifest of a run that starts, or that continues with another task or retry."""
     from contrastive_har.files.fingerprints import code_version
     from contrastive_har.runs.manifest import Manifest, installed_packages
 
-    parameters = {name: value for name, value in given.items() if name not in _OF_SESSIONS}
-    what = ", ".join(run_params.get("pipeline_names") or ["__default__"])
-    if known is None:
+    parameters = {name: value for name, value in configured_parameters.items() if name not in _OF_SESSIONS}
+    names = ", ".join(run_params.get("pipeline_names") or ["__default__"])
+    if before is None:
         return Manifest(
             run_id=run_params["run_id"],
             code=code_version(),
             packages=installed_packages(),
             parameters=parameters,
-            pipelines=[what],
+            pipelines=[names],
         )
-    if changed := sorted(differences(known.parameters, parameters)):
+    if changed := sorted(differences(before.parameters, parameters)):
         raise ValueError(
-            f"Run {known.run_id} had other parameters: {', '.join(changed)}. Give the --env and --params it was "
+            f"Run {before.run_id} had other parameters: {', '.join(changed)}. Give the --env and --params it was "
             "started with, or start a new run."
         )
-    return known if what in known.pipelines else known.model_copy(update={"pipelines": [*known.pipelines, what]})
+    return before if names in before.pipelines else before.model_copy(update={"pipelines": [*before.pipelines, names]})
 
 
 _OF_SESSIONS = ("run_id", "resume")  # parameters that say how to run, not what
 
 
-def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, known: Mapping[str, str]) -> dict[str, str]:
-    """Pin what the run reads: its own versions first, else what it has read before, else the newest before it.
+def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, earlier: Mapping[str, str]) -> dict[str, str]:
+    """Pin the versions that a run reads: its own, else those it has read before, else the newest earlier ones.
 
     Args:
-        pipeline: What is about to run.
-        catalog: Its entries are pinned, but for those that the user has pinned.
-        run_id: The run.
-        known: Versions it has read and written before.
+        pipeline: The pipeline to run.
+        catalog: Catalog whose entries are pinned, except those that the user has pinned.
+        run_id: Id of the run.
+        earlier: Versions that the run has read and written before.
 
     Returns:
-        The versions of what is read and already there.
+        The versions of the existing data sets that the run reads.
     """
     from contrastive_har.catalog import AtomicDataset
 
@@ -176,12 +175,12 @@ def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, known: 
             if name in outputs:
                 entry.pin(run_id)
                 continue
-            wanted = run_id if entry.has(run_id) else known.get(name)
-            if wanted is None:
-                wanted = max((version for version in entry.versions() if version <= run_id), default=None)
-            if wanted is None:
+            chosen = run_id if entry.has(run_id) else earlier.get(name)
+            if chosen is None:
+                chosen = max((version for version in entry.versions() if version <= run_id), default=None)
+            if chosen is None:
                 continue
-            entry.pin(wanted)
+            entry.pin(chosen)
         if name not in outputs and entry.version is not None:
             read[name] = entry.version
     return read

@@ -12,22 +12,22 @@ from contrastive_har.runs.hooks.context import ContextHooks
 
 
 class WorkerHooks(ContextHooks):
-    """Where torchrun has started this process as a worker of the first one, it must not store a second result."""
+    """Keeps workers from storing results: only the first process started by torchrun stores them."""
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Keep what a worker computes in its memory.
+        """Keep the results of a worker in memory.
 
         Raises:
-            RuntimeError: if the pipeline makes recordings or windows, which are streams until they are stored; or if
-                it should skip what is finished: having stored nothing, a worker cannot tell what that is.
+            RuntimeError: if the pipeline computes recordings or windows, which are streams until they are stored; or
+                if it is resumed: a worker, which stores nothing, cannot find out which nodes are finished.
         """
         if not self.is_worker():
             return
         if self.context.params["resume"]:
             raise RuntimeError(
-                "resume=true is for a single process. Start without it: broken-off pre-training goes on from its last "
-                "checkpoint in any case."
+                "resume=true is for a single process. Start without it: interrupted pre-training continues from its "
+                "last checkpoint in any case."
             )
         outputs = pipeline.all_outputs()
         if any(name == "recordings" or name.endswith(".windows") for name in outputs):
@@ -35,6 +35,6 @@ class WorkerHooks(ContextHooks):
                 "torchrun is for pre-training: run kedro run --pipelines=ingestion,windowing alone first, then launch "
                 "--pipeline=pretraining."
             )
-        logging.getLogger(__name__).info("This process shares the training of the first one and stores nothing.")
+        logging.getLogger(__name__).info("This process is a worker of the first one and stores nothing.")
         for name in outputs:
             catalog[name] = MemoryDataset(copy_mode="assign")

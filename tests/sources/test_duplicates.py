@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from contrastive_har.signals.recordings import BadRecordingError, Recording
-from contrastive_har.sources.repeats import SeenRecordings, stretch_marks
+from contrastive_har.sources.duplicates import SeenRecordings, stretch_marks
 
 RNG = np.random.default_rng(0)
 WALK = RNG.standard_normal((3000, 6)).astype(np.float32)

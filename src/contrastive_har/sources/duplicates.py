@@ -1,8 +1,8 @@
-"""Finds recordings that repeat what an earlier one holds, whole or in part.
+"""Detection of recordings that duplicate an earlier one, in whole or in part.
 
-Samples that come twice would sit on both sides of a split. A recording is summed up by the marks of a few of its
-places, chosen by what is there: wherever the same stretch of samples appears again, the same places are chosen, however
-far it has moved. That takes little memory and one pass.
+Duplicated samples could be on both sides of a split. A recording is summarised by marks: checksums of short runs of
+samples, of which a few are chosen by their value. If the same samples occur again, at whatever position, the same runs
+are chosen. This takes little memory and one pass.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Rejection
 
-_RUN = 8  # samples that make a place's mark; a run of resting or clipped samples this long is nobody's mark
-_CHOSEN = 64  # one place in so many is chosen
-_ENOUGH = 3  # marks below which nothing can be said
-_SHARED = 0.5  # share of a recording's marks, found in one other recording, that makes it a repetition
+_RUN = 8  # samples of a mark; runs of constant samples, from a resting or clipped sensor, have no mark
+_CHOSEN = 64  # one run in this many is chosen
+_ENOUGH = 3  # chosen marks, below which all runs are used
+_SHARED = 0.5  # share of a recording's marks found in one other recording, at which it is a duplicate
 
 
 class SeenRecordings:
-    """The recordings taken in so far."""
+    """The recordings accepted so far."""
 
     def __init__(self) -> None:
         self._where: list[str] = []
@@ -31,7 +31,7 @@ class SeenRecordings:
         self._marks: dict[int, int] = {}
 
     def reject_repetition(self, recording: Recording, where: str) -> Rejection | None:
-        """Remember a recording; return why it is rejected if it repeats an earlier one, None if it does not."""
+        """Add a recording; return its rejection if it duplicates an earlier one, None if it does not."""
         try:
             self.refuse_repetition(recording, where)
         except BadRecordingError as error:
@@ -39,14 +39,14 @@ class SeenRecordings:
         return None
 
     def refuse_repetition(self, recording: Recording, where: str) -> None:
-        """Remember a recording, unless it repeats an earlier one.
+        """Add a recording, unless it duplicates an earlier one.
 
         Args:
             recording: The recording.
-            where: Its file, for messages.
+            where: File of the recording, for messages.
 
         Raises:
-            BadRecordingError: if its name, all its samples, or about half of them came before; naming both places.
+            BadRecordingError: if its name, all its samples, or about half of them occurred before; names both files.
         """
         if recording.name in self._names:
             raise BadRecordingError(
@@ -61,11 +61,11 @@ class SeenRecordings:
         marks = stretch_marks(recording.samples)
         earlier = [self._marks[mark] for mark in marks.tolist() if mark in self._marks]
         if earlier:
-            owner, shared = Counter(earlier).most_common(1)[0]
+            other, shared = Counter(earlier).most_common(1)[0]
             if shared >= _SHARED * len(marks):
                 share = 100 * shared / len(marks)
                 raise BadRecordingError(
-                    f"{where}: about {share:.0f} % of its samples are also in {self._where[owner]}. "
+                    f"{where}: about {share:.0f} % of its samples are also in {self._where[other]}. "
                     "Remove one of the two."
                 )
         index = len(self._where)
@@ -75,9 +75,9 @@ class SeenRecordings:
 
 
 def stretch_marks(samples: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Return marks of chosen places in ``samples`` (time, channels), each once.
+    """Return the distinct marks of chosen runs of ``samples`` (time, channels).
 
-    Short recordings, of which chance would choose too few places, are marked at every place.
+    In short recordings, with too few chosen runs, every run has a mark.
     """
     if len(samples) < _RUN:
         return np.empty(0, np.uint64)
