@@ -177,7 +177,7 @@ def test_one_ablation_by_its_namespace(everything: Project) -> None:
         for path in everything.path.glob("data/06*/**/history.parquet/*/*")
     }
     assert history["small_long"] == 4 * history["small_short"] > 0
-    assert "a line a batch size" in everything.newest("report.html").read_text(encoding="utf-8")
+    assert "one line per batch size" in everything.newest("report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:
@@ -275,6 +275,9 @@ def test_a_missing_tracking_server_is_reported_first(project: Project, monkeypat
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+PICTURES = 4 + 2 * 4  # of the protocol, and of each split
+
+
 @pytest.fixture
 def served_report(finished: Project) -> Iterator[tuple[str, list[str]]]:
     """The report behind a server that notes what is asked of it."""
@@ -310,7 +313,7 @@ def test_the_report_in_a_browser(served_report: tuple[str, list[str]], tmp_path:
     common = {"check": True, "capture_output": True, "text": True, "timeout": 120}
     dom = subprocess.run([str(CHROMIUM), *flags, "--dump-dom", address], **common).stdout  # type: ignore[call-overload]
     subprocess.run([str(CHROMIUM), *flags, f"--screenshot={screenshot}", "--window-size=1200,2400", address], **common)  # type: ignore[call-overload]
-    assert dom.count("<img") == 3 + 1 + 2 * 4
+    assert dom.count("<img") == PICTURES
     assert "ClusterCLHAR" in dom
     assert "Unseen subjects" in dom
     assert screenshot.stat().st_size > 50_000
@@ -321,6 +324,7 @@ def test_the_report_needs_nothing_from_outside(finished: Project) -> None:
     page = finished.newest("report.html").read_text()
     assert not re.search(r"""(src=["'](?!data:)|<link|@import|url\()""", page)
     assert "<script" not in page
+    assert page.count("<img") == PICTURES
     assert not re.search(r"\{\{|\{%|None|nan<", re.sub(r"base64,[^\"]+", "", page))
 
 

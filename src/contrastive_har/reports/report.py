@@ -60,7 +60,7 @@ class ReportFacts:
 
 
 def render_html(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
-    """Return the report; ``figures`` are PNGs by name."""
+    """Return the report; ``figures`` are PNGs by name, those of one split by ``split.name``."""
     pictures = {name: base64.b64encode(picture).decode() for name, picture in figures.items()}
     return _template("report.html.j2").render(**_context(facts), figures=pictures)
 

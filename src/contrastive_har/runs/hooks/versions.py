@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +76,16 @@ class VersionHooks(ContextHooks):
         fingerprints = fingerprint_nodes(pipeline, catalog, self._manifests)
         self._fingerprints = {node.name: (of_node, of_outputs) for node, of_node, of_outputs in fingerprints}
 
-    @hook_impl(trylast=True)
-    def after_pipeline_run(self) -> None:
-        """Close the log."""
+    @hook_impl(wrapper=True)
+    def after_pipeline_run(self) -> Generator[None, Any, Any]:
+        """Log errors of the other hooks, which Kedro does not report to :meth:`on_pipeline_error`; close the log."""
+        try:
+            result = yield
+        except Exception as error:
+            self.on_pipeline_error(error)
+            raise
         self._close_log()
+        return result
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
