@@ -62,9 +62,12 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "deepconvlstm": {"name": "deepconvlstm", "convolutions": 2, "width": 8},
     "conv_autoencoder": {"name": "conv_autoencoder", "channels": [8, 8], "latent": 16},
     "conv_gru": {"name": "conv_gru", "channels": [8, 8], "hidden": 8},
+    "hand_features": {"name": "hand_features"},
+    "minirocket": {"name": "minirocket", "size": 252},
 }
 HEADS: dict[str, dict[str, Any]] = {
     "linear": {"name": "linear"},
+    "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
 }

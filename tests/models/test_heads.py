@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from contrastive_har.models.heads import BaseHeadSettings, HeadSettings
 from contrastive_har.models.heads.linear import LinearSettings
+from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.models.heads.mlp import MLP, MLPSettings
 from contrastive_har.models.heads.ridge import Ridge, RidgeSettings
 
@@ -27,7 +28,7 @@ def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch
     return 3 + centres[targets] + noise, targets
 
 
-@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(), RidgeSettings(penalty=2)])
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(), LogisticSettings(), RidgeSettings(penalty=2)])
 def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
     read = TypeAdapter(HeadSettings).validate_python(settings.model_dump())
     assert read == settings
@@ -120,18 +121,52 @@ def test_the_ridge_head_is_its_closed_form_and_scikit_learns(count: int, width: 
     np.testing.assert_array_equal(head(unseen).argmax(1), classifier.predict(unseen.double().numpy()))
 
 
-def test_both_ways_to_the_ridge_head_are_one() -> None:
-    """Features that are all zero change no weight of the others, but the Gram matrix that is solved."""
-    features, targets = examples(20, 6)
-    wide = torch.cat([features, torch.zeros(20, 40)], dim=1)
-    heads = []
-    for shown in (features, wide):
-        head = RidgeSettings().build(shown.shape[1], CLASSES)
-        head.fit(shown, targets)
-        heads.append(head)
-    torch.testing.assert_close(heads[1].weight[:6], heads[0].weight)
-    assert not heads[1].weight[6:].any()
-    torch.testing.assert_close(heads[1].bias, heads[0].bias)
+def test_the_ridge_head_takes_the_penalty_of_the_least_leave_one_out_error() -> None:
+    features, targets = examples(30, 20)
+    penalties = (0.01, 30.0, 1e4)
+    signs = np.where(targets.numpy()[:, None] == np.arange(CLASSES), 1.0, -1.0)
+    errors = []
+    for penalty in penalties:
+        of_penalty = []
+        for left_out in range(30):
+            kept = np.arange(30) != left_out
+            weight, bias = literal_ridge(features.double().numpy()[kept], targets.numpy()[kept], penalty)
+            of_penalty.append((features.double().numpy()[left_out] @ weight + bias - signs[left_out]) ** 2)
+        errors.append(np.mean(of_penalty))
+    assert np.argmin(errors) == 1, "neither end, or the test shows nothing"
+    chosen = RidgeSettings(penalty=penalties).build(20, CLASSES)
+    chosen.fit(features, targets)
+    weight, bias = literal_ridge(features.double().numpy(), targets.numpy(), penalties[1])
+    np.testing.assert_allclose(chosen.weight, weight, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(chosen.bias, bias, rtol=1e-4, atol=1e-5)
+
+
+def test_the_logistic_head_has_the_least_penalised_loss() -> None:
+    """At the minimum, the gradient of the cross-entropy, summed, plus that of the penalty is zero."""
+    features, targets = examples(60, 5)
+    head = LogisticSettings(inverse_penalty=0.5).build(5, CLASSES)
+    head.fit(features, targets)
+    chances = torch.softmax(head(features).double(), dim=1)
+    wanted = functional.one_hot(targets, CLASSES).double()
+    gradient = features.double().T @ (chances - wanted) + head.weight.double() / 0.5
+    assert gradient.abs().max() < 0.02
+    assert (chances - wanted).sum(0).abs().max() < 0.02, "the biases have no penalty"
+    assert not list(head.parameters())
+
+
+@pytest.mark.parametrize("present", [(2,), (0, 3), (0, 1, 3)])
+def test_the_logistic_head_never_predicts_a_class_without_a_label(present: tuple[int, ...]) -> None:
+    features, targets = examples(80, 5)
+    shown = torch.isin(targets, torch.tensor(present))
+    head = LogisticSettings().build(5, CLASSES)
+    head.fit(features[shown], targets[shown])
+    chances = head(features).softmax(1)
+    assert not chances[:, [index for index in range(CLASSES) if index not in present]].any()
+    if len(present) > 1:
+        theirs = reference.LogisticRegression(C=1.0, max_iter=2000)
+        theirs.fit(features[shown].double().numpy(), targets[shown].numpy())
+        expected = theirs.predict_proba(features.double().numpy())
+        np.testing.assert_allclose(chances[:, list(present)], expected, atol=1e-4)
 
 
 def test_the_ridge_head_knows_classes_without_examples() -> None:

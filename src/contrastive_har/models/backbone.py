@@ -46,6 +46,12 @@ class Backbone(nn.Module):
         """Return z-scored ``windows`` (batch, time, channels)."""
         return (windows - self.mean) / self.deviation
 
+    def calibrate(self, windows: Tensor) -> None:
+        """Let each encoder measure raw, unlabelled ``windows`` (windows, time, channels)."""
+        normalised = self.normalise(windows)
+        for name, encoder in self._named():
+            encoder.calibrate(self._part(normalised, name))
+
     def forward(self, windows: Tensor) -> Tensor:
         """Embed raw ``windows`` (batch, time, channels) as (batch, features)."""
         return self.finish(self.begin(windows, "all"), "all")

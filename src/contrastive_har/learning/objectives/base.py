@@ -145,6 +145,8 @@ class BaseObjectiveSettings(BaseModel, ABC):
         """Return why this objective cannot train the encoder, and the cure; None if it can."""
         if self.suits and encoder.name not in self.suits:
             return f"cannot train the encoder '{encoder.name}'; set its encoder to {' or '.join(self.suits)}"
+        if self.trains and encoder.depth == 0:
+            return f"cannot train the encoder '{encoder.name}', which learns nothing; set its objective to untrained"
         return None
 
     @property

@@ -102,10 +102,15 @@ def checkpoints_of(checkpoints: Path, encoders: str) -> Path:
 def _initial_backbone(
     plan: PretrainingPlan, layout: Layout, signals: NDArray[np.float32], repeat: int, members: NDArray[np.int64]
 ) -> Backbone:
+    learned_from = signals[members]
+    normalisation = Normalisation.of(learned_from)
+    for name, part in layout.modalities.items():
+        if plan.backbone.of(name).raw:
+            normalisation.mean[part], normalisation.deviation[part] = 0.0, 1.0
     with seeded(derive_seed(plan.seed, "weights", repeat)):
         backbone = plan.backbone.build(layout)
-    normalisation = Normalisation.of(signals[members])
-    backbone.set_normalisation(torch.from_numpy(normalisation.mean), torch.from_numpy(normalisation.deviation))
+        backbone.set_normalisation(torch.from_numpy(normalisation.mean), torch.from_numpy(normalisation.deviation))
+        backbone.calibrate(torch.from_numpy(learned_from))
     return backbone
 
 

@@ -74,9 +74,11 @@ class BackboneSettings(BaseModel):
 
     def build(self, layout: Layout) -> Backbone:
         """Return an untrained backbone, on the current device and from the current random state."""
-        channels = layout.modalities
-        widths = {name: part.stop - part.start for name, part in channels.items()}
-        return Backbone({name: self.of(name).build(widths[name], layout.length) for name in channels}, channels)
+        encoders = {}
+        for name in layout.modalities:
+            part = layout.only([name])
+            encoders[name] = self.of(name).build(part.width, part.length, tuple(part.sensors.values()))
+        return Backbone(encoders, layout.modalities)
 
 
 class PretrainingPlan(BaseModel):

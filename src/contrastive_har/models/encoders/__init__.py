@@ -9,17 +9,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
+from contrastive_har.models.encoders.minirocket import MiniRocketSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
 
-__all__ = ["BaseEncoderSettings", "Encoder", "EncoderSettings"]
+__all__ = ["BaseEncoderSettings", "Encoder", "EncoderSettings", "Sensors"]
 
 EncoderSettings = Annotated[
-    TPNSettings | TransformerSettings | DeepConvLSTMSettings | ConvAutoencoderSettings | ConvGRUSettings,
+    TPNSettings
+    | TransformerSettings
+    | DeepConvLSTMSettings
+    | ConvAutoencoderSettings
+    | ConvGRUSettings
+    | HandFeaturesSettings
+    | MiniRocketSettings,
     Field(discriminator="name"),
 ]
 """Any encoder, chosen by its ``name`` in configuration; ``build(sensor_channels, length)`` returns it, untrained."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+Sensors = tuple[tuple[int, ...], ...]
+"""The channel indices of each sensor."""
 
 
 class Encoder(nn.Module, ABC):
@@ -47,6 +51,9 @@ class Encoder(nn.Module, ABC):
         self.require_length(windows)
         return self.run(self.enter(windows), 0, self.depth)
 
+    def calibrate(self, windows: Tensor) -> None:
+        """Set what follows from statistics of unlabelled ``windows`` (windows, time, channels); nothing, by default."""
+
     def require_length(self, windows: Tensor) -> None:
         """Refuse ``windows`` (batch, time, channels) that are too short.
 
@@ -61,9 +68,15 @@ class Encoder(nn.Module, ABC):
 
 
 class BaseEncoderSettings(BaseModel, ABC):
-    """Settings of an encoder: its shape."""
+    """Settings of an encoder: its shape.
+
+    Attributes:
+        raw: Whether the encoder takes windows in their units instead of normalised ones.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    raw: ClassVar[bool] = False
 
     name: str
 
@@ -78,8 +91,14 @@ class BaseEncoderSettings(BaseModel, ABC):
         """Number of stages."""
 
     @abstractmethod
-    def build(self, sensor_channels: int, length: int) -> Encoder:
-        """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
+    def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> Encoder:
+        """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``).
+
+        Args:
+            sensor_channels: Channels of a window.
+            length: Samples of a window.
+            sensors: Which of the channels are axes of one sensor, where that is known.
+        """
 
 
 def as_image(windows: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
 
 
 class ConvAutoencoderSettings(BaseEncoderSettings):
@@ -33,7 +33,7 @@ class ConvAutoencoderSettings(BaseEncoderSettings):
         """Number of stages."""
         return len(self.channels) + 1
 
-    def build(self, sensor_channels: int, length: int) -> ConvAutoencoder:
+    def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> ConvAutoencoder:
         """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
         return ConvAutoencoder(sensor_channels, length, self)
 

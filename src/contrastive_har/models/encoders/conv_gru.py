@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
 
 
 class ConvGRUSettings(BaseEncoderSettings):
@@ -39,7 +39,7 @@ class ConvGRUSettings(BaseEncoderSettings):
         """Number of stages."""
         return len(self.channels) + 1
 
-    def build(self, sensor_channels: int, length: int) -> ConvGRU:
+    def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> ConvGRU:
         """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
         return ConvGRU(sensor_channels, self)
 

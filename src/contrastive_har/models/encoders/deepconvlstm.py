@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, as_image
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors, as_image
 from contrastive_har.models.layers.linear import initialise_like_keras
 
 
@@ -40,7 +40,7 @@ class DeepConvLSTMSettings(BaseEncoderSettings):
         """Number of stages."""
         return self.convolutions + self.recurrent
 
-    def build(self, sensor_channels: int, length: int) -> DeepConvLSTM:
+    def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> DeepConvLSTM:
         """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
         return DeepConvLSTM(sensor_channels, self)
 

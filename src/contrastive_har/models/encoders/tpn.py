@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, as_image
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors, as_image
 from contrastive_har.models.layers.companding import compand
 from contrastive_har.models.layers.convolution import Convolution
 from contrastive_har.models.layers.dropout import Dropout
@@ -51,7 +51,7 @@ class TPNSettings(BaseEncoderSettings):
         """Number of stages."""
         return len(self.channels)
 
-    def build(self, sensor_channels: int, length: int) -> TPN:
+    def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> TPN:
         """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
         return TPN(sensor_channels, self)
 

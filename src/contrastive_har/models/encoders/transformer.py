@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
 
 
 class TransformerSettings(BaseEncoderSettings):
@@ -59,7 +59,7 @@ class TransformerSettings(BaseEncoderSettings):
         """Number of stages: the convolutions together, then the layers."""
         return 1 + self.layers
 
-    def build(self, sensor_channels: int, length: int) -> ConvolutionalTransformer:
+    def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> ConvolutionalTransformer:
         """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``)."""
         return ConvolutionalTransformer(sensor_channels, length, self)
 

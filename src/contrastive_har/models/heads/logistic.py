@@ -1,0 +1,72 @@
+"""Multinomial logistic regression, fitted to convergence."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from contrastive_har.models.heads.base import BaseHeadSettings, Head
+
+_IMPOSSIBLE = -1e4  # log-score of a class without a label
+
+
+class LogisticSettings(BaseHeadSettings):
+    """Multinomial logistic regression with a squared penalty, by scikit-learn's L-BFGS.
+
+    Attributes:
+        inverse_penalty: scikit-learn's ``C``: the smaller, the smaller the weights.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    name: Literal["logistic"] = "logistic"
+    inverse_penalty: float = Field(default=1.0, gt=0)
+
+    def build(self, features: int, classes: int) -> Logistic:
+        """Return a head that has not been fitted."""
+        return Logistic(features, classes, self)
+
+
+class Logistic(Head):
+    """One linear layer whose weights minimise cross-entropy + ``|W|^2 / (2 inverse_penalty)``, summed over windows.
+
+    Args:
+        features: Width of an embedding.
+        classes: Number of classes.
+        settings: Penalty of the weights.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, features: int, classes: int, settings: LogisticSettings) -> None:
+        super().__init__()
+        self.inverse_penalty = settings.inverse_penalty
+        self.register_buffer("weight", torch.zeros(features, classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return log-scores (batch, classes) of ``features`` (batch, features)."""
+        return features @ self.weight + self.bias
+
+    def fit(self, features: Tensor, targets: Tensor) -> None:
+        """Fit the regression, in double precision; classes without a label are never predicted."""
+        from sklearn.linear_model import LogisticRegression  # takes long to import
+
+        present = targets.unique()
+        self.weight.zero_()
+        self.bias.fill_(_IMPOSSIBLE)
+        if len(present) == 1:
+            self.bias[present] = 0.0
+            return
+        regression = LogisticRegression(C=self.inverse_penalty, max_iter=2000)
+        regression.fit(features.double().cpu().numpy(), targets.cpu().numpy())
+        weight = torch.from_numpy(regression.coef_).T.to(self.weight)
+        bias = torch.from_numpy(regression.intercept_).to(self.bias)
+        if len(present) == 2:  # scikit-learn has the log-odds of the second class
+            weight, bias = torch.cat([-weight, weight], dim=1) / 2, torch.cat([-bias, bias]) / 2
+        self.weight[:, present] = weight
+        self.bias[present] = bias
