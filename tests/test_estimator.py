@@ -210,6 +210,29 @@ def test_windows_of_another_shape_are_refused(fitted: ActivityClassifier, labell
         fitted.predict(signals[:, :50])
 
 
+@pytest.mark.parametrize(
+    ("method", "head", "encoder_is_trained"),
+    [("random_init", "linear", False), ("supervised", "linear", True), ("hand_features", "logistic", False)],
+)
+def test_the_head_is_trained_as_the_methods_first_evaluation_does(
+    labelled: tuple[np.ndarray, ...], method: str, head: str, encoder_is_trained: bool
+) -> None:
+    signals, names, _ = labelled
+    classifier = ActivityClassifier(method, epochs=1, random_state=0).fit(signals, names)
+    recogniser = classifier.recogniser_
+    assert recogniser.architecture.head.name == head
+    assert classifier.score(signals, names) > 0.9
+    if method != "hand_features":
+        untrained = ActivityClassifier("random_init", epochs=1, random_state=0).fit(signals[:60], names[:60])
+        same = [
+            torch.equal(value, untrained.recogniser_.weights[name])
+            for name, value in recogniser.weights.items()
+            if "convolution" in name
+        ]
+        assert same
+        assert all(same) != encoder_is_trained
+
+
 def test_an_unknown_method_is_refused_with_the_known_ones(labelled: tuple[np.ndarray, ...]) -> None:
     signals, names, _ = labelled
     assert "clusterclhar_strong" in method_names()

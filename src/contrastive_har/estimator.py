@@ -42,11 +42,11 @@ _PROTOCOL = "semi_supervised"
 _CONFIGURATION = f"conf/base/parameters_{_PROTOCOL}.yml"
 _LABELS = LabelBudget(share=1.0)
 _HEADER = "estimator"  # header entry of a saved model: parameters and labels
-_FEWEST_PER_BATCH, _MOST_PER_BATCH = 16, 500  # labelled windows per step of the linear head
+_FEWEST_PER_BATCH, _MOST_PER_BATCH = 16, 500  # labelled windows per step of a head
 
 
 class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Pre-trains an encoder on all windows, labelled or not, and trains a linear head on the labelled ones.
+    """Pre-trains an encoder on all windows, labelled or not, and trains a head on the labelled ones.
 
     Args:
         method: Name of a method of the main job (see :func:`method_names`), or the settings of one, such as
@@ -57,7 +57,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             ``<sensor>_x``, ``<sensor>_y`` and ``<sensor>_z`` make a sensor of three axes, which methods that rotate
             sensors need; without any names these methods leave the rotation out, with a warning.
         sensors: Sensor of each channel, if it does not follow from the names; None for a channel without one.
-        random_state: Seed of initial weights, batches, views and the linear head.
+        random_state: Seed of initial weights, batches, views and the head.
 
     Attributes:
         classes_: The labels, sorted.
@@ -90,7 +90,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         self.random_state = random_state
 
     def fit(self, X: Signals, y: ArrayLike) -> Self:  # noqa: N803 - scikit-learn's name
-        """Pre-train on all windows, then train the linear head on the labelled ones.
+        """Pre-train on all windows, then train a head on the labelled ones, as the method's first evaluation does.
 
         Args:
             X: Windows (windows, time, channels), or one such array per modality.
@@ -163,14 +163,15 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
     def _train(self, windows: Windows, labelled: NDArray[np.int64]) -> None:
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        plan = self._plan(windows, seed)
+        name, row = (self.method, _row(self.method)) if isinstance(self.method, str) else ("own", _own_row(self.method))
+        plan = self._plan(name, row, windows, seed)
         members = np.arange(len(windows.signals))
         compute = ComputeSettings()
         require_trainable(plan, [len(members)], windows.layout, windows.class_count)
         encoders, self.history_ = pretrain(windows, [members], plan, compute)
-        batch = min(_MOST_PER_BATCH, max(_FEWEST_PER_BATCH, len(labelled) // 2))
-        linear = EvaluationSettings(title="Linear", learning_rate=0.1, epochs=200, batch_size=batch)
-        evaluation = EvaluationPlan(evaluations={"linear": linear}, label_budgets=(_LABELS,), shown=_LABELS, seed=seed)
+        chosen = row.evaluations[0]
+        evaluations = {chosen: _for_labels(_protocol().evaluations[chosen], len(labelled))}
+        evaluation = EvaluationPlan(evaluations=evaluations, label_budgets=(_LABELS,), shown=_LABELS, seed=seed)
         nothing = np.empty(0, np.int64)
         roles = Roles.of_one_repeat(_LABELS, train=labelled, validation=nothing, test=nothing)
         _, _, (head,) = evaluate(windows, roles, encoders, evaluation, compute)
@@ -179,7 +180,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             protocol="estimator",
             split="all windows",
             method=plan.name,
-            evaluation="linear",
+            evaluation=chosen,
             label_budget=_LABELS.name,
             repeat=0,
             validation_macro_f1=None,
@@ -188,9 +189,8 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         )
         self.recogniser_ = TrainedRecogniser(architecture, weights, origin)
 
-    def _plan(self, windows: Windows, seed: int) -> PretrainingPlan:
+    def _plan(self, name: str, row: MethodSettings, windows: Windows, seed: int) -> PretrainingPlan:
         """Return the pre-training plan: the settings of the method, with a batch size that suits the windows."""
-        name, row = (self.method, _row(self.method)) if isinstance(self.method, str) else ("own", _own_row(self.method))
         objective = row.objective
         if self.channels is None and self.sensors is None:
             objective = _without_unknown_sensors(objective, windows.layout)
@@ -255,6 +255,13 @@ def _own_row(settings: Mapping[str, Any]) -> MethodSettings:
     protocol = _protocol().model_dump(mode="json")
     row = {"title": "own", "evaluations": ["linear"], **_plain(settings)}
     return ProtocolSettings.model_validate({**protocol, "methods": {"own": row}, "compared_with": "own"}).methods["own"]
+
+
+def _for_labels(settings: EvaluationSettings, labelled: int) -> EvaluationSettings:
+    """Return an evaluation for any label budget, with batches that suit the number of labelled windows."""
+    batch = min(_MOST_PER_BATCH, max(_FEWEST_PER_BATCH, labelled // 2))
+    changed = {} if settings.head.fitted else {"batch_size": batch}
+    return settings.model_copy(update={"label_budgets": None, **changed})
 
 
 def _without_unknown_sensors(objective: Any, layout: Layout) -> Any:
