@@ -34,6 +34,8 @@ TINY: dict[str, Any] = {
             "linear": {"epochs": 20, "test_every": 10, "batch_size": {"10 %": 8, "other": 32}},
             "fine_tuning": {"epochs": 2, "test_every": 1, "batch_size": 8, "label_budgets": ["10 %"]},
             "supervised": {"epochs": 2, "test_every": 1, "batch_size": 8, "label_budgets": ["10 %"]},
+            "logistic": {"label_budgets": ["10 %"]},
+            "ridge": {"label_budgets": ["10 %"]},
         },
     },
     "self_supervised": {
