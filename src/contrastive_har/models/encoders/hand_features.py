@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from itertools import combinations
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Sensors
+from contrastive_har.models.encoders.computed import ComputedFeatures
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _BANDS = 8
@@ -44,49 +44,21 @@ class HandFeaturesSettings(BaseEncoderSettings):
         return HandFeatures(sensor_channels, sensors)
 
 
-class HandFeatures(Encoder):
-    """Features of raw windows, z-scored by their statistics over the pre-training windows.
+class HandFeatures(ComputedFeatures):
+    """The features of raw windows.
 
     Args:
         sensor_channels: Channels of a window.
-        sensors: Channel indices of each sensor.
+        sensors: Channel indices of each sensor; those of three axes have a magnitude.
     """
 
-    mean: Tensor
-    deviation: Tensor
-
     def __init__(self, sensor_channels: int, sensors: Sensors) -> None:
-        super().__init__()
         self.sensors = tuple(axes for axes in sensors if len(axes) == 3)
-        self.shortest_window = 2 * _BANDS
         signals = sensor_channels + len(self.sensors)
-        self.features = signals * _PER_SIGNAL + sensor_channels * (sensor_channels - 1) // 2
-        self.register_buffer("mean", torch.zeros(self.features))
-        self.register_buffer("deviation", torch.ones(self.features))
+        super().__init__(signals * _PER_SIGNAL + sensor_channels * (sensor_channels - 1) // 2, 2 * _BANDS)
 
-    @property
-    def stages(self) -> Sequence[nn.Module]:
-        """None: nothing is trained."""
-        return []
-
-    def calibrate(self, windows: Tensor) -> None:
-        """Measure the features' statistics over ``windows`` (windows, time, channels)."""
-        features = torch.cat([self._features(part) for part in windows.split(1024)]).double()
-        deviation = features.std(0)
-        self.mean.copy_(features.mean(0))
-        self.deviation.copy_(torch.where(deviation > _SMALLEST, deviation, torch.ones_like(deviation)))
-
-    def enter(self, windows: Tensor) -> Tensor:
+    def compute(self, windows: Tensor) -> Tensor:
         """Return the features (batch, features) of ``windows`` (batch, time, channels)."""
-        with torch.autocast(windows.device.type, enabled=False):
-            return (self._features(windows) - self.mean) / self.deviation
-
-    def run(self, activations: Tensor, first: int, end: int) -> Tensor:
-        """Return ``activations`` as they are: there is no stage."""
-        return activations
-
-    def _features(self, windows: Tensor) -> Tensor:
-        windows = windows.float()
         magnitudes = [windows[..., list(axes)].square().sum(-1, keepdim=True).sqrt() for axes in self.sensors]
         signals = torch.cat([windows, *magnitudes], dim=-1)  # (batch, time, signals)
         parts = [_moments(signals), _quantiles(signals), _differences(signals), _spectrum(signals)]

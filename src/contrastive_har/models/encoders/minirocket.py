@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Sensors
+from contrastive_har.models.encoders.computed import ComputedFeatures
 
 _TAPS = 9
 _KERNELS = tuple(combinations(range(_TAPS), 3))  # the three taps with weight 2; the others have -1
@@ -47,7 +48,7 @@ class MiniRocketSettings(BaseEncoderSettings):
         return MiniRocket(sensor_channels, length, self)
 
 
-class MiniRocket(Encoder):
+class MiniRocket(ComputedFeatures):
     """Convolutions with weights -1 and 2, and the share of time at which each exceeds its biases.
 
     Each combination of kernel and dilation adds up a random subset of the channels. Its biases are quantiles of the
@@ -63,21 +64,14 @@ class MiniRocket(Encoder):
     biases: Tensor
 
     def __init__(self, sensor_channels: int, length: int, settings: MiniRocketSettings) -> None:
-        super().__init__()
         per_kernel = settings.size // len(_KERNELS)
         self.dilations, self.counts = dilations_of(length, per_kernel)
-        self.features = len(_KERNELS) * per_kernel
-        self.shortest_window = 1 + (_TAPS - 1) * self.dilations[-1]
+        super().__init__(len(_KERNELS) * per_kernel, 1 + (_TAPS - 1) * self.dilations[-1])
         self.register_buffer("subsets", torch.ones(len(self.dilations), len(_KERNELS), sensor_channels))
         self.register_buffer("biases", torch.zeros(len(_KERNELS), per_kernel))
 
-    @property
-    def stages(self) -> Sequence[nn.Module]:
-        """None: nothing is trained."""
-        return []
-
     def calibrate(self, windows: Tensor) -> None:
-        """Draw the subsets of channels, and the biases from random ``windows`` (windows, time, channels)."""
+        """Draw the subsets of channels, and the biases from random ``windows`` (windows, time, channels); z-score."""
         channels = windows.shape[2]
         self.subsets.zero_()
         for subset in self.subsets.flatten(0, 1):
@@ -90,21 +84,17 @@ class MiniRocket(Encoder):
             for kernels, convolved in self._convolve(chosen, index):
                 for kernel, values in zip(range(len(_KERNELS))[kernels], convolved.transpose(0, 1), strict=True):
                     biases[kernel] = torch.quantile(values[kernel], wanted[kernel])
+        super().calibrate(windows)
 
-    def enter(self, windows: Tensor) -> Tensor:
-        """Return the features (batch, features) of ``windows`` (batch, time, channels)."""
-        with torch.autocast(windows.device.type, enabled=False):
-            shares = [
-                (convolved > bias[kernels, None]).float().mean(2)
-                for index, biases in enumerate(self.biases.split(self.counts, dim=1))
-                for kernels, convolved in self._convolve(windows.float(), index)
-                for bias in biases.unbind(1)
-            ]
+    def compute(self, windows: Tensor) -> Tensor:
+        """Return the shares of time (batch, features) of ``windows`` (batch, time, channels)."""
+        shares = [
+            (convolved > bias[kernels, None]).float().mean(2)
+            for index, biases in enumerate(self.biases.split(self.counts, dim=1))
+            for kernels, convolved in self._convolve(windows, index)
+            for bias in biases.unbind(1)
+        ]
         return torch.cat(shares, dim=1)
-
-    def run(self, activations: Tensor, first: int, end: int) -> Tensor:
-        """Return ``activations`` as they are: there is no stage."""
-        return activations
 
     def _convolve(self, windows: Tensor, index: int) -> Iterator[tuple[slice, Tensor]]:
         """Yield every other kernel and its convolutions (batch, kernels, time) with padding, then the rest without."""
