@@ -22,10 +22,11 @@ def refine(above: Mapping[str, Any], partial: Mapping[str, Any]) -> dict[str, An
     refined = dict(above)
     for key, value in partial.items():
         current = refined.get(key)
-        other_kind = (
-            isinstance(value, Mapping) and isinstance(current, Mapping) and value.get("name", current.get("name"))
-        ) != (current.get("name") if isinstance(current, Mapping) else None)
-        if isinstance(value, Mapping) and isinstance(current, Mapping) and not other_kind:
+        if (
+            isinstance(value, Mapping)
+            and isinstance(current, Mapping)
+            and value.get("name", current.get("name")) == current.get("name")
+        ):
             refined[key] = refine(current, value)
         else:
             refined[key] = value
@@ -54,7 +55,7 @@ def resolve_bases(entries: Mapping[str, Any]) -> dict[str, Any]:
         base = entry[BASE]
         if not isinstance(base, str) or base not in entries:
             raise ValueError(f"row '{name}' is based on '{base}', which is none of {', '.join(entries)}")
-        above = resolve(str(base), (*chain, name))
+        above = resolve(base, (*chain, name))
         if not isinstance(above, Mapping):
             raise ValueError(f"row '{name}' is based on '{base}', which has no settings")  # noqa: TRY004
         settings = {key: value for key, value in entry.items() if key != BASE}

@@ -36,6 +36,20 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, str], dict[str, Tenso
         return header, tensors
 
 
+def require_like(name: str, value: Tensor, like: Tensor) -> None:
+    """Check that a tensor has the shape and type of another one, and is finite.
+
+    Raises:
+        ValueError: if it has not.
+    """
+    if (value.shape, value.dtype) != (like.shape, like.dtype):
+        raise ValueError(
+            f"tensor {name} is {value.dtype} {tuple(value.shape)} instead of {like.dtype} {tuple(like.shape)}"
+        )
+    if not value.isfinite().all():
+        raise ValueError(f"tensor {name} is not finite")
+
+
 def _checksum(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
     parts = [part for name in sorted(tensors) for part in (name, tensors[name].numpy())]
     return fingerprint(json.dumps(header, sort_keys=True), *parts)

@@ -48,6 +48,8 @@ class Backbone(nn.Module):
 
     def calibrate(self, windows: Tensor) -> None:
         """Let each encoder measure raw, unlabelled ``windows`` (windows, time, channels)."""
+        if not any(encoder.calibrates for _, encoder in self._named()):
+            return  # a normalised copy of all windows is large
         normalised = self.normalise(windows)
         for name, encoder in self._named():
             encoder.calibrate(self._part(normalised, name))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter
 from torch import Tensor
 
 from contrastive_har.files.stamps import refuse_broken
-from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.files.tensors import read_tensors, require_like, write_tensors
 from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.learning.pretraining.plans import BackboneSettings
@@ -102,14 +102,7 @@ class Architecture(BaseModel):
         if different := sorted(set(weights) ^ set(expected)):
             raise ValueError(f"the weights do not fit {names}: {different[0]} is missing or unknown")
         for name, like in expected.items():
-            value = weights[name]
-            if (value.shape, value.dtype) != (like.shape, like.dtype):
-                raise ValueError(
-                    f"the weights do not fit {names}: {name} is {value.dtype} {tuple(value.shape)} instead of "
-                    f"{like.dtype} {tuple(like.shape)}"
-                )
-            if not value.isfinite().all():
-                raise ValueError(f"the weights do not fit {names}: {name} is not finite")
+            require_like(f"{name} of {names}", weights[name], like)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Json, PositiveInt
 from torch import Tensor
 
 from contrastive_har.files.stamps import refuse_broken
-from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.files.tensors import read_tensors, require_like, write_tensors
 from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.pretraining.plans import BackboneSettings
 from contrastive_har.models.backbone import Backbone
@@ -113,11 +113,5 @@ def _refuse_foreign(tensors: Mapping[str, Tensor], header: _Header) -> None:
             f"{len(tensors)} tensors; {header.repeats} repeats of these encoders have {len(expected)} each"
         )
     for repeat, (name, like) in product(range(header.repeats), expected.items()):
-        value = tensors[f"{repeat}.{name}"]
-        if (value.shape, value.dtype) != (like.shape, like.dtype):
-            raise ValueError(
-                f"tensor {repeat}.{name} is {value.dtype} {tuple(value.shape)}, the encoder of these settings needs "
-                f"{like.dtype} {tuple(like.shape)}"
-            )
-        if not value.isfinite().all():
-            raise ValueError(f"tensor {repeat}.{name} is not finite")
+        full_name = f"{repeat}.{name}"
+        require_like(full_name, tensors[full_name], like)

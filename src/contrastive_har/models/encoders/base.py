@@ -19,7 +19,10 @@ class Encoder(nn.Module, ABC):
     Attributes:
         features: Width of an embedding.
         shortest_window: Samples a window needs.
+        calibrates: Whether :meth:`calibrate` does anything.
     """
+
+    calibrates: ClassVar[bool] = False
 
     features: int
     shortest_window: int

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from contrastive_har.models.encoders.base import Encoder
+from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder
 
 _SMALLEST = 1e-6  # deviation below which a feature counts as constant
 _AT_ONCE = 1024  # windows
+
+
+class ComputedFeaturesSettings(BaseEncoderSettings):
+    """Settings of an encoder that has no stage."""
+
+    @property
+    def depth(self) -> int:
+        """Number of stages: nothing is trained."""
+        return 0
 
 
 class ComputedFeatures(Encoder):
@@ -21,6 +31,8 @@ class ComputedFeatures(Encoder):
         features: Number of features.
         shortest_window: Samples a window needs.
     """
+
+    calibrates: ClassVar[bool] = True
 
     mean: Tensor
     deviation: Tensor

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Sensors
-from contrastive_har.models.encoders.computed import ComputedFeatures
+from contrastive_har.models.encoders.base import Sensors
+from contrastive_har.models.encoders.computed import ComputedFeatures, ComputedFeaturesSettings
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _BANDS = 8
@@ -18,7 +17,7 @@ _PER_SIGNAL = 6 + (len(_QUANTILES) + 4) + 5 + (_BANDS + 4)
 _SMALLEST = 1e-6
 
 
-class HandFeaturesSettings(BaseEncoderSettings):
+class HandFeaturesSettings(ComputedFeaturesSettings):
     """Nothing to set: the features are a fixed list.
 
     They follow what tsfresh (Christ et al. 2018, doi 10.1016/j.neucom.2018.03.067) and the feature list of UCI-HAR
@@ -33,11 +32,6 @@ class HandFeaturesSettings(BaseEncoderSettings):
     def shortest_window(self) -> int:
         """Samples that give a spectrum of all bands."""
         return 2 * _BANDS
-
-    @property
-    def depth(self) -> int:
-        """Number of stages: nothing is trained."""
-        return 0
 
     def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> HandFeatures:
         """Return the features of windows (batch, ``length``, ``sensor_channels``)."""
@@ -116,7 +110,7 @@ def _spectrum(signals: Tensor) -> Tensor:
     cosines, sines = angles.cos().to(signals), angles.sin().to(signals)
     power = ((cosines @ centred).square() + (sines @ centred).square()) / time  # (batch, frequencies, signals)
     edges = torch.linspace(0, power.shape[1], _BANDS + 1).round().long().tolist()
-    bands = [power[:, first:end].sum(1) for first, end in itertools.pairwise(edges)]
+    bands = [power[:, first:end].sum(1) for first, end in pairwise(edges)]
     share = power / (power.sum(1, keepdim=True) + _SMALLEST)
     frequencies = torch.arange(1, power.shape[1] + 1, device=signals.device, dtype=signals.dtype)[None, :, None]
     strongest, index = share.max(1)

@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from contrastive_har.models.encoders.base import BaseEncoderSettings, Sensors
-from contrastive_har.models.encoders.computed import ComputedFeatures
+from contrastive_har.models.encoders.base import Sensors
+from contrastive_har.models.encoders.computed import ComputedFeatures, ComputedFeaturesSettings
 
 _TAPS = 9
 _KERNELS = tuple(combinations(range(_TAPS), 3))  # the three taps with weight 2; the others have -1
@@ -23,7 +23,7 @@ _MOST_DILATIONS = 32
 _GOLDEN_RATIO = (math.sqrt(5) + 1) / 2
 
 
-class MiniRocketSettings(BaseEncoderSettings):
+class MiniRocketSettings(ComputedFeaturesSettings):
     """MiniRocket's 84 kernels of nine taps, at several dilations.
 
     Attributes:
@@ -37,11 +37,6 @@ class MiniRocketSettings(BaseEncoderSettings):
     def shortest_window(self) -> int:
         """Samples that a kernel spans."""
         return _TAPS
-
-    @property
-    def depth(self) -> int:
-        """Number of stages: nothing is trained."""
-        return 0
 
     def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> MiniRocket:
         """Return the features of windows (batch, ``length``, ``sensor_channels``); not calibrated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,6 +32,27 @@ class Head(nn.Module, ABC):
             TypeError: if the head is trained by gradient.
         """
         raise TypeError(f"{type(self).__name__} is trained by gradient")
+
+
+class FittedLinear(Head):
+    """One linear layer whose weights are set by :meth:`Head.fit`; zeros before.
+
+    Args:
+        features: Width of an embedding.
+        classes: Number of classes.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(features, classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return ``features`` (batch, features) times the weights, plus the biases: (batch, classes)."""
+        return features @ self.weight + self.bias
 
 
 class BaseHeadSettings(BaseModel, ABC):

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.heads.base import BaseHeadSettings, FittedLinear
 
 _IMPOSSIBLE = -1e4  # log-score of a class without a label
 
@@ -30,7 +30,7 @@ class LogisticSettings(BaseHeadSettings):
         return Logistic(features, classes, self)
 
 
-class Logistic(Head):
+class Logistic(FittedLinear):
     """One linear layer whose weights minimise cross-entropy + ``|W|^2 / (2 inverse_penalty)``, summed over windows.
 
     Args:
@@ -39,18 +39,9 @@ class Logistic(Head):
         settings: Penalty of the weights.
     """
 
-    weight: Tensor
-    bias: Tensor
-
     def __init__(self, features: int, classes: int, settings: LogisticSettings) -> None:
-        super().__init__()
+        super().__init__(features, classes)
         self.inverse_penalty = settings.inverse_penalty
-        self.register_buffer("weight", torch.zeros(features, classes))
-        self.register_buffer("bias", torch.zeros(classes))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return log-scores (batch, classes) of ``features`` (batch, features)."""
-        return features @ self.weight + self.bias
 
     def fit(self, features: Tensor, targets: Tensor) -> None:
         """Fit the regression, in double precision; classes without a label are never predicted."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.heads.base import BaseHeadSettings, FittedLinear
 
 Penalty = Annotated[float, Field(gt=0)]
 
@@ -39,7 +39,7 @@ class RidgeSettings(BaseHeadSettings):
         return Ridge(features, classes, self)
 
 
-class Ridge(Head):
+class Ridge(FittedLinear):
     """W and b that minimise ``|X W + b - Y|^2 + penalty |W|^2``; Y is +1 in the class's column and -1 elsewhere.
 
     The log-scores are the values of the regression: only their order is meaningful, their softmax is not calibrated.
@@ -50,18 +50,9 @@ class Ridge(Head):
         settings: Penalty of the weights.
     """
 
-    weight: Tensor
-    bias: Tensor
-
     def __init__(self, features: int, classes: int, settings: RidgeSettings) -> None:
-        super().__init__()
+        super().__init__(features, classes)
         self.penalties = settings.penalties
-        self.register_buffer("weight", torch.zeros(features, classes))
-        self.register_buffer("bias", torch.zeros(classes))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the regression's values (batch, classes) of ``features`` (batch, features)."""
-        return features @ self.weight + self.bias
 
     def fit(self, features: Tensor, targets: Tensor) -> None:
         """Solve for the weights, in double precision."""
