@@ -12,10 +12,10 @@ from contrastive_har.signals.sensors import (
     Channel,
     Layout,
     channels_from_modalities,
-    channels_of,
     indices_by_sensor,
     slices_by_modality,
 )
+from contrastive_har.signals.skeletons import Skeleton
 
 UNLABELLED = -1
 """The activity code and the class index of unlabelled samples and windows."""
@@ -39,6 +39,7 @@ class DatasetDescription(BaseModel):
         channels: Channels in the order of the columns; those of one modality are adjacent.
         activities: Names by activity code (codes are at least 0; -1 means unlabelled).
         recognised: Codes that the protocols classify; samples of other activities stay in the recordings only.
+        skeletons: Skeletons by modality, of those modalities whose sensors are the joints of a body.
         groups: Names of the groups, beside ``subject``, that each recording belongs to, such as ``session``.
         licence: Terms of use.
         citation: Publication to cite.
@@ -55,6 +56,7 @@ class DatasetDescription(BaseModel):
     channels: tuple[Channel, ...] = Field(min_length=1)
     activities: dict[int, str] = Field(min_length=2)
     recognised: tuple[int, ...] = ()
+    skeletons: dict[str, Skeleton] = {}
     groups: tuple[str, ...] = ()
     licence: str = "not stated"
     citation: str = ""
@@ -115,6 +117,21 @@ class DatasetDescription(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _skeletons_have_their_joints(self) -> DatasetDescription:
+        layout = self.layout(1)
+        for modality, skeleton in self.skeletons.items():
+            if modality not in layout.modalities:
+                raise ValueError(
+                    f"skeleton of an unknown modality '{modality}'; known are {', '.join(layout.modalities)}"
+                )
+            part, joints = layout.modalities[modality], layout.joints(modality)
+            if sum(len(axes) for axes in joints.values()) != part.stop - part.start:
+                raise ValueError(f"the skeleton of modality '{modality}' needs a sensor, its joint, for each channel")
+            if problem := skeleton.problem(joints):
+                raise ValueError(f"the skeleton of modality '{modality}' {problem}")
+        return self
+
     @property
     def channel_names(self) -> list[str]:
         """Channel names in column order."""
@@ -132,7 +149,7 @@ class DatasetDescription(BaseModel):
 
     def layout(self, length: int) -> Layout:
         """Return the layout of windows of ``length`` samples."""
-        return Layout(length=length, channels=self.channels)
+        return Layout(length=length, channels=self.channels, skeletons=self.skeletons)
 
     def only(self, modalities: Iterable[str]) -> DatasetDescription:
         """Return the description of a data set with the channels of some modalities.
@@ -140,4 +157,7 @@ class DatasetDescription(BaseModel):
         Raises:
             ValueError: if there is no such modality.
         """
-        return DatasetDescription.model_validate({**dict(self), "channels": channels_of(self.channels, modalities)})
+        layout = self.layout(1).only(modalities)
+        return DatasetDescription.model_validate(
+            {**dict(self), "channels": layout.channels, "skeletons": layout.skeletons}
+        )

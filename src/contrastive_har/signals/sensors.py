@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastive_har.signals.skeletons import Skeleton
+
 DEFAULT_MODALITY = "inertial"
 """The modality of data sets that declare none."""
 
@@ -47,12 +49,14 @@ class Layout(BaseModel):
     Attributes:
         length: Samples in a window.
         channels: Channels in the order of the last dimension; those of one modality are adjacent.
+        skeletons: Skeletons by modality, of those modalities that have one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     length: int = Field(gt=0)
     channels: tuple[Channel, ...] = Field(min_length=1)
+    skeletons: dict[str, Skeleton] = {}
 
     @classmethod
     def anonymous(cls, length: int, width: int) -> Layout:
@@ -81,7 +85,15 @@ class Layout(BaseModel):
         Raises:
             ValueError: if there is no such modality.
         """
-        return Layout(length=self.length, channels=channels_of(self.channels, modalities))
+        wanted = tuple(modalities)
+        channels = channels_of(self.channels, wanted)
+        skeletons = {name: skeleton for name, skeleton in self.skeletons.items() if name in wanted}
+        return Layout(length=self.length, channels=channels, skeletons=skeletons)
+
+    def joints(self, modality: str) -> dict[str, tuple[int, ...]]:
+        """Return the channel indices of each sensor of a modality; of each joint, if it has a skeleton."""
+        part = self.modalities[modality]
+        return {name: axes for name, axes in self.sensors.items() if part.start <= axes[0] < part.stop}
 
 
 def indices_by_sensor(channels: Iterable[Channel]) -> dict[str, tuple[int, ...]]:
