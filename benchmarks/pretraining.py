@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 from contrastive_har.learning.clustering import KMeans as KMeansSettings
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.objectives import Step
-from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
+from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
 from contrastive_har.learning.pretraining.plans import PretrainingBudget
 from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders.tpn import TPN, TPNSettings
@@ -101,7 +101,7 @@ def trainer(layout: Layout, precision: str, device: str) -> Trainer:
     torch.manual_seed(0)
     budget = PretrainingBudget(epochs=1, batch_size=2, learning_rate=LEARNING_RATE)
     settings = ContrastiveSettings(temperature=TEMPERATURE, clustering=KMeansSettings())
-    objective = Contrastive(TPN(layout.width, TPNSettings()), settings, layout, CLASSES)
+    objective = settings.build(TPN(layout.width, TPNSettings()), layout, CLASSES)
     compute = ComputeSettings.model_validate({"device": device, "precision": precision})
     return Trainer(objective, budget, compute.resolve(), seed=0)
 
@@ -111,13 +111,13 @@ def require_agreement(windows: Tensor) -> None:
     published = PublishedStep(windows.shape[2])
     settings = ContrastiveSettings(views=((), ()), temperature=TEMPERATURE, clustering=KMeansSettings())
     layout = Layout.anonymous(*windows.shape[1:])
-    ours = Contrastive(TPN(layout.width, TPNSettings()).eval(), settings, layout, CLASSES).double()
+    ours = settings.build(TPN(layout.width, TPNSettings()).eval(), layout, CLASSES).double()
     windows = windows.double()  # so that nothing but the formulas can differ
     published.encoder.double()
     published.head.double()
     convolutions = [layer for layer in published.encoder if isinstance(layer, nn.Conv1d)]
-    pairs = list(zip(convolutions, ours.encoder.convolutions, strict=True))
-    pairs += [(p, o) for p, o in zip(published.head, ours.head, strict=True) if isinstance(p, nn.Linear)]
+    pairs = list(zip(convolutions, ours.encoders[0].convolutions, strict=True))
+    pairs += [(p, o) for p, o in zip(published.head, ours.heads[0], strict=True) if isinstance(p, nn.Linear)]
     with torch.no_grad():
         for theirs, mine in pairs:
             mine.weight.copy_(theirs.weight.reshape(mine.weight.shape))

@@ -99,7 +99,7 @@ def test_loss_is_the_objective_of_the_projected_views() -> None:
     objective = contrastive(ContrastiveSettings(views=((), ())))
     windows = torch.randn(8, 64, 3)
     result = objective.loss(windows, Step(0, ALONE))
-    projected = torch.nn.functional.normalize(objective.head(objective.encoder(windows)), dim=1)
+    projected = torch.nn.functional.normalize(objective.heads[0](objective.encoders[0](windows)), dim=1)
     logits = projected @ projected.T / 0.1
     off = ~torch.eye(8, dtype=torch.bool)
     expected = (
@@ -203,7 +203,7 @@ def test_the_kept_epoch(windows: Windows, monkeypatch: pytest.MonkeyPatch, keep:
 
     def epoch(self: Trainer, *arguments: object) -> dict[str, float]:
         row = original(self, *arguments)  # type: ignore[arg-type]
-        weights.append({name: value.clone() for name, value in self.objective.encoder.state_dict().items()})
+        weights.append({name: value.clone() for name, value in self.objective.encoders[0].state_dict().items()})
         return {**row, "loss": next(losses)}
 
     monkeypatch.setattr(Trainer, "_epoch", epoch)
@@ -221,10 +221,10 @@ def test_dropout_in_pretraining_is_a_setting(windows: Windows, dropout: bool) ->
 
     class Probe(Contrastive):
         def loss(self, windows: torch.Tensor, step: Step) -> StepResult:
-            seen.append(self.encoder.dropout.training)
+            seen.append(self.encoders[0].dropout.training)
             return super().loss(windows, step)
 
-    objective = Probe(TPN(3, TPNSettings()), ContrastiveSettings(), LAYOUT, 3)
+    objective = Probe({"inertial": TPN(3, TPNSettings())}, ContrastiveSettings(), LAYOUT, 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
     Trainer(objective, budget, ALONE, 0).run(torch.from_numpy(windows.signals.copy()), windows.classes())
     assert set(seen) == {dropout}
@@ -253,7 +253,7 @@ def test_half_precision_gradients_point_the_same_way(windows: Windows) -> None:
         objective = contrastive(ContrastiveSettings())
         compute = Compute(torch.device("cpu"), bfloat16, inference_batch=64)
         objective.loss(batch, Step(0, compute)).loss.backward()
-        gradients.append(torch.cat([parameter.grad.flatten() for parameter in objective.encoder.parameters()]))
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in objective.encoders[0].parameters()]))
     # Eight bits of mantissa let the maximum over time fall on a neighbouring sample now and then.
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.97
 
@@ -319,7 +319,7 @@ def test_attention_drops_nothing_in_pretraining_either(windows: Windows) -> None
     objective = ContrastiveSettings().build(encoder.build(3, 64), LAYOUT, 3)
     Trainer(objective, BUDGET, ALONE, 0)
     batch = torch.from_numpy(windows.signals[:8].copy())
-    assert torch.equal(objective.encoder(batch), objective.encoder(batch))
+    assert torch.equal(objective.encoders[0](batch), objective.encoders[0](batch))
 
 
 def test_heads_trained_together_do_not_know_of_each_other(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:

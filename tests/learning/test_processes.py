@@ -11,13 +11,12 @@ from torch import nn
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.objectives import ObjectiveSettings
-from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
+from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
 from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget, PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import EncoderSet
-from contrastive_har.models.encoders import Encoder, EncoderSettings
+from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
-from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.windows import Windows
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
@@ -107,20 +106,12 @@ def test_what_processes_cannot_share_is_refused(
         train(windows, [np.arange(100)], ContrastiveSettings(), processes, encoder)
 
 
-class NormalisingSettings(ContrastiveSettings):
-    """A projection head with batch normalisation at its end."""
-
-    def build(self, encoder: Encoder, layout: Layout, classes: int) -> Contrastive:
-        objective = super().build(encoder, layout, classes)
-        objective.head.append(nn.BatchNorm1d(self.projection[-1]))
-        return objective
-
-
 def test_batch_normalisation_of_the_objectives_own_is_refused(windows: Windows) -> None:
     members = [np.arange(100)]
+    normalising = ContrastiveSettings(projection_batch_norm=True)
     with pytest.raises(ValueError, match=r"batch normalisation would see each process's share"):
-        train(windows, members, NormalisingSettings(), 2)
-    alone, plain = (train(windows, members, chosen, 1)[1] for chosen in (NormalisingSettings(), ContrastiveSettings()))
+        train(windows, members, normalising, 2)
+    alone, plain = (train(windows, members, chosen, 1)[1] for chosen in (normalising, ContrastiveSettings()))
     assert not np.allclose(alone["loss"], plain["loss"]), "one process trains it"
 
 

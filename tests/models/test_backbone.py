@@ -12,6 +12,7 @@ from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.signals.sensors import Channel, Layout
 
 LENGTH = 30
 SMALL_TPN = TPNSettings(channels=(4, 5, 6), kernels=(5, 3, 3))
@@ -33,19 +34,25 @@ def raw(count: int = 5, width: int = 11) -> torch.Tensor:
     return 3 * torch.randn(count, LENGTH, width, generator=generator) + torch.arange(width)
 
 
+def layout(*modalities: str) -> Layout:
+    channels = [
+        Channel(name=f"{name}_{index}", unit="", sensor=None, modality=name)
+        for name in modalities
+        for index in range(CHANNELS[name].stop - CHANNELS[name].start)
+    ]
+    return Layout(length=LENGTH, channels=tuple(channels))
+
+
 def make(**chosen: EncoderSettings) -> Backbone:
     """Return a backbone of some modalities, with the statistics of their channels, in evaluation mode."""
     torch.manual_seed(0)
-    channels: dict[str, slice] = {}
     indices: list[int] = []
     encoders: dict[str, Encoder] = {}
     for name, settings in chosen.items():
         part = CHANNELS[name]
-        width = part.stop - part.start
-        channels[name] = slice(len(indices), len(indices) + width)
         indices += range(part.start, part.stop)
-        encoders[name] = settings.build(width, LENGTH)
-    backbone = Backbone(encoders, channels)
+        encoders[name] = settings.build(part.stop - part.start, LENGTH)
+    backbone = Backbone(encoders, layout(*chosen))
     backbone.set_normalisation(*(values[indices] for values in STATISTICS))
     return backbone.eval()
 
@@ -69,7 +76,7 @@ def test_one_modality_is_its_encoder_on_normalised_windows(name: str) -> None:
 
 def test_without_statistics_windows_stay_as_they_are() -> None:
     encoder = SMALL_TPN.build(6, LENGTH).eval()
-    backbone = Backbone({"inertial": encoder}, {"inertial": slice(0, 6)})
+    backbone = Backbone({"inertial": encoder}, layout("inertial"))
     assert torch.equal(backbone(raw(width=6)), encoder(raw(width=6)))
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from contrastive_har.models.encoders.base import Encoder
+from contrastive_har.signals.sensors import Layout
+from contrastive_har.signals.skeletons import centred
 
 TrainedStages = int | Literal["all"]
 """Number of last stages of each encoder that are trained."""
@@ -18,8 +20,8 @@ class Backbone(nn.Module):
     """Raw windows (batch, time, channels) to embeddings (batch, features), concatenated over modalities.
 
     Args:
-        encoders: Encoders by modality.
-        channels: The channels of each modality, as slices of a window's last dimension; they cover it in order.
+        encoders: An encoder for each modality of the layout.
+        layout: Layout of a window.
 
     Attributes:
         features: Width of an embedding.
@@ -28,23 +30,34 @@ class Backbone(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, encoders: Mapping[str, Encoder], channels: Mapping[str, slice]) -> None:
+    def __init__(self, encoders: Mapping[str, Encoder], layout: Layout) -> None:
         super().__init__()
-        self.encoders = nn.ModuleList(encoders.values())  # a dictionary's keys would have to be attribute names
-        self.channels = {name: channels[name] for name in encoders}
+        self.layout = layout
+        self.channels = layout.modalities
+        # A dictionary's keys would have to be attribute names.
+        self.encoders = nn.ModuleList(encoders[name] for name in self.channels)
         self.features = sum(encoder.features for encoder in encoders.values())
-        width = sum(part.stop - part.start for part in self.channels.values())
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("deviation", torch.ones(width))
+        self.register_buffer("mean", torch.zeros(layout.width))
+        self.register_buffer("deviation", torch.ones(layout.width))
 
     def set_normalisation(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set the statistics (channels,) by which windows are z-scored."""
+        """Set the statistics (channels,) by which windows are normalised."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
 
     def normalise(self, windows: Tensor) -> Tensor:
-        """Return z-scored ``windows`` (batch, time, channels)."""
-        return (windows - self.mean) / self.deviation
+        """Return ``windows`` (batch, time, channels) less the mean, over the deviation; skeletons are centred."""
+        normalised = (windows - self.mean) / self.deviation
+        if not self.layout.skeletons:
+            return normalised
+        parts = []
+        for modality, channels in self.channels.items():
+            part = normalised[..., channels]
+            if modality in self.layout.skeletons:
+                joints = self.layout.only([modality]).joints(modality)
+                part = centred(part, self.layout.skeletons[modality], joints)
+            parts.append(part)
+        return torch.cat(parts, dim=2)
 
     def calibrate(self, windows: Tensor) -> None:
         """Let each encoder measure raw, unlabelled ``windows`` (windows, time, channels)."""
@@ -90,17 +103,10 @@ class Backbone(nn.Module):
         Raises:
             ValueError: if there is no such modality.
         """
-        wanted = set(modalities)
-        if not wanted or wanted - set(self.channels):
-            raise ValueError(f"unknown modalities {sorted(wanted)}; known are {', '.join(self.channels)}")
-        named = {name: encoder for name, encoder in self._named() if name in wanted}
-        slices: dict[str, slice] = {}
-        indices: list[int] = []
-        for name in named:
-            part = self.channels[name]
-            slices[name] = slice(len(indices), len(indices) + part.stop - part.start)
-            indices += range(part.start, part.stop)
-        backbone = Backbone(named, slices).to(self.mean.device)
+        layout = self.layout.only(modalities)
+        named = {name: encoder for name, encoder in self._named() if name in layout.modalities}
+        indices = [index for name in named for index in range(self.channels[name].start, self.channels[name].stop)]
+        backbone = Backbone(named, layout).to(self.mean.device)
         backbone.set_normalisation(self.mean[indices], self.deviation[indices])
         return backbone.train(self.training)
 

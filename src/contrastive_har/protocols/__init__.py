@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from contrastive_har.protocols.checks import IllPosedError, require_trainable
-from contrastive_har.protocols.plans import PLANS, ProtocolError, is_protocol, plans_of, refinements, titles
-from contrastive_har.protocols.settings import MethodSettings, ProtocolSettings, ViewsPlan
+from contrastive_har.protocols.methods import MethodSettings, ViewsPlan
+from contrastive_har.protocols.plans import (
+    PLANS,
+    ProtocolError,
+    evaluation_titles,
+    is_protocol,
+    plans_of,
+    refinements,
+    titles,
+)
+from contrastive_har.protocols.settings import ProtocolSettings
 
 __all__ = [
     "PLANS",
@@ -13,6 +22,7 @@ __all__ = [
     "ProtocolError",
     "ProtocolSettings",
     "ViewsPlan",
+    "evaluation_titles",
     "is_protocol",
     "plans_of",
     "refinements",

@@ -27,6 +27,7 @@ def require_trainable(
     Raises:
         IllPosedError: naming the method and the cure.
     """
+    layout = layout.only(plan.backbone.modalities or layout.modalities)
     batch, fewest = plan.budget.batch_size, min(counts)
     shortest = plan.backbone.shortest_window(layout.modalities)
     if layout.length < shortest:

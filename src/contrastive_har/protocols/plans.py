@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 from pydantic import ValidationError
 
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
-from contrastive_har.protocols.settings import MethodSettings, ProtocolSettings
+from contrastive_har.protocols.methods import REFINED, MethodSettings
+from contrastive_har.protocols.settings import ProtocolSettings
 from contrastive_har.refining import plain, refined_keys
+from contrastive_har.scores.cells import title_evaluations
 from contrastive_har.signals.splits import SplitSettings
 
 PLANS = "plans"
@@ -60,6 +63,12 @@ def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettin
     return {name: settings.title for name, settings in named.items()}
 
 
+def evaluation_titles(protocol: ProtocolSettings, *tables: pd.DataFrame) -> dict[str, str]:
+    """Return the titles of the evaluations that ``tables`` of results have, by name."""
+    names = dict.fromkeys(name for table in tables for name in table["evaluation"].unique())
+    return title_evaluations(titles(protocol.evaluations), names)
+
+
 def refinements(protocol: ProtocolSettings, dataset: str) -> dict[str, dict[str, tuple[Any, Any]]]:
     """Return where a row's encoder and budget, and the windows of a data set, differ from the protocol's.
 
@@ -67,7 +76,7 @@ def refinements(protocol: ProtocolSettings, dataset: str) -> dict[str, dict[str,
         (value of the protocol, refined value) by dotted key, by ``windows`` or the name of the method.
     """
     refined = {"windows": refined_keys(plain(protocol.windows), plain(protocol.windows_for(dataset)))}
-    above = {"encoder": plain(protocol.encoder), "budget": plain(protocol.budget)}
+    above = {name: plain(getattr(protocol, name)) for name in REFINED}
     for name, row in protocol.methods.items():
-        refined[name] = refined_keys(above, {"encoder": plain(row.encoder), "budget": plain(row.budget)})
+        refined[name] = refined_keys(above, {key: plain(getattr(row, key)) for key in REFINED})
     return {name: keys for name, keys in refined.items() if keys}

@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
-from contrastive_har.learning.objectives import ObjectiveSettings
-from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget, PretrainingPlan
+from contrastive_har.learning.pretraining.plans import PretrainingBudget, PretrainingPlan
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.protocols.checks import IllPosedError
-from contrastive_har.refining import plain, refine, resolve_bases
+from contrastive_har.protocols.methods import MethodSettings, ViewsPlan, complete_rows
+from contrastive_har.refining import plain, refine
 from contrastive_har.scores.cells import Cell
-from contrastive_har.signals.augmentations import View
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
 from contrastive_har.signals.cutting import WindowSettings
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.splits import SplitPlan, SplitSettings
-
-
-class MethodSettings(BaseModel):
-    """One row of the result tables.
-
-    In configuration a row may be partial: ``base`` names another row whose settings it inherits and refines;
-    ``encoder`` and ``budget`` refine those of the protocol.
-
-    Attributes:
-        title: Name in tables and figures.
-        description: A sentence about the method, for the report.
-        objective: Pre-training objective.
-        encoder: Encoder of each modality.
-        encoders: Other encoders of single modalities, by modality.
-        budget: Pre-training budget.
-        evaluations: Names of the evaluations it is scored with.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: str
-    description: str = ""
-    objective: ObjectiveSettings
-    encoder: EncoderSettings
-    encoders: dict[str, EncoderSettings] = {}
-    budget: PretrainingBudget
-    evaluations: tuple[str, ...] = Field(min_length=1)
-
-    @property
-    def backbone(self) -> BackboneSettings:
-        """The encoder of each modality."""
-        return BackboneSettings(encoder=self.encoder, encoders=self.encoders)
-
-
-class ViewsPlan(BaseModel):
-    """The views of windows that the methods of a protocol use.
-
-    Attributes:
-        views: The views, without duplicates.
-        seed: Seed of the whole run.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    views: tuple[View, ...]
-    seed: int
+from contrastive_har.sources import modalities_of_sources
 
 
 class ProtocolSettings(BaseModel):
@@ -82,6 +36,8 @@ class ProtocolSettings(BaseModel):
         label_budgets: Label budgets of the evaluations.
         splits: Ways to divide the windows, by name.
         encoder: Encoder of every method, unless its row refines it.
+        encoders: Other encoders of single modalities, by modality; the same for every method.
+        normalisation: How channels are normalised, for every method (:class:`BackboneSettings`).
         budget: Pre-training budget of every method, unless its row refines it.
         methods: Rows of the result tables, by name.
         compared_with: The method that paired tests compare all others with. Testing all pairs would leave no power
@@ -101,6 +57,8 @@ class ProtocolSettings(BaseModel):
     label_budgets: tuple[LabelBudget, ...] = Field(min_length=1)
     splits: dict[str, SplitSettings] = Field(min_length=1)
     encoder: EncoderSettings = TPNSettings()
+    encoders: dict[str, EncoderSettings] = {}
+    normalisation: Literal["channel", "sensor"] = "channel"
     budget: PretrainingBudget
     methods: dict[str, MethodSettings] = Field(min_length=1)
     compared_with: str
@@ -117,14 +75,7 @@ class ProtocolSettings(BaseModel):
         if isinstance(windows, Mapping) and isinstance(values.get("windows_of"), Mapping):
             values["windows_of"] = {name: refine(windows, partial) for name, partial in values["windows_of"].items()}
         if isinstance(rows, Mapping):
-            above = {
-                "encoder": values.get("encoder", {"name": "tpn"}),
-                "budget": values.get("budget", {}),
-            }
-            values["methods"] = {
-                name: refine(above, _without_nulls(row, above)) if isinstance(row, Mapping) else row
-                for name, row in resolve_bases(rows).items()
-            }
+            values["methods"] = complete_rows(values, rows)
         return values
 
     @model_validator(mode="after")
@@ -252,18 +203,24 @@ class ProtocolSettings(BaseModel):
 
     def views_plan(self, seed: int) -> ViewsPlan:
         """Return the views of all methods, without duplicates."""
-        views = [view for row in self.methods.values() for view in getattr(row.objective, "views", ()) if view]
-        return ViewsPlan(views=tuple(dict.fromkeys(views)), seed=seed)
+        return ViewsPlan.of(self.methods, seed)
 
     def require_modalities(self, method: str, layout: Layout) -> None:
         """Refuse a method that names modalities which the windows do not have.
+
+        Encoders and views may be for modalities of other data sets, as a protocol serves several.
 
         Raises:
             IllPosedError: naming the method, the modalities and the cure.
         """
         row, known = self.methods[method], layout.modalities
-        named = {f"evaluation '{name}'": self.evaluations[name].modalities or () for name in row.evaluations}
-        named["encoders"] = tuple(row.encoders)
+        elsewhere = {*modalities_of_sources(), *(name for cut in self.windows_of.values() for name in cut.modalities)}
+        named: dict[str, Iterable[str]] = {"modalities": row.modalities or ()}
+        for name in row.evaluations:
+            chosen = self.evaluations[name].modalities
+            named[f"evaluation '{name}'"] = chosen if isinstance(chosen, tuple) else ()
+        named["encoders"] = set(row.encoders) - elsewhere
+        named["objective"] = set(row.objective.modalities) - elsewhere
         for what, modalities in named.items():
             if unknown := [modality for modality in modalities if modality not in known]:
                 raise IllPosedError(
@@ -277,15 +234,11 @@ class ProtocolSettings(BaseModel):
         Raises:
             IllPosedError: naming the method and the cure.
         """
-        shortest = self.methods[method].backbone.shortest_window(layout.modalities)
+        row = self.methods[method]
+        shortest = row.backbone.shortest_window(row.modalities or layout.modalities)
         if layout.length < shortest:
             windows = f"windows_of.{dataset}" if dataset in self.windows_of else "windows"
             raise IllPosedError(
                 f"Windows of {layout.length} samples are too short for the encoder of method '{method}', which needs "
                 f"{shortest}. Lengthen {windows}.length."
             )
-
-
-def _without_nulls(row: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
-    """Return a row without those of ``keys`` that are None: they refine nothing."""
-    return {key: value for key, value in row.items() if value is not None or key not in keys}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from contrastive_har.reports.findings import Finding
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
-from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.cells import Cell, title_evaluations
 from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.signals.descriptions import DatasetDescription
 
@@ -84,7 +84,8 @@ def _template(name: str) -> jinja2.Template:
 def _context(facts: ReportFacts) -> dict[str, Any]:
     protocol = facts.protocol
     methods = {name: method["title"] for name, method in protocol["methods"].items()}
-    evaluations = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
+    configured = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
+    evaluations = title_evaluations(configured, facts.summary["evaluation"].unique())
     fewest = budgets_of_all(facts.summary)[0]
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+_OF = "/"  # between the name of an evaluation and its modalities
+_AND = "+"  # between modalities
 
 
 @dataclass(frozen=True, order=True)
@@ -33,3 +37,30 @@ class Cell:
         """Return the cell of a namespace; None if it is not the namespace of a single cell."""
         parts = (namespace or "").split(".")
         return cls(*parts) if len(parts) == 3 else None
+
+
+def name_evaluation(evaluation: str, modalities: Iterable[str]) -> str:
+    """Return the name of an evaluation of some of the modalities, such as ``linear/inertial+skeleton``."""
+    return f"{evaluation}{_OF}{_AND.join(modalities)}"
+
+
+def parse_evaluation(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return the evaluation of a name and its modalities; none, if it uses all."""
+    evaluation, _, modalities = name.partition(_OF)
+    return evaluation, tuple(modalities.split(_AND)) if modalities else ()
+
+
+def title_evaluations(titles: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return titles of evaluations by name, with the modalities of those that use some.
+
+    Args:
+        titles: Titles of the evaluations as configured.
+        names: Names in a table of results.
+    """
+    named = {str(name): parse_evaluation(str(name)) for name in names}
+    parted = {evaluation for evaluation, modalities in named.values() if modalities}
+    titled = {}
+    for name, (evaluation, modalities) in named.items():
+        everything = ("all modalities",) if evaluation in parted else ()
+        titled[name] = ", ".join([titles[evaluation], *([" + ".join(modalities)] if modalities else everything)])
+    return titled

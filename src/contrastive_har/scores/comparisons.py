@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from contrastive_har.scores.cells import parse_evaluation
 from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval
 from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.signals.seeds import derive_seed
@@ -40,7 +41,7 @@ class Family:
 
     Attributes:
         split: Name of the split.
-        evaluation: Name of the evaluation; a method with a single evaluation is compared by it.
+        evaluation: Name of the evaluation; a method with a single evaluation of these modalities is compared by it.
         label_budget: Name of the label budget.
         scores: Macro-F1 of each repeat (repeats, methods), one column per method.
     """
@@ -54,6 +55,13 @@ class Family:
 def families(scores: pd.DataFrame) -> Iterator[Family]:
     """Find all families of at least two methods in long scores."""
     whole = scores[(scores["metric"] == "macro_f1") & (scores["group"] == EVERYTHING)]
+    modalities = whole["evaluation"].map(lambda name: parse_evaluation(name)[1])
+    for _, of_modalities in whole.groupby(modalities, sort=False):
+        yield from _families_of(of_modalities)
+
+
+def _families_of(whole: pd.DataFrame) -> Iterator[Family]:
+    """Find the families among scores of the same modalities."""
     evaluations = whole.groupby("method", sort=False)["evaluation"].agg(["nunique", "first"])
     single = evaluations.index[evaluations["nunique"] == 1]
     shared = whole.groupby("evaluation", sort=False)["method"].nunique()

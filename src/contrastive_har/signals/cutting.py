@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.windows import WindowBatch, WindowStream
@@ -32,6 +33,8 @@ class WindowSettings(BaseModel):
         stride: Step from one sliding window to the next, in ``unit``; half the length gives 50 % overlap.
         unit: ``samples`` or ``seconds``.
         keep_unlabelled: Also cut unlabelled samples; their windows are used for pre-training only.
+        modalities: Sensors by modality, to group channels in another way than the data set's description; sensors that
+            are not named are left out. Empty keeps the description's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +44,7 @@ class WindowSettings(BaseModel):
     stride: float | None = Field(default=None, gt=0)
     unit: Literal["samples", "seconds"] = "samples"
     keep_unlabelled: bool = False
+    modalities: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
 
     @model_validator(mode="after")
     def _fits_together(self) -> WindowSettings:
@@ -70,22 +74,39 @@ class WindowSettings(BaseModel):
 
 
 def cut_windows(recordings: Recordings, settings: WindowSettings, engine: EngineSettings = LOCAL) -> WindowStream:
-    """Plan the windows of all recordings; nothing is read until the stream is consumed."""
+    """Plan the windows of all recordings; nothing is read until the stream is consumed.
+
+    Raises:
+        ValueError: if the description lacks a sensor of ``settings.modalities``, or lengths are no whole samples.
+    """
     description = recordings.description
+    channels: list[int] | None = None
+    if settings.modalities:
+        known = description.channel_names
+        description = _regrouped(description, settings)
+        channels = [known.index(name) for name in description.channel_names]
     length, stride = settings.in_samples(description.sampling_rate_hz)
     activities = list(description.recognised) + ([UNLABELLED] if settings.keep_unlabelled else [])
-    plan = _Cut(length, stride, activities)
+    plan = _Cut(length, stride, activities, channels)
     cut = partial(_cut_one, plan=plan, clips=settings.cut == "clips")
     return WindowStream(description, length, stride, lambda: engine.map(cut, recordings))
 
 
+def _regrouped(description: DatasetDescription, settings: WindowSettings) -> DatasetDescription:
+    try:
+        return description.regrouped(settings.modalities)
+    except ValueError as error:
+        raise ValueError(f"windows.modalities does not suit '{description.name}': {explain(error)}.") from error
+
+
 @dataclass(frozen=True)
 class _Cut:
-    """Length and stride in samples, and the activity codes of the runs to cut."""
+    """Length and stride in samples, the activity codes of the runs to cut, and the channels (None: all) to keep."""
 
     length: int
     stride: int
     activities: Sequence[int]
+    channels: Sequence[int] | None = None
 
     def runs(self, recording: Recording) -> Iterator[tuple[int, int]]:
         """Find the runs of one activity without a gap: indices of their first sample and of the one after the last."""
@@ -97,6 +118,8 @@ class _Cut:
 
 
 def _cut_one(recording: Recording, plan: _Cut, clips: bool) -> list[WindowBatch]:
+    if plan.channels is not None:
+        recording = replace(recording, samples=recording.samples[:, list(plan.channels)])
     return [_cut_clips(recording, plan) if clips else _cut_sliding(recording, plan)]
 
 

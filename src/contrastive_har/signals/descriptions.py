@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from contrastive_har.signals.sensors import (
     Layout,
     channels_from_modalities,
     indices_by_sensor,
+    regrouped,
     slices_by_modality,
 )
 from contrastive_har.signals.skeletons import Skeleton
@@ -161,3 +162,17 @@ class DatasetDescription(BaseModel):
         return DatasetDescription.model_validate(
             {**dict(self), "channels": layout.channels, "skeletons": layout.skeletons}
         )
+
+    def regrouped(self, modalities: Mapping[str, Sequence[str]]) -> DatasetDescription:
+        """Return the description with channels grouped into other modalities, each of some sensors.
+
+        Channels of sensors that are not named are left out. A modality that is named with all its sensors keeps its
+        skeleton.
+
+        Raises:
+            ValueError: if there is no such sensor, or one belongs to two modalities.
+        """
+        channels = regrouped(self.channels, modalities)
+        joints = {name: set(self.layout(1).joints(name)) for name in self.skeletons}
+        kept = {name: body for name, body in self.skeletons.items() if joints[name] == set(modalities.get(name, ()))}
+        return DatasetDescription.model_validate({**dict(self), "channels": channels, "skeletons": kept})

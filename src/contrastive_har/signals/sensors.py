@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -127,13 +127,38 @@ def channels_of(channels: Iterable[Channel], modalities: Iterable[str]) -> tuple
     """Return the channels of some modalities, in their order.
 
     Raises:
-        ValueError: if there is no such modality.
+        ValueError: if there is no such modality, or none is wanted.
     """
     channels, wanted = tuple(channels), tuple(modalities)
     known = slices_by_modality(channels)
-    if unknown := [name for name in wanted if name not in known]:
-        raise ValueError(f"unknown modalities {unknown}; known are {', '.join(known)}")
+    unknown = [name for name in wanted if name not in known]
+    if unknown or not wanted:
+        raise ValueError(f"{'unknown' if unknown else 'no'} modalities {unknown}; known are {', '.join(known)}")
     return tuple(channel for channel in channels if channel.modality in wanted)
+
+
+def regrouped(channels: Iterable[Channel], modalities: Mapping[str, Sequence[str]]) -> tuple[Channel, ...]:
+    """Return channels grouped into other modalities, each of some sensors; those of other sensors are left out.
+
+    Args:
+        channels: The channels.
+        modalities: Names of sensors by modality.
+
+    Raises:
+        ValueError: if there is no such sensor, or one belongs to two modalities.
+    """
+    channels = tuple(channels)
+    axes = indices_by_sensor(channels)
+    grouped: dict[int, Channel] = {}
+    for modality, sensors in modalities.items():
+        for sensor in sensors:
+            if sensor not in axes:
+                raise ValueError(f"modality '{modality}' has an unknown sensor '{sensor}'; known are {', '.join(axes)}")
+            for index in axes[sensor]:
+                if index in grouped:
+                    raise ValueError(f"sensor '{sensor}' belongs to '{grouped[index].modality}' and '{modality}'")
+                grouped[index] = channels[index].model_copy(update={"modality": modality})
+    return tuple(grouped.values())
 
 
 def channels_from_modalities(modalities: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 PLANE, SPACE = 2, 3  # coordinates of a joint
 
@@ -48,3 +50,25 @@ class Skeleton(BaseModel):
         if self.reference[0] == self.reference[1]:
             return f"measures lengths by the distance of '{self.reference[0]}' from itself"
         return None
+
+
+def centred(windows: Tensor, skeleton: Skeleton, joints: Mapping[str, Sequence[int]]) -> Tensor:
+    """Return windows of a skeleton (batch, time, channels) with the body at the origin and of a standard size.
+
+    In each window the position of the centre in the first sample becomes the origin, and the distance of the two
+    reference joints in the first sample the unit of length, as in the released code of CMC-CMKM. A window in which this
+    distance is zero keeps its unit.
+
+    Args:
+        windows: Positions of the joints.
+        skeleton: Names the centre and the reference joints.
+        joints: Channel indices by joint; together they cover the channels.
+    """
+    first = windows[:, 0]
+    centre, (one, other) = joints[skeleton.centre], (joints[name] for name in skeleton.reference)
+    origin = first.new_zeros(first.shape)
+    for axes in joints.values():
+        origin[:, list(axes)] = first[:, list(centre)]
+    length = (first[:, list(one)] - first[:, list(other)]).square().sum(1).sqrt()
+    unit = torch.where(length > 0, length, torch.ones_like(length))
+    return (windows - origin[:, None]) / unit[:, None, None]

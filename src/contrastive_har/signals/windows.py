@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,20 @@ class Windows:
     def class_count(self) -> int:
         """Number of recognised activities, also of those without windows."""
         return self.description.class_count
+
+    def only(self, modalities: Iterable[str] | None) -> Windows:
+        """Return the windows with the channels of some modalities; None keeps all.
+
+        Raises:
+            ValueError: if there is no such modality.
+        """
+        wanted = None if modalities is None else set(modalities)
+        if wanted is None or wanted == set(self.layout.modalities):
+            return self
+        description = self.description.only(wanted)
+        known = self.description.channel_names
+        indices = [known.index(name) for name in description.channel_names]
+        return replace(self, description=description, signals=np.ascontiguousarray(self.signals[..., indices]))
 
     @property
     def are_clips(self) -> bool:

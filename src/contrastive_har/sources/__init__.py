@@ -31,6 +31,7 @@ __all__ = [
     "IngestionSettings",
     "describe_source",
     "downloadable_sources",
+    "modalities_of_sources",
     "open_source",
     "raw_folder",
     "source_names",
@@ -77,6 +78,12 @@ def describe_source(name: str) -> DatasetDescription:
         raise ValueError(f"unknown data set '{name}'; known: {', '.join(_descriptions())}")
     entry = {key: value for key, value in _descriptions()[name].items() if key != "module"}
     return DatasetDescription.model_validate({"name": name, **entry})
+
+
+@cache
+def modalities_of_sources() -> frozenset[str]:
+    """Return the modalities that any public data set has."""
+    return frozenset(name for source in _descriptions() for name in describe_source(source).layout(1).modalities)
 
 
 def downloadable_sources() -> list[str]:

@@ -147,11 +147,10 @@ def combine(encoders: EncoderSet, head: TrainedHead, windows: Windows) -> tuple[
     """Return the architecture and the weights of a recogniser from a backbone and a head trained on it."""
     facts = head.facts
     changed = {name.removeprefix("backbone."): value for name, value in head.weights.items() if "backbone." in name}
-    description = windows.description
     backbone = encoders.build(facts.repeat)
     if facts.modalities is not None:
-        description = description.only(facts.modalities)
         backbone = backbone.only(facts.modalities)
+    description = windows.only(backbone.channels).description
     state = {**backbone.state_dict(), **changed}
     architecture = Architecture(
         description=description,

@@ -59,7 +59,10 @@ def evaluate(
     Raises:
         ValueError: if a learning rate is to be chosen without validation windows.
     """
-    evaluator = _Evaluator(windows, roles, trained, plan, compute.resolve())
+    known, own = list(windows.layout.modalities), list(trained.layout.modalities)
+    expanded = [settings.expand(name, own, known) for name, settings in plan.evaluations.items()]
+    plan = plan.model_copy(update={"evaluations": {name: one for some in expanded for name, one in some.items()}})
+    evaluator = _Evaluator(windows.only(own), roles, trained, plan, compute.resolve())
     tries: dict[tuple[object, ...], list[Outcome]] = {}
     with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=None) as bar:
         for outcome in evaluator.run():
@@ -168,10 +171,7 @@ class _Evaluator:
     def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
         """Return the activations of the frozen stages for all windows, computed once for all label budgets."""
         backbone = self._backbone(repeat, settings).to(self.compute.device)
-        signals = torch.from_numpy(self.windows.signals)
-        if settings.modalities is not None:
-            channels = self.trained.layout.modalities
-            signals = torch.cat([signals[..., channels[name]] for name in backbone.channels], dim=2)
+        signals = torch.from_numpy(self.windows.only(backbone.channels).signals)
         with torch.no_grad(), self.compute.autocast():
             parts = [
                 backbone.begin(part.to(self.compute.device), settings.trained_stages)

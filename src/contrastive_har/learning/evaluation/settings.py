@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.models.backbone import TrainedStages
 from contrastive_har.models.heads import HeadSettings
 from contrastive_har.models.heads.linear import LinearSettings
+from contrastive_har.scores.cells import name_evaluation
 from contrastive_har.signals.budgets import LabelBudget, parse_budget
 
 LearningRate = Annotated[float, Field(gt=0)]
@@ -27,7 +30,9 @@ class EvaluationSettings(BaseModel):
         head: The head, which turns embeddings into class scores.
         trained_stages: Number of last stages of each encoder (convolutions, in TPN) that are trained with the head:
             0 is evaluation of frozen encoders, ``all`` is supervised training or full fine-tuning.
-        modalities: Modalities that are used; null takes all.
+        modalities: Modalities that are used; null takes all. ``each`` runs it with all together and with each alone,
+            ``subsets`` with every combination: in tables their names follow that of the evaluation, as in
+            ``linear/inertial``.
         label_budgets: Label budgets of the protocol that it is run with; null takes all.
         learning_rate: Learning rate of Adam; of several, the best by macro-F1 on the validation windows is chosen.
         epochs: Passes over the labelled windows.
@@ -42,7 +47,7 @@ class EvaluationSettings(BaseModel):
     description: str = ""
     head: HeadSettings = LinearSettings()
     trained_stages: Annotated[int, Field(ge=0)] | TrainedStages = 0
-    modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    modalities: Literal["each", "subsets"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     label_budgets: tuple[LabelBudget, ...] | None = None
     learning_rate: LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)] | None = None
     epochs: int | None = Field(default=None, gt=0)
@@ -69,6 +74,28 @@ class EvaluationSettings(BaseModel):
         if self.learning_rate is None:
             return ()
         return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
+
+    def expand(self, name: str, trained: Sequence[str], known: Sequence[str]) -> dict[str, EvaluationSettings]:
+        """Return evaluations of fixed modalities by name.
+
+        Args:
+            name: Name of this evaluation.
+            trained: Modalities that have an encoder.
+            known: Modalities of the windows; a name is followed by its modalities unless they are all of these.
+        """
+        if self.modalities is None:
+            chosen = [tuple(trained)]
+        elif isinstance(self.modalities, tuple):
+            return {name: self}
+        else:
+            sizes = range(len(trained), 0, -1) if self.modalities == "subsets" else sorted({len(trained), 1})[::-1]
+            chosen = [some for size in sizes for some in combinations(trained, size)]
+        expanded = {}
+        for some in chosen:
+            everything = len(some) == len(known)
+            key = name if everything else name_evaluation(name, some)
+            expanded[key] = self.model_copy(update={"modalities": None if len(some) == len(trained) else some})
+        return expanded
 
     def is_for(self, budget: LabelBudget) -> bool:
         """Return whether it is run with a label budget."""

@@ -131,6 +131,6 @@ class Outcome:
             label_budget=task.budget.name,
             validation_macro_f1=self.validation_score(),
             head=task.settings.head,
-            modalities=task.settings.modalities,
+            modalities=task.settings.modalities if isinstance(task.settings.modalities, tuple) else None,
         )
         return TrainedHead(facts, self.weights)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, cast
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from contrastive_har.learning.compute import Compute
 from contrastive_har.models.encoders import Encoder, EncoderSettings
-from contrastive_har.signals.augmentations import Augmentation, Draws, first_problem
+from contrastive_har.signals.augmentations import Augmentation, Draws, View, first_problem
 from contrastive_har.signals.sensors import Layout
 
 
@@ -48,10 +49,12 @@ class StepResult:
     Attributes:
         loss: Scalar to minimise.
         clusters: Cluster of each window in each view (views, batch), if the objective clusters.
+        projections: L2-normalised projections of each view (views, batch, features), if the objective compares views.
     """
 
     loss: Tensor
     clusters: Tensor | None = None
+    projections: Tensor | None = None
 
 
 class Objective(nn.Module, ABC):
@@ -94,12 +97,13 @@ class EachModality(Objective):
         return [encoder for objective in self._all() for encoder in objective.encoders]
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
-        """Return the summed loss of ``windows`` (batch, time, channels), and the clusters of the first modality."""
+        """Return the summed loss of ``windows`` (batch, time, channels), with the first modality's projections."""
         results = [
             objective.loss(windows[..., channels].contiguous(), step)
             for objective, channels in zip(self._all(), self.channels, strict=True)
         ]
-        return StepResult(torch.stack([result.loss for result in results]).sum(), results[0].clusters)
+        loss = torch.stack([result.loss for result in results]).sum()
+        return StepResult(loss, results[0].clusters, results[0].projections)
 
     def _all(self) -> list[Objective]:
         return [cast(Objective, objective) for objective in self.objectives]
@@ -150,9 +154,17 @@ class BaseObjectiveSettings(BaseModel, ABC):
         return None
 
     @property
-    def augmentations(self) -> Iterable[Augmentation]:
-        """All augmentations applied to windows."""
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that it has settings for."""
         return ()
+
+    def views_of(self, modality: str) -> tuple[View, ...]:
+        """Return the views of windows of a modality; none, if the objective uses windows as recorded."""
+        return ()
+
+    def augmentations_of(self, modality: str) -> Iterable[Augmentation]:
+        """Return all augmentations applied to windows of a modality."""
+        return chain.from_iterable(self.views_of(modality))
 
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
         """Return why this objective cannot learn from the windows, and the cure; None if it can.
@@ -162,7 +174,7 @@ class BaseObjectiveSettings(BaseModel, ABC):
             layout: Layout of a window.
             classes: Number of activities.
         """
-        problems = (first_problem(self.augmentations, layout.only([name])) for name in layout.modalities)
+        problems = (first_problem(self.augmentations_of(name), layout.only([name])) for name in layout.modalities)
         return next(filter(None, problems), None)
 
 

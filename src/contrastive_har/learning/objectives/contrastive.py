@@ -1,62 +1,105 @@
-"""SimCLR and, with a clustering, ClusterCLHAR."""
+"""The contrastive objective: SimCLR, ClusterCLHAR, hard negatives and, across modalities, multiview coding.
+
+All are one loss over pairs of views. A view is a modality of a window with its augmentations; the methods differ in
+which views are paired, and in which negatives count and how much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import chain
-from typing import Literal
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Literal, cast
 
 import torch
-from pydantic import Field
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.clustering import Clustering
-from contrastive_har.learning.losses import SMALLEST_TEMPERATURE, cluster_nt_xent, nt_xent
-from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Objective, Step, StepResult, full_precision
+from contrastive_har.learning.losses import Negatives, contrast
+from contrastive_har.learning.objectives.base import Objective, Step, StepResult, full_precision
+from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.models.encoders import Encoder
 from contrastive_har.models.layers.linear import perceptron
-from contrastive_har.signals.augmentations import Augmentation, View, make_view
-from contrastive_har.signals.augmentations.time import Resampling
+from contrastive_har.signals.augmentations import make_view
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.sensors import Layout
 
 
-class TwoViewsSettings(BaseObjectiveSettings):
-    """Settings shared by objectives that compare two views of a window.
+class NegativesSettings(BaseModel):
+    """Which other windows an anchor is pushed away from, and how strongly.
 
     Attributes:
-        views: The augmentations that make view a and view b.
-        temperature: Divisor of the similarities of projections.
-        projection: Widths of the layers of the projection head.
+        within_views: Whether the anchor's own view has negatives too, and not only the view it is compared with.
+        concentration: Weights of the negatives are exp(concentration x similarity / temperature): the higher, the more
+            the similar ones count (Robinson et al. 2021, arXiv 2010.04592: beta). 0 weighs all alike.
+        class_prior: Probability that another window shows the anchor's activity, by which the negatives are debiased
+            (Chuang et al. 2020, arXiv 2007.00224: tau plus); null takes one over the number of activities.
+        annealing_steps: Number of equal steps in which the concentration falls towards zero in training; 0 keeps it.
     """
 
-    views: tuple[View, View] = ((Resampling(),), ())
-    temperature: float = Field(default=0.1, ge=SMALLEST_TEMPERATURE)
-    projection: tuple[int, ...] = Field(default=(96, 96, 96), min_length=1)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @property
-    def augmentations(self) -> Iterable[Augmentation]:
-        """The augmentations of both views."""
-        return chain.from_iterable(self.views)
+    within_views: bool = True
+    concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    class_prior: float | None = Field(default=0.0, ge=0, lt=1)
+    annealing_steps: int = Field(default=0, ge=0)
+
+    def at(self, progress: float, classes: int) -> Negatives:
+        """Return the negatives' weights at a point of the training.
+
+        Args:
+            progress: Share of the training that is completed, from 0 to below 1.
+            classes: Number of activities.
+        """
+        fallen = int(progress * self.annealing_steps) / self.annealing_steps if self.annealing_steps else 0.0
+        prior = 1 / classes if self.class_prior is None else self.class_prior
+        return Negatives(self.within_views, self.concentration * (1 - fallen), prior)
 
 
-class ContrastiveSettings(TwoViewsSettings):
-    """SimCLR (Chen et al. 2020, arXiv 2002.05709) and, with a clustering, ClusterCLHAR (arXiv 2203.12230).
+class ContrastiveSettings(ViewsSettings):
+    """Views of a window are pulled together and pushed away from those of other windows.
+
+    Two views of one modality: SimCLR (Chen et al. 2020, arXiv 2002.05709); with a clustering, ClusterCLHAR (arXiv
+    2203.12230); with a concentration, hard negatives (arXiv 2010.04592). One view each of several modalities, without
+    negatives within views: contrastive multiview coding (Tian et al. 2020, arXiv 1906.05849), and with a concentration
+    the multimodal hard negatives of arXiv 2309.01262.
 
     Attributes:
-        clustering: Clustering by which negatives are chosen; null takes all other windows as negatives (NT-Xent).
+        across_modalities: Whether views of different modalities are paired, too, and all encoders trained together;
+            otherwise each modality is trained by itself.
+        negatives: Which negatives count, and their weights.
+        clustering: Clustering by which negatives are chosen; null takes all other windows as negatives.
+        projection_batch_norm: Whether the hidden layers of the projection heads are normalised over the batch.
     """
 
     name: Literal["contrastive"] = "contrastive"
+    across_modalities: bool = False
+    negatives: NegativesSettings = NegativesSettings()
     clustering: Clustering | None = None
+    projection_batch_norm: bool = False
+
+    def refused_views(self, count: int) -> str | None:
+        """Return why a number of views is refused; None if it is not."""
+        return "a single one has no partner" if count == 1 and not self.across_modalities else None
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> Contrastive:
         """Return the objective that trains ``encoder``."""
-        return Contrastive(encoder, self, layout, classes)
+        return Contrastive({next(iter(layout.modalities)): encoder}, self, layout, classes)
+
+    def build_for(self, encoders: Mapping[str, Encoder], layout: Layout, classes: int) -> Objective:
+        """Return the objective that trains the encoders of all modalities."""
+        if self.across_modalities:
+            return Contrastive(encoders, self, layout, classes)
+        return super().build_for(encoders, layout, classes)
 
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
-        """Return why windows cannot be augmented or batches are too small to be clustered; None if neither."""
+        """Return why views cannot be made or paired, or batches are too small to be clustered; None if neither."""
+        if self.across_modalities and sum(len(self.views_of(name)) for name in layout.modalities) == 1:
+            return (
+                "pairs the views of several modalities, but the windows have only "
+                f"'{next(iter(layout.modalities))}'; declare more in the data set's description or windows.modalities"
+            )
         if self.clustering is not None and not self.clustering.finds_their_number:
             clusters = self.clustering.clusters or classes
             if clusters > smallest_batch:
@@ -67,62 +110,76 @@ class ContrastiveSettings(TwoViewsSettings):
         return super().problem(smallest_batch, layout, classes)
 
 
-class TwoViews(Objective):
-    """An encoder that is trained on projections of two views.
+class Contrastive(Objective):
+    """Pulls views of a window together and pushes them from other windows, or only from other clusters.
 
     Args:
-        encoder: The encoder to train, along with a projection head.
-        settings: Views, temperature and projection head.
-        layout: Layout of a window.
-    """
-
-    def __init__(self, encoder: Encoder, settings: TwoViewsSettings, layout: Layout) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = perceptron(encoder.features, settings.projection)
-        self.settings = settings
-        self.layout = layout
-
-    def project_views(self, windows: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Return the L2-normalised projections (batch, features) of both views of the batch of all processes.
-
-        Both views are encoded in one batch. Views are made and projections are returned in full precision: half
-        precision would lose small movements in the views, and accuracy in the similarities.
-        """
-        draws = step.draws(windows)
-        views = torch.cat([make_view(windows, view, draws, self.layout) for view in self.settings.views])
-        with step.compute.autocast():
-            projections = functional.normalize(full_precision(self.head(self.encoder(views))), dim=1)
-        view_a, view_b = (step.compute.gather(view) for view in projections.chunk(2))
-        return view_a, view_b
-
-
-class Contrastive(TwoViews):
-    """Pulls two views of a window together and pushes them from other windows, or only from other clusters.
-
-    Args:
-        encoder: The encoder to train, along with a projection head.
-        settings: Views, temperature, projection head and clustering.
+        encoders: The encoders to train by modality, each along with a projection head.
+        settings: Views, negatives, temperature, projection heads and clustering.
         layout: Layout of a window.
         classes: Number of activities: the default number of clusters.
     """
 
-    def __init__(self, encoder: Encoder, settings: ContrastiveSettings, layout: Layout, classes: int) -> None:
-        super().__init__(encoder, settings, layout)
+    def __init__(
+        self, encoders: Mapping[str, Encoder], settings: ContrastiveSettings, layout: Layout, classes: int
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.classes = classes
         self.clustering = settings.clustering
         self.clusters = (self.clustering.clusters if self.clustering else None) or classes
+        self.modalities = list(encoders)
+        self.layouts = [layout.only([name]) for name in encoders]
+        self.channels = [layout.modalities[name] for name in encoders]
+        self.parts = nn.ModuleList(encoders.values())
+        self.heads = nn.ModuleList(
+            perceptron(encoder.features, settings.projection, settings.projection_batch_norm)
+            for encoder in encoders.values()
+        )
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The trained encoders, one per modality."""
+        return [cast(Encoder, part) for part in self.parts]
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
-        """Return NT-Xent or Cluster-NT-Xent of ``windows`` (batch, time, channels).
+        """Return the mean loss over all pairs of views of ``windows`` (batch, time, channels).
 
         Clustering has its own generator, so that it does not change the views. Clusters and negatives come from the
         projections of all processes.
         """
-        view_a, view_b = self.project_views(windows, step)
+        views = self._project_views(windows, step)
+        clusters = self._cluster(views, step)
+        negatives = self.settings.negatives.at(step.progress, self.classes)
+        losses = []
+        for a, b in combinations(range(len(views)), 2):
+            of_pair = None if clusters is None else (clusters[a], clusters[b])
+            losses.append(contrast(views[a], views[b], self.settings.temperature, negatives, of_pair))
+        loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        return StepResult(loss, clusters, torch.stack(views).detach())
+
+    def _project_views(self, windows: Tensor, step: Step) -> list[Tensor]:
+        """Return the L2-normalised projections (batch, features) of each view of the batch of all processes.
+
+        The views of a modality are encoded in one batch. Views are made and projections are returned in full precision:
+        half precision would lose small movements in the views, and accuracy in the similarities.
+        """
+        draws = step.draws(windows)
+        projected: list[Tensor] = []
+        parts = zip(self.modalities, self.layouts, self.channels, self.parts, self.heads, strict=True)
+        for modality, layout, channels, encoder, head in parts:
+            part = windows if len(self.parts) == 1 else windows[..., channels].contiguous()
+            views = self.settings.views_of(modality)
+            augmented = torch.cat([make_view(part, view, draws, layout) for view in views])
+            with step.compute.autocast():
+                projections = functional.normalize(full_precision(head(encoder(augmented))), dim=1)
+            projected += [step.compute.gather(view) for view in projections.chunk(len(views))]
+        return projected
+
+    def _cluster(self, views: list[Tensor], step: Step) -> Tensor | None:
+        """Return the cluster of each window in each view (views, batch); None without clustering."""
         if self.clustering is None:
-            return StepResult(nt_xent(view_a, view_b, self.settings.temperature))
+            return None
         generator = torch.Generator().manual_seed(derive_seed(step.seed, "clusters"))
         with torch.no_grad():
-            clusters = self.clustering(torch.stack([view_a, view_b]), self.clusters, generator)
-        loss = cluster_nt_xent(view_a, view_b, clusters[0], clusters[1], self.settings.temperature)
-        return StepResult(loss, clusters)
+            return self.clustering(torch.stack(views), self.clusters, generator)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.losses import SMALLEST_TEMPERATURE
-from contrastive_har.learning.objectives.base import Step, StepResult, full_precision
-from contrastive_har.learning.objectives.contrastive import TwoViews, TwoViewsSettings
+from contrastive_har.learning.objectives.base import Objective, Step, StepResult, full_precision
+from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.models.encoders import Encoder
+from contrastive_har.models.layers.linear import perceptron
 from contrastive_har.signals.augmentations import make_view
 from contrastive_har.signals.sensors import Layout
 
@@ -42,7 +43,30 @@ class Queue(nn.Module):
         self.next.copy_((self.next + len(newest)) % len(self.rows))
 
 
-class MoCoSettings(TwoViewsSettings):
+class TwoViews(Objective):
+    """An encoder that is trained on projections of two views.
+
+    Args:
+        encoder: The encoder to train, along with a projection head.
+        settings: Views, temperature and projection head.
+        layout: Layout of a window of one modality.
+    """
+
+    def __init__(self, encoder: Encoder, settings: ViewsSettings, layout: Layout) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = perceptron(encoder.features, settings.projection)
+        self.settings = settings
+        self.views = settings.views_of(next(iter(layout.modalities)))
+        self.layout = layout
+
+    def make_views(self, windows: Tensor, step: Step) -> list[Tensor]:
+        """Return both views of ``windows`` (batch, time, channels)."""
+        draws = step.draws(windows)
+        return [make_view(windows, view, draws, self.layout) for view in self.views]
+
+
+class MoCoSettings(ViewsSettings):
     """Momentum contrast (He et al. 2020, arXiv 1911.05722) as MoCoHAR uses it (arXiv 2109.02054).
 
     View a is the query. View b is the key, encoded by a momentum copy of the encoder; earlier keys are the negatives.
@@ -80,8 +104,8 @@ class MoCo(TwoViews):
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return InfoNCE of ``windows`` (batch, time, channels) against the queue, and push their keys."""
-        compute, draws = step.compute, step.draws(windows)
-        view_a, view_b = (make_view(windows, view, draws, self.layout) for view in self.settings.views)
+        compute = step.compute
+        view_a, view_b = self.make_views(windows, step)
         with torch.no_grad():
             self._follow()
             with compute.autocast():
@@ -94,9 +118,8 @@ class MoCo(TwoViews):
         # The queue is cloned because it changes before the gradient is computed.
         logits = torch.cat([positive, queries @ self.negatives.rows.clone().T], dim=1) / self.settings.temperature
         self.negatives.push(keys)
-        return StepResult(
-            functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
-        )
+        loss = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+        return StepResult(loss, projections=torch.stack([queries, keys]).detach())
 
     def _follow(self) -> None:
         leaders = [*self.encoder.parameters(), *self.head.parameters()]
@@ -104,7 +127,7 @@ class MoCo(TwoViews):
             follower.lerp_(leader, 1 - self.momentum)
 
 
-class NNCLRSettings(TwoViewsSettings):
+class NNCLRSettings(ViewsSettings):
     """Nearest-neighbour contrastive learning (Dwibedi et al. 2021, arXiv 2104.14548), without a predictor.
 
     Attributes:
@@ -133,11 +156,18 @@ class NNCLR(TwoViews):
         self.earlier = Queue(settings.queue, settings.projection[-1])
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
-        """Return the symmetric loss of ``windows`` (batch, time, channels): -log softmax of NN(a) b and of NN(b) a."""
-        view_a, view_b = self.project_views(windows, step)
+        """Return the symmetric loss of ``windows`` (batch, time, channels): -log softmax of NN(a) b and of NN(b) a.
+
+        Views are made in full precision: half precision would lose small movements.
+        """
+        views = torch.cat(self.make_views(windows, step))
+        with step.compute.autocast():
+            outputs = self.head(self.encoder(views))
+            projections = functional.normalize(full_precision(outputs), dim=1)
+        view_a, view_b = (step.compute.gather(view) for view in projections.chunk(2))
         loss = (self._one_way(view_a, view_b) + self._one_way(view_b, view_a)) / 2
         self.earlier.push(view_a)
-        return StepResult(loss)
+        return StepResult(loss, projections=torch.stack([view_a, view_b]).detach())
 
     def _one_way(self, queries: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():

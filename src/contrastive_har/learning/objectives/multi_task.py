@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional
 from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Objective, Step, StepResult, full_precision
 from contrastive_har.models.encoders import Encoder
 from contrastive_har.models.layers.linear import perceptron
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation, View
 from contrastive_har.signals.sensors import Layout
 
 
@@ -37,10 +36,9 @@ class MultiTaskSettings(BaseObjectiveSettings):
         """Return the objective that trains ``encoder``."""
         return MultiTask(encoder, self, layout)
 
-    @property
-    def augmentations(self) -> Iterable[Augmentation]:
-        """The transformations to recognise."""
-        return self.transformations
+    def views_of(self, modality: str) -> tuple[View, ...]:
+        """Return one view per transformation to recognise."""
+        return tuple((transformation,) for transformation in self.transformations)
 
 
 class MultiTask(Objective):

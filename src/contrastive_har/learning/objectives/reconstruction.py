@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar, Literal, cast
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Obje
 from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoder
 from contrastive_har.models.encoders.transformer import ConvolutionalTransformer, TransformerSettings
-from contrastive_har.signals.augmentations import Augmentation, View, make_view
+from contrastive_har.signals.augmentations import View, make_view
 from contrastive_har.signals.sensors import Layout
 
 
@@ -29,10 +28,9 @@ class AutoencodingSettings(BaseObjectiveSettings):
     name: Literal["autoencoding"] = "autoencoding"
     corruption: View = ()
 
-    @property
-    def augmentations(self) -> Iterable[Augmentation]:
-        """The augmentations of the corruption."""
-        return self.corruption
+    def views_of(self, modality: str) -> tuple[View, ...]:
+        """Return the corrupted window as the only view."""
+        return (self.corruption,)
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> Autoencoding:
         """Return the objective that trains ``encoder``."""

@@ -22,7 +22,6 @@ from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget, PretrainingPlan
 from contrastive_har.learning.pretraining.trainer import MEASURED, Trainer
 from contrastive_har.models.backbone import Backbone
-from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.seeds import derive_seed, seeded
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.windows import Windows
@@ -60,6 +59,7 @@ def pretrain(
         ValueError: if the processes cannot share a batch evenly, or a trained module has batch normalisation.
         FloatingPointError: if the loss is not finite.
     """
+    windows = windows.only(plan.backbone.modalities)
     layout = windows.layout
     trains = plan.objective.trains
     backbones = [_initial_backbone(plan, layout, windows.signals, repeat, rows) for repeat, rows in enumerate(members)]
@@ -103,10 +103,7 @@ def _initial_backbone(
     plan: PretrainingPlan, layout: Layout, signals: NDArray[np.float32], repeat: int, members: NDArray[np.int64]
 ) -> Backbone:
     learned_from = signals[members]
-    normalisation = Normalisation.of(learned_from)
-    for name, part in layout.modalities.items():
-        if plan.backbone.of(name).raw:
-            normalisation.mean[part], normalisation.deviation[part] = 0.0, 1.0
+    normalisation = plan.backbone.normalisation_of(learned_from, layout)
     with seeded(derive_seed(plan.seed, "weights", repeat)):
         backbone = plan.backbone.build(layout)
         backbone.set_normalisation(torch.from_numpy(normalisation.mean), torch.from_numpy(normalisation.deviation))

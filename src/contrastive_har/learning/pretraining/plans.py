@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.sensors import Layout
 
 FEWEST = 2  # windows in a batch: a single one has no negatives
+_PROGRESS = 1e-4  # share by which a loss is lower than the least one to count as progress
 
 
 class PretrainingBudget(BaseModel):
@@ -21,8 +25,10 @@ class PretrainingBudget(BaseModel):
 
     Attributes:
         epochs: Passes over the pre-training windows.
-        batch_size: Windows per step; the last, smaller batch of an epoch is used too.
-        learning_rate: Constant learning rate of Adam.
+        batch_size: Windows per step.
+        last_batch: Whether the last, smaller batch of an epoch is used too.
+        learning_rate: Learning rate of Adam.
+        patience: Epochs without a lower loss after which the learning rate is halved; null keeps it constant.
         keep: ``best_in_second_half`` keeps the epoch of least training loss among the second half, as published;
             ``last`` keeps the last.
         dropout: Whether the encoder's dropout is active; it was not in the published training.
@@ -32,18 +38,39 @@ class PretrainingBudget(BaseModel):
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=1)
+    last_batch: bool = True
     learning_rate: float = Field(gt=0)
+    patience: int | None = Field(default=None, gt=0)
     keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
     dropout: bool = False
 
     def smallest_batch(self, windows: int, processes: int = 1) -> int:
         """Return the size of the smallest batch of an epoch that ``processes`` share.
 
-        A last batch of too few windows is left out, and so is the remainder of one that they cannot share evenly.
+        A last batch of too few windows is left out, and so is the remainder of one that they cannot share evenly. Fewer
+        windows than the batch size are always one batch.
         """
-        rest = windows % self.batch_size
+        rest = windows % self.batch_size if self.last_batch else 0
         smallest = min(windows, rest if rest >= max(FEWEST, processes) else self.batch_size)
         return smallest // processes * processes
+
+    def uses(self, batch: int, windows: int, processes: int = 1) -> bool:
+        """Return whether a batch of an epoch of ``windows`` is used."""
+        complete = batch == self.batch_size or batch == windows
+        return batch >= max(FEWEST, processes) and (self.last_batch or complete)
+
+    def rate_after(self, losses: Sequence[float]) -> float:
+        """Return the learning rate of the epoch that follows epochs with the given mean losses.
+
+        The schedule is PyTorch's ``ReduceLROnPlateau`` with a factor of one half.
+        """
+        rate, least, waited = self.learning_rate, float("inf"), 0
+        for loss in losses if self.patience else ():
+            waited = 0 if loss < least * (1 - _PROGRESS) else waited + 1
+            least = loss if waited == 0 else least
+            if self.patience and waited > self.patience:
+                rate, waited = rate / 2, 0
+        return rate
 
 
 class BackboneSettings(BaseModel):
@@ -52,12 +79,17 @@ class BackboneSettings(BaseModel):
     Attributes:
         encoder: Encoder of all modalities that are not in ``encoders``.
         encoders: Encoders of single modalities, by modality.
+        modalities: The modalities that have an encoder; null takes all.
+        normalisation: ``channel`` gives each channel mean 0 and deviation 1; ``sensor`` divides the axes of a sensor by
+            one deviation and keeps their geometry. Skeletons are always centred instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: EncoderSettings = TPNSettings()
     encoders: dict[str, EncoderSettings] = {}
+    modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    normalisation: Literal["channel", "sensor"] = "channel"
 
     def of(self, modality: str) -> EncoderSettings:
         """Return the encoder of a modality."""
@@ -78,7 +110,18 @@ class BackboneSettings(BaseModel):
         for name in layout.modalities:
             part = layout.only([name])
             encoders[name] = self.of(name).build(part.width, part.length, tuple(part.sensors.values()))
-        return Backbone(encoders, layout.modalities)
+        return Backbone(encoders, layout)
+
+    def normalisation_of(self, signals: NDArray[np.float32], layout: Layout) -> Normalisation:
+        """Return the statistics by which windows are normalised, of raw ``signals`` (windows, time, channels)."""
+        by_sensor = self.normalisation == "sensor"
+        statistics = (
+            Normalisation.by_sensor(signals, layout.sensors.values()) if by_sensor else Normalisation.of(signals)
+        )
+        for name, part in layout.modalities.items():
+            if self.of(name).raw or name in layout.skeletons:
+                statistics.mean[part], statistics.deviation[part] = 0.0, 1.0
+        return statistics
 
 
 class PretrainingPlan(BaseModel):

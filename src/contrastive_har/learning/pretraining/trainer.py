@@ -16,12 +16,12 @@ from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.objectives import Objective, Step, StepResult
 from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
-from contrastive_har.learning.pretraining.plans import FEWEST, PretrainingBudget
+from contrastive_har.learning.pretraining.diagnostics import diagnose
+from contrastive_har.learning.pretraining.plans import PretrainingBudget
 from contrastive_har.models.layers.dropout import switch_off_dropout
-from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.seeds import derive_seed
 
-MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi"]
+MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi", "alignment", "uniformity"]
 """Measurements of each epoch."""
 
 
@@ -92,8 +92,10 @@ class Trainer:
             disable=None if self.compute.rank == 0 else True,
         ) as bar:
             for epoch in range(len(self.rows) + 1, self.budget.epochs + 1):
+                rate = self.budget.rate_after([row["loss"] for row in self.rows])
+                self.optimiser.param_groups[0]["lr"] = rate
                 row = self._epoch(epoch, windows, classes, bar)
-                self.rows.append({"learning_rate": self.budget.learning_rate, **row})
+                self.rows.append({"learning_rate": rate, **row})
                 bar.set_postfix_str(f"epoch {epoch}/{self.budget.epochs}, loss {row['loss']:.3f}")
                 eligible = self.budget.keep == "best_in_second_half" and epoch > self.budget.epochs // 2
                 if eligible and (self.best is None or row["loss"] < self.best[0]):
@@ -122,17 +124,15 @@ class Trainer:
         order = torch.randperm(len(windows), generator=batches)
         total = torch.zeros((), device=windows.device)
         counted = 0
-        agreement: float | None = None
+        first: dict[str, float] = {}
         for index in order.split(self.budget.batch_size):
-            if len(index) < max(FEWEST, self.compute.processes):
-                continue  # every process needs a window
+            if not self.budget.uses(len(index), len(windows), self.compute.processes):
+                continue
             progress = (epoch - 1 + counted / len(windows)) / self.budget.epochs
             result = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)), progress)
             total += result.loss.detach() * len(index)
             counted += len(index)
-            if result.clusters is not None and agreement is None:
-                clusters = result.clusters[0]
-                agreement = _agreement(clusters, classes[index.numpy()[: len(clusters)]])
+            first = first or diagnose(result, classes[index.numpy()])
             bar.update(len(index))
         loss = float(total) / counted if counted else float("nan")
         if not np.isfinite(loss):
@@ -144,7 +144,7 @@ class Trainer:
             "loss": loss,
             "seconds": seconds,
             "windows_per_second": len(windows) / seconds,
-            "cluster_nmi": float("nan") if agreement is None else agreement,
+            **first,
         }
 
     def _encoder_state(self) -> dict[str, Tensor]:
@@ -196,13 +196,3 @@ class Trainer:
         if parts["best"]:
             self.best = state.facts["least_loss"], parts["best"]
         logging.getLogger(__name__).info("%s continues after epoch %d.", self.title, state.epoch)
-
-
-def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
-    """Return the normalised mutual information of one batch's clusters and labels (a diagnostic of the first batch)."""
-    from sklearn.metrics import normalized_mutual_info_score
-
-    labelled = classes != UNLABELLED
-    if not labelled.any():
-        return float("nan")
-    return float(normalized_mutual_info_score(classes[labelled], clusters.cpu().numpy()[labelled]))

@@ -24,9 +24,12 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
     return initialise_like_keras(nn.Linear(inputs, outputs))
 
 
-def perceptron(features: int, widths: Sequence[int]) -> nn.Sequential:
-    """Return linear layers of ``widths`` with ReLU between, none after the last, such as a projection head."""
+def perceptron(features: int, widths: Sequence[int], batch_norm: bool = False) -> nn.Sequential:
+    """Return linear layers of ``widths`` with ReLU between, none after the last, such as a projection head.
+
+    With ``batch_norm``, the outputs of all but the last are normalised before the ReLU.
+    """
     layers: list[nn.Module] = []
     for before, after in pairwise((features, *widths)):
-        layers += [linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+        layers += [linear(before, after), *([nn.BatchNorm1d(after)] if batch_norm else []), nn.ReLU()]
+    return nn.Sequential(*layers[: -2 if batch_norm else -1])

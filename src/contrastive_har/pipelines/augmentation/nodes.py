@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from contrastive_har.protocols import ViewsPlan
 from contrastive_har.reports.figures import draw_views
 from contrastive_har.scores.statistics import ReportSettings
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Draws, View, make_view
+from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Draws, View, first_problem, make_view
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.windows import Windows
 
@@ -26,8 +26,8 @@ def preview_views(windows: Windows, plan: ViewsPlan, report: ReportSettings) -> 
     for augmentation in ALL_AUGMENTATIONS:
         if not augmentation.problem(windows.layout):
             views[_describe((augmentation,))] = (augmentation,)
-    for view in plan.views:
-        if view not in views.values():
+    for view in dict.fromkeys(view for of_modality in plan.views.values() for view in of_modality):
+        if view not in views.values() and not first_problem(view, windows.layout):
             views[_describe(view)] = view
     drawn = {}
     for name, view in views.items():

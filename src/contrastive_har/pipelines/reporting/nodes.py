@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.protocols import ProtocolSettings, refinements, titles
+from contrastive_har.protocols import ProtocolSettings, evaluation_titles, refinements, titles
 from contrastive_har.reports import figures, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
 from contrastive_har.scores import comparisons, statistics
-from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.cells import Cell, parse_evaluation
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.windows import Windows
 
@@ -32,7 +32,7 @@ def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
         epochs=lambda table: [budgets[name].epochs for name in table["method"]],
         batch_size=lambda table: [budgets[name].batch_size for name in table["method"]],
     )
-    return figures.draw_budgets(rows, titles(protocol.evaluations), titles(protocol.splits))
+    return figures.draw_budgets(rows, evaluation_titles(protocol, rows), titles(protocol.splits))
 
 
 def compare_methods(scores: pd.DataFrame, protocol: ProtocolSettings, report: ReportSettings) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def compare_methods(scores: pd.DataFrame, protocol: ProtocolSettings, report: Re
 def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
     """Draw macro-F1 against the labels."""
     return figures.draw_label_efficiency(
-        summary, titles(protocol.methods), titles(protocol.evaluations), titles(protocol.splits)
+        summary, titles(protocol.methods), evaluation_titles(protocol, summary), titles(protocol.splits)
     )
 
 
@@ -59,14 +59,14 @@ def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tup
 def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
     """Draw a split's confusion matrices with the fewest labels; predictions by method."""
     few = protocol.fewest_labels.name
-    methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *predictions.values())
     return figures.draw_confusion_matrices(predictions, few, methods, evaluations, windows.description.class_names)
 
 
 def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
     """Draw the scores of a split's test subjects with the fewest labels; scores by method."""
     few = protocol.fewest_labels.name
-    methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
     return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
 
 
@@ -74,7 +74,7 @@ def draw_critical_differences(
     protocol: ProtocolSettings, report: ReportSettings, *, split: str, **scores: pd.DataFrame
 ) -> Figure:
     """Draw the mean ranks of a split's methods and their critical difference; scores by method."""
-    methods, evaluations = titles(protocol.methods), titles(protocol.evaluations)
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
     return figures.draw_critical_differences(
         pd.concat(scores.values()), split, methods, evaluations, 1 - report.confidence
     )
@@ -121,7 +121,7 @@ def describe_runs(
             "seed": seed,
             "compute": str(compute.resolve()),
             **protocol.settings_of(cell, description.name),
-            "evaluation": protocol.evaluations[row["evaluation"]].model_dump(mode="json"),
+            "evaluation": protocol.evaluations[parse_evaluation(row["evaluation"])[0]].model_dump(mode="json"),
         }
         # Label budgets of single evaluations are points of a curve only, and described in brief.
         runs.append(describe_row(row, of_row, parameters, in_full=row["label_budget"] in shown))
@@ -155,7 +155,7 @@ def gather_facts(
     sentences = findings.findings(
         artifacts["comparisons"],
         titles(protocol.methods),
-        titles(protocol.evaluations),
+        evaluation_titles(protocol, artifacts["scores"]),
         titles(protocol.splits),
         1 - report.confidence,
     )

@@ -1,0 +1,58 @@
+"""Settings of objectives that compare views of a window."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from contrastive_har.learning.losses import SMALLEST_TEMPERATURE
+from contrastive_har.learning.objectives.base import BaseObjectiveSettings
+from contrastive_har.signals.augmentations import View
+from contrastive_har.signals.augmentations.time import Resampling
+
+OTHER = "other"
+"""Key of the views of all modalities that are not listed."""
+
+Views = Annotated[tuple[View, ...], Field(min_length=1)]
+
+
+class ViewsSettings(BaseObjectiveSettings):
+    """Settings shared by objectives that compare views.
+
+    Attributes:
+        views: The augmentations that make each view of a window; or by modality, with ``other`` for the rest.
+        temperature: Divisor of the similarities of projections.
+        projection: Widths of the layers of the projection head.
+    """
+
+    views: Views | dict[str, Views] = ((Resampling(),), ())
+    temperature: float = Field(default=0.1, ge=SMALLEST_TEMPERATURE)
+    projection: tuple[int, ...] = Field(default=(96, 96, 96), min_length=1)
+
+    @model_validator(mode="after")
+    def _has_enough_views(self) -> ViewsSettings:
+        if OTHER not in self._by_modality:
+            raise ValueError(f"views needs an entry '{OTHER}', for modalities that are not listed")
+        for modality, views in self._by_modality.items():
+            if problem := self.refused_views(len(views)):
+                of_modality = "" if modality == OTHER else f" of modality '{modality}'"
+                raise ValueError(f"views{of_modality}: {problem}; found {len(views)}")
+        return self
+
+    def refused_views(self, count: int) -> str | None:
+        """Return why a number of views is refused; None if it is not."""
+        return None if count == 2 else "two are compared"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities whose views are listed."""
+        return tuple(name for name in self._by_modality if name != OTHER)
+
+    def views_of(self, modality: str) -> tuple[View, ...]:
+        """Return the views of a modality."""
+        return self._by_modality.get(modality, self._by_modality[OTHER])
+
+    @property
+    def _by_modality(self) -> dict[str, Views]:
+        return self.views if isinstance(self.views, dict) else {OTHER: self.views}

@@ -1,0 +1,51 @@
+"""Diagnostics of one batch of pre-training: clusters against activities, and the geometry of the projections."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from contrastive_har.learning.objectives import StepResult
+from contrastive_har.signals.descriptions import UNLABELLED
+
+NOT_MEASURED = float("nan")
+
+
+def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]:
+    """Return diagnostics of a batch; those that its objective does not allow are NaN.
+
+    ``cluster_nmi`` is the normalised mutual information of the first view's clusters and the activities, ``alignment``
+    the mean squared distance of the projections of a window's views, and ``uniformity`` the logarithm of the mean of
+    exp(-2 distance^2) over pairs of windows, averaged over views (Wang and Isola 2020, arXiv 2005.10242): the lower
+    either is, the better. Neither of the last two uses labels.
+
+    Args:
+        result: Result of the objective.
+        classes: Class indices of the windows of the batch (batch,).
+    """
+    agreement = alignment = uniformity = NOT_MEASURED
+    if result.clusters is not None:
+        clusters = result.clusters[0]
+        agreement = _agreement(clusters, classes[: len(clusters)])
+    if result.projections is not None:
+        views = result.projections
+        alignment = _mean([(a - b).square().sum(1).mean() for a, b in combinations(views, 2)])
+        uniformity = _mean([torch.pdist(view).square().mul(-2).exp().mean().log() for view in views])
+    return {"cluster_nmi": agreement, "alignment": alignment, "uniformity": uniformity}
+
+
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.stack(values).mean())
+
+
+def _agreement(clusters: Tensor, classes: NDArray[np.int64]) -> float:
+    from sklearn.metrics import normalized_mutual_info_score  # takes long to import
+
+    labelled = classes != UNLABELLED
+    if not labelled.any():
+        return NOT_MEASURED
+    return float(normalized_mutual_info_score(classes[labelled], clusters.cpu().numpy()[labelled]))

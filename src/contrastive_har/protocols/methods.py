@@ -1,0 +1,99 @@
+"""The rows of a protocol's result tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.learning.objectives.views import OTHER
+from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget
+from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.refining import refine, resolve_bases
+from contrastive_har.signals.augmentations import View
+
+REFINED = ("encoder", "encoders", "normalisation", "budget")
+"""Settings of a protocol that its rows refine."""
+
+
+class MethodSettings(BaseModel):
+    """One row of the result tables.
+
+    In configuration a row may be partial: ``base`` names another row whose settings it inherits and refines;
+    ``encoder``, ``encoders``, ``normalisation`` and ``budget`` refine those of the protocol.
+
+    Attributes:
+        title: Name in tables and figures.
+        description: A sentence about the method, for the report.
+        objective: Pre-training objective.
+        encoder: Encoder of each modality.
+        encoders: Other encoders of single modalities, by modality.
+        modalities: The modalities that have an encoder; null takes all.
+        normalisation: How channels are normalised (:class:`BackboneSettings`).
+        budget: Pre-training budget.
+        evaluations: Names of the evaluations it is scored with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    description: str = ""
+    objective: ObjectiveSettings
+    encoder: EncoderSettings
+    encoders: dict[str, EncoderSettings] = {}
+    modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    normalisation: Literal["channel", "sensor"] = "channel"
+    budget: PretrainingBudget
+    evaluations: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def backbone(self) -> BackboneSettings:
+        """The encoder of each modality."""
+        return BackboneSettings(
+            encoder=self.encoder,
+            encoders=self.encoders,
+            modalities=self.modalities,
+            normalisation=self.normalisation,
+        )
+
+
+class ViewsPlan(BaseModel):
+    """The views of windows that the methods of a protocol use.
+
+    Attributes:
+        views: The views by modality, without duplicates; ``other`` has those of all modalities that are not listed.
+        seed: Seed of the whole run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    views: dict[str, tuple[View, ...]]
+    seed: int
+
+    @classmethod
+    def of(cls, methods: Mapping[str, MethodSettings], seed: int) -> ViewsPlan:
+        """Return the views of some methods."""
+        objectives = [method.objective for method in methods.values()]
+        modalities = dict.fromkeys([*(name for objective in objectives for name in objective.modalities), OTHER])
+        views = {
+            modality: tuple(dict.fromkeys(view for one in objectives for view in one.views_of(modality) if view))
+            for modality in modalities
+        }
+        return cls(views=views, seed=seed)
+
+
+def complete_rows(protocol: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Return complete settings of partial rows, which refine those of the protocol and of their bases."""
+    defaults: dict[str, Any] = {"encoder": {"name": "tpn"}, "encoders": {}, "normalisation": "channel", "budget": {}}
+    above = {name: protocol.get(name, default) for name, default in defaults.items()}
+    return {
+        name: refine(above, _without_nulls(row)) if isinstance(row, Mapping) else row
+        for name, row in resolve_bases(rows).items()
+    }
+
+
+def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without refining settings that are None: they refine nothing."""
+    return {key: value for key, value in row.items() if value is not None or key not in REFINED}
