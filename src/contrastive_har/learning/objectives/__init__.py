@@ -11,6 +11,7 @@ from pydantic import Field
 
 from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Objective, Step, StepResult
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
+from contrastive_har.learning.objectives.knowledge_mining import KnowledgeMiningSettings
 from contrastive_har.learning.objectives.memory import MoCoSettings, NNCLRSettings
 from contrastive_har.learning.objectives.multi_task import MultiTaskSettings
 from contrastive_har.learning.objectives.predictive import PredictiveCodingSettings
@@ -21,6 +22,7 @@ __all__ = ["BaseObjectiveSettings", "Objective", "ObjectiveSettings", "Step", "S
 
 ObjectiveSettings = Annotated[
     ContrastiveSettings
+    | KnowledgeMiningSettings
     | MoCoSettings
     | NNCLRSettings
     | MultiTaskSettings
