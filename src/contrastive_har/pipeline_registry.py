@@ -47,9 +47,14 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     These are the protocols (those of one ``part_of`` together), the stages of the main protocol, and the pipelines
     that use its result. Protocols with their splits and methods are read from conf/base and the environment:
-    conf/local, or the one that ``--env`` names.
+    conf/local, or the one that ``--env`` names; splits that are not for the data set of the run are left out.
     """
-    protocols = {name: value for name, value in _parameters().items() if isinstance(value, dict) and "methods" in value}
+    parameters = _parameters()
+    protocols = {
+        name: _for_dataset(value, parameters["dataset"])
+        for name, value in parameters.items()
+        if isinstance(value, dict) and "methods" in value
+    }
     by_pipeline: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, value in protocols.items():
         by_pipeline[value.get("part_of") or name][name] = value
@@ -128,5 +133,16 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
 def _parameters() -> dict[str, Any]:
     # The project that contains the working directory; the source checkout where there is none.
     project = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
-    parameters: dict[str, Any] = load_configuration(project, env=RunSession.environment)["parameters"]
+    options = {"env": RunSession.environment, "runtime_params": RunSession.runtime_params}
+    parameters: dict[str, Any] = load_configuration(project, **options)["parameters"]
     return parameters
+
+
+def _for_dataset(protocol: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """Return a protocol with the splits that are for a data set."""
+    splits = {
+        name: split
+        for name, split in protocol["splits"].items()
+        if split.get("datasets") is None or dataset in split["datasets"]
+    }
+    return {**protocol, "splits": splits}

@@ -191,7 +191,7 @@ def test_a_fitted_ridge_head_survives_storage_and_has_nothing_to_train() -> None
 def test_a_head_that_is_trained_by_gradient_is_not_fitted(settings: BaseHeadSettings) -> None:
     head = settings.build(5, CLASSES)
     assert not settings.fitted
-    assert RidgeSettings.fitted
+    assert RidgeSettings().fitted
     before = {name: value.clone() for name, value in head.state_dict().items()}
     with pytest.raises(TypeError, match=f"{type(head).__name__} is trained by gradient"):
         head.fit(*examples(9, 5))

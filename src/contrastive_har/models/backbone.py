@@ -40,6 +40,11 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.zeros(layout.width))
         self.register_buffer("deviation", torch.ones(layout.width))
 
+    @property
+    def widths(self) -> list[int]:
+        """Width of the embeddings of each modality."""
+        return [encoder.features for _, encoder in self._named()]
+
     def set_normalisation(self, mean: Tensor, deviation: Tensor) -> None:
         """Set the statistics (channels,) by which windows are normalised."""
         self.mean.copy_(mean)

@@ -26,6 +26,9 @@ class RunSession(KedroSession):
     environment: ClassVar[str | None] = None
     """Environment of the newest session; None is Kedro's default. Pipelines are registered from its configuration."""
 
+    runtime_params: ClassVar[dict[str, Any]] = {}
+    """Parameters of the newest session; pipelines are registered for their data set."""
+
     @classmethod
     def create(cls, *arguments: Any, **options: Any) -> RunSession:
         """Create the session; its id is that of the run.
@@ -35,7 +38,8 @@ class RunSession(KedroSession):
         """
         session = super().create(*arguments, **options)
         cls.environment = session.store.get("env")
-        run_id = (session.store.get("runtime_params") or {}).get("run_id")
+        cls.runtime_params = dict(session.store.get("runtime_params") or {})
+        run_id = cls.runtime_params.get("run_id")
         if run_id is not None:
             if not RUN_ID.fullmatch(str(run_id)):
                 raise ValueError(

@@ -35,6 +35,7 @@ class SplitSettings(BaseModel):
 
     Attributes:
         title: Title in reports.
+        datasets: Data sets that are split in this way; null: all.
         leak_free: Whether the split is declared to keep test data unseen; the audit fails the run if it does not.
         held_out: The group whose values are held out: ``subject`` or another group of the data set (``session``,
             ``scene``, ``official``); ``none``: test on every window that was not labelled.
@@ -53,6 +54,7 @@ class SplitSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
     title: str
+    datasets: tuple[str, ...] | None = None
     leak_free: bool
     held_out: str
     within: tuple[str, ...] = ()
@@ -70,6 +72,10 @@ class SplitSettings(BaseModel):
         if self.within and (self.test_groups or self.validation_groups):
             raise ValueError("test_groups and validation_groups name values of the whole data set; leave out 'within'")
         return self
+
+    def is_for(self, dataset: str) -> bool:
+        """Return whether a data set is split in this way."""
+        return self.datasets is None or dataset in self.datasets
 
     @property
     def holds_out(self) -> bool:

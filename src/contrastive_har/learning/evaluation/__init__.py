@@ -127,7 +127,8 @@ class _Evaluator:
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         if settings.head.fitted:
             features = self._features(repeat, settings)
-            yield from (fit_head(features, task) for task in tasks)
+            widths = self._backbone(repeat, settings).widths
+            yield from (fit_head(features, widths, task) for task in tasks)
             return
         activations = self._run_frozen(repeat, settings)
         for task in tasks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,11 +14,17 @@ from contrastive_har.learning.evaluation.tasks import Outcome, Task
 from contrastive_har.signals.seeds import seeded
 
 
-def fit_head(features: Tensor, task: Task) -> Outcome:
-    """Fit a head to the labelled windows' frozen ``features`` (windows, features)."""
+def fit_head(features: Tensor, widths: Sequence[int], task: Task) -> Outcome:
+    """Fit a head to the labelled windows' frozen ``features`` (windows, features).
+
+    Args:
+        features: Embeddings of all windows.
+        widths: Width of the embeddings of each modality.
+        task: The head to fit.
+    """
     outcome = Outcome(task, float("nan"))
     with seeded(task.seed):
-        head = task.build_head(features.shape[1]).to(features.device)
+        head = task.build_head(widths).to(features.device)
         train = torch.from_numpy(task.train).to(features.device)
         targets = torch.from_numpy(task.classes[task.train]).to(features.device)
         head.fit(features.index_select(0, train), targets)

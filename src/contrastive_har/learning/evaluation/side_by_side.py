@@ -105,4 +105,4 @@ class _Heads:
 
 def _initial_head(width: int, task: Task) -> Linear:
     with seeded(task.seed):
-        return cast(Linear, task.build_head(width))
+        return cast(Linear, task.build_head([width]))

@@ -42,7 +42,7 @@ class StageTraining:
         outcome = Outcome(self.task, self.rate)
         before = {name: value.detach().cpu().clone() for name, value in self.backbone.state_dict().items()}
         with seeded(self.task.seed, self.compute.random_devices):
-            self.head = self.task.build_head(self.backbone.features).to(device)
+            self.head = self.task.build_head(self.backbone.widths).to(device)
             stages = self.backbone.trained(self.trained)
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.head) for parameter in module.parameters()]

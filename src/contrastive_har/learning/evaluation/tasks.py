@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,9 +67,9 @@ class Task:
         """Batches in an epoch."""
         return -(-len(self.train) // self.batch_size)
 
-    def build_head(self, features: int) -> Head:
-        """Return the untrained head, initialised from the current random state."""
-        return self.settings.head.build(features, self.class_count)
+    def build_head(self, widths: Sequence[int]) -> Head:
+        """Return the untrained head of embeddings of some widths, initialised from the current random state."""
+        return self.settings.head.build_for(widths, self.class_count)
 
 
 @dataclass

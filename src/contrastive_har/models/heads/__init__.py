@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.heads.late_fusion import LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.models.heads.mlp import MLPSettings
@@ -17,5 +18,7 @@ from contrastive_har.models.heads.ridge import RidgeSettings
 
 __all__ = ["BaseHeadSettings", "Head", "HeadSettings"]
 
-HeadSettings = Annotated[LinearSettings | LogisticSettings | MLPSettings | RidgeSettings, Field(discriminator="name")]
+HeadSettings = Annotated[
+    LinearSettings | LogisticSettings | MLPSettings | RidgeSettings | LateFusionSettings, Field(discriminator="name")
+]
 """Any head, chosen by its ``name`` in configuration; ``build(features, classes)`` returns it, untrained."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -59,13 +60,11 @@ class BaseHeadSettings(BaseModel, ABC):
     """Settings of a head.
 
     Attributes:
-        fitted: Whether the head is fitted instead of trained by gradient.
         stacks: Whether many such heads on frozen features are trained side by side as one stack of matrices.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fitted: ClassVar[bool] = False
     stacks: ClassVar[bool] = False
 
     name: str
@@ -73,3 +72,17 @@ class BaseHeadSettings(BaseModel, ABC):
     @abstractmethod
     def build(self, features: int, classes: int) -> Head:
         """Return an untrained head of embeddings of a given width."""
+
+    def build_for(self, widths: Sequence[int], classes: int) -> Head:
+        """Return an untrained head of embeddings that are those of several modalities, side by side.
+
+        Args:
+            widths: Width of the embeddings of each modality.
+            classes: Number of classes.
+        """
+        return self.build(sum(widths), classes)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the head is fitted instead of trained by gradient."""
+        return False

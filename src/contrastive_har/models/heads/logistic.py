@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -20,10 +20,13 @@ class LogisticSettings(BaseHeadSettings):
         inverse_penalty: scikit-learn's ``C``: the smaller, the smaller the weights.
     """
 
-    fitted: ClassVar[bool] = True
-
     name: Literal["logistic"] = "logistic"
     inverse_penalty: float = Field(default=1.0, gt=0)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the head is fitted instead of trained by gradient."""
+        return True
 
     def build(self, features: int, classes: int) -> Logistic:
         """Return a head that has not been fitted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -22,8 +22,6 @@ class RidgeSettings(BaseHeadSettings):
             chosen. The default are MiniRocket's.
     """
 
-    fitted: ClassVar[bool] = True
-
     name: Literal["ridge"] = "ridge"
     penalty: Penalty | Annotated[tuple[Penalty, ...], Field(min_length=1)] = tuple(
         10 ** (exponent / 3) for exponent in range(-9, 10, 2)
@@ -33,6 +31,11 @@ class RidgeSettings(BaseHeadSettings):
     def penalties(self) -> tuple[float, ...]:
         """All penalties to try."""
         return self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the head is fitted instead of trained by gradient."""
+        return True
 
     def build(self, features: int, classes: int) -> Ridge:
         """Return a head that has not been fitted."""
