@@ -19,6 +19,9 @@ EVERYTHING = "all"
 PAPER_STYLE = {"macro_f1": "paper_style_macro_f1", "accuracy": "paper_style_micro_f1"}
 """Scores as the published ones may have been computed: the maximum over epochs, chosen on the test set."""
 
+VALIDATION = "validation_macro_f1"
+"""Macro-F1 on the validation windows after the last epoch, by which settings are chosen."""
+
 
 def score(
     predictions: pd.DataFrame, curves: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str], **cell: str
@@ -40,10 +43,12 @@ def score(
     for values, test in predictions.groupby(keys, sort=False):
         row = dict(zip(keys, values, strict=True))
         rows += [{**row, **scored} for scored in _score_test(test, subjects, class_names)]
-    for values, curve in curves[curves["role"] == "test"].groupby(keys, sort=False):
-        row = dict(zip(keys, values, strict=True))
-        for metric, name in PAPER_STYLE.items():
-            rows.append({**row, "metric": name, "group": EVERYTHING, "value": float(curve[metric].max())})
+    for (*values, role), curve in curves.groupby([*keys, "role"], sort=False):
+        row = {**dict(zip(keys, values, strict=True)), "group": EVERYTHING}
+        if role == "validation":
+            rows.append({**row, "metric": VALIDATION, "value": float(curve["macro_f1"].iloc[-1])})
+        else:
+            rows += [{**row, "metric": name, "value": float(curve[one].max())} for one, name in PAPER_STYLE.items()]
     return pd.DataFrame(rows).assign(**cell)[SCORE_COLUMNS]
 
 

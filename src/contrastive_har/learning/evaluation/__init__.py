@@ -119,7 +119,7 @@ class _Evaluator:
             features[repeat] = self._features(repeat, settings)
             pending += tasks
             if repeat == repeats[-1] or sum(of_repeat.numel() for of_repeat in features.values()) > _AT_ONCE:
-                for rate in settings.learning_rates:
+                for rate in settings.learning_rates if pending else ():
                     yield from train_side_by_side(features, pending, rate, self.compute)
                 features.clear()
                 pending.clear()
@@ -146,6 +146,8 @@ class _Evaluator:
             train, validation, test = (
                 self.roles.members(repeat, role, budget) for role in ("train", "validation", "test")
             )
+            if settings.most_labels is not None and len(train) > settings.most_labels:
+                continue
             seed = derive_seed(self.plan.seed, "classifier", repeat, name, budget.key)
             task = Task(
                 *(repeat, name, settings, budget, seed),

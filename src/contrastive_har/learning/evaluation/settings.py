@@ -34,6 +34,7 @@ class EvaluationSettings(BaseModel):
             ``subsets`` with every combination: in tables their names follow that of the evaluation, as in
             ``linear/inertial``.
         label_budgets: Label budgets of the protocol that it is run with; null takes all.
+        most_labels: Number of labelled windows above which it is not run, as it would take too long; null has no limit.
         learning_rate: Learning rate of Adam; of several, the best by macro-F1 on the validation windows is chosen.
         epochs: Passes over the labelled windows.
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
@@ -49,6 +50,7 @@ class EvaluationSettings(BaseModel):
     trained_stages: Annotated[int, Field(ge=0)] | TrainedStages = 0
     modalities: Literal["each", "subsets"] | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     label_budgets: tuple[LabelBudget, ...] | None = None
+    most_labels: int | None = Field(default=None, gt=0)
     learning_rate: LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)] | None = None
     epochs: int | None = Field(default=None, gt=0)
     batch_size: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]] | None = None
