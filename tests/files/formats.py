@@ -54,7 +54,9 @@ from contrastive_har.use.recognisers import (
 )
 from contrastive_har.use.timelines import Timeline, TimelineRows, read_timeline, write_timeline
 from tests.conftest import OWN_DESCRIPTION, own_frame
+from tests.sources.test_mmact import put_clip
 from tests.sources.test_official_files import COLUMNS
+from tests.sources.test_utd_mhad import utd_mhad
 
 SETTINGS = TPNSettings(channels=(4, 4), kernels=(8, 4))
 BACKBONE = BackboneSettings(encoder=SETTINGS)
@@ -155,6 +157,15 @@ def put_usc_had_zip(path: Path) -> None:
     put_mat(mat)
     put_zip(path, "USC-HAD/Subject1/a1t1.mat", mat.read_bytes())
     mat.unlink()
+
+
+def put_utd_mhad(path: Path) -> None:
+    path.parent.rmdir()
+    utd_mhad(path.parents[1], [(1, 1, 1)])
+
+
+def put_mmact(path: Path) -> None:
+    put_clip(next(parent for parent in path.parents if parent.name == "mmact"), (1, 1, 1, "walking"))
 
 
 def put_own_csv(path: Path) -> None:
@@ -344,6 +355,25 @@ GIVEN = [
         "USC-HAD/Subject1/a1t2.mat",
         put_mat,
         opened("usc_had", lambda path: path.parents[2]),
+    ),
+    Format(
+        "UTD-MHAD skeletons",
+        "Skeleton/a1_s1_t1_skeleton.mat",
+        put_utd_mhad,
+        opened("utd_mhad", lambda path: path.parents[1]),
+    ),
+    Format(
+        "MMAct sensor",
+        "mmact/acc_watch_clip/subject1/scene1/session1/walking.csv",
+        put_mmact,
+        opened("mmact", lambda path: path.parents[4]),
+        parts_are_files=True,
+    ),
+    Format(
+        "MMAct poses",
+        "mmact/pose/cross_view/trainval/subject1/cam1/scene1/session1/walking.json",
+        put_mmact,
+        opened("mmact", lambda path: path.parents[7]),
     ),
     Format(
         "UCI-HAR samples",

@@ -20,11 +20,15 @@ from contrastive_har.signals.recordings import (
     write_recordings,
 )
 from contrastive_har.sources import IngestionSettings, describe_source, open_source
+from tests.sources.test_mmact import mmact
 from tests.sources.test_official_files import motion_sense, usc_had
+from tests.sources.test_utd_mhad import utd_mhad
 
 EXAMPLES: dict[str, Callable[[Path], object]] = {
     "motion_sense": motion_sense,
     "usc_had": usc_had,
+    "utd_mhad": utd_mhad,
+    "mmact": mmact,
 }
 
 
@@ -89,5 +93,5 @@ def test_a_damaged_file_is_named_and_stops_no_other(dataset: str, folder: Path) 
 
 
 def test_missing_files_are_refused_with_where_to_get_them(dataset: str, tmp_path: Path) -> None:
-    with pytest.raises(BadRecordingError, match=r"holds no file of .* Download http"):
+    with pytest.raises(BadRecordingError, match=r"holds no file of .* (Download|Request .* at) http"):
         list(opened(dataset, tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.sources import describe_source, download, downloadable_sources
 
 
@@ -58,15 +60,19 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server()
-    address = f"http://127.0.0.1:{server.http.server_port}/data.zip"
-    description = describe_source("usc_had").model_copy(update={"download": address})
-    monkeypatch.setattr(download, "describe_source", lambda name: description)
+    address = f"http://127.0.0.1:{server.http.server_port}"
+    addresses = {"usc_had": (f"{address}/data.zip",), "utd_mhad": (f"{address}/one.zip", f"{address}/two.zip")}
+
+    def described(name: str) -> DatasetDescription:
+        return describe_source(name).model_copy(update={"download": addresses[name]})
+
+    monkeypatch.setattr(download, "describe_source", described)
     yield server
     server.http.shutdown()
 
 
 def test_a_file_is_fetched_once_and_its_checksum_noted(server: Server, tmp_path: Path) -> None:
-    path = download.download("usc_had", tmp_path)
+    (path,) = download.download("usc_had", tmp_path)
     assert path.read_bytes() == CONTENT
     download.download("usc_had", tmp_path)
     assert len(server.ranges) == 1
@@ -79,12 +85,12 @@ def test_a_broken_off_download_goes_on(server: Server, tmp_path: Path) -> None:
         download.download("usc_had", tmp_path)
     assert not (tmp_path / "data.zip").exists()
     server.break_after = None
-    assert download.download("usc_had", tmp_path).read_bytes() == CONTENT
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={300_000 // 2**16 * 2**16}-"]
 
 
 def test_another_file_than_the_first_time_is_refused(server: Server, tmp_path: Path) -> None:
-    path = download.download("usc_had", tmp_path)
+    (path,) = download.download("usc_had", tmp_path)
     path.unlink()
     server.content = CONTENT[:-1] + b"x"
     with pytest.raises(download.DownloadError, match=r"does not have the checksum in .*checksums\.json"):
@@ -98,12 +104,37 @@ def test_a_page_instead_of_the_archive_is_not_kept(server: Server, tmp_path: Pat
         download.download("usc_had", tmp_path)
     assert not list(tmp_path.iterdir())
     server.content = CONTENT
-    assert download.download("usc_had", tmp_path).read_bytes() == CONTENT
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+
+
+def test_each_of_several_archives_is_fetched_once(server: Server, tmp_path: Path) -> None:
+    for _ in range(2):
+        paths = download.download("utd_mhad", tmp_path)
+        assert paths == [tmp_path / "one.zip", tmp_path / "two.zip"]
+        assert [path.read_bytes() for path in paths] == [CONTENT, CONTENT]
+    assert len(server.ranges) == 2
+    assert set(json.loads((tmp_path / "checksums.json").read_text())) == {"one.zip", "two.zip"}
+    paths[1].unlink()
+    server.content = CONTENT[:-1] + b"x"
+    with pytest.raises(download.DownloadError, match=r"two\.zip does not have the checksum"):
+        download.download("utd_mhad", tmp_path)
+    assert paths[0].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", ()), ("http://a/b.zip", ("http://a/b.zip",)), (["a.zip", "b.zip"], ("a.zip", "b.zip"))]
+)
+def test_a_description_has_one_address_or_several(given: object, expected: tuple[str, ...]) -> None:
+    description = DatasetDescription.model_validate({**dict(describe_source("usc_had")), "download": given})
+    assert description.download == expected
+    assert DatasetDescription.model_validate_json(description.model_dump_json()) == description
 
 
 def test_what_cannot_be_downloaded_is_said(tmp_path: Path) -> None:
-    assert downloadable_sources() == ["motion_sense", "motion_sense_user_acceleration", "usc_had"]
+    assert downloadable_sources() == ["motion_sense", "motion_sense_user_acceleration", "usc_had", "utd_mhad"]
     with pytest.raises(download.DownloadError, match="'uci_har' cannot be downloaded; these can: motion_sense"):
         download.download("uci_har", tmp_path)
+    with pytest.raises(download.DownloadError, match=r"'mmact' cannot be downloaded. Request .* at https://mmact19"):
+        download.download("mmact", tmp_path)
     with pytest.raises(ValueError, match="unknown data set 'nope'"):
         download.download("nope", tmp_path)

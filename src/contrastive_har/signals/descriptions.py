@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastive_har.signals.sensors import (
     Channel,
@@ -45,7 +45,8 @@ class DatasetDescription(BaseModel):
         licence: Terms of use.
         citation: Publication to cite.
         url: Address of the data set.
-        download: Address of the archive of its files, if it can be downloaded without a request.
+        download: Addresses of the archives of its files, if they can be downloaded without a request; one or several.
+        request: What to ask the publisher for, if the files cannot be downloaded without a request.
         files: Number of official files; 0 if unknown.
     """
 
@@ -62,7 +63,8 @@ class DatasetDescription(BaseModel):
     licence: str = "not stated"
     citation: str = ""
     url: str = ""
-    download: str = ""
+    download: tuple[str, ...] = ()
+    request: str = ""
     files: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")
@@ -83,6 +85,13 @@ class DatasetDescription(BaseModel):
             activities = values.get("activities")
             values["recognised"] = tuple(activities) if isinstance(activities, dict) else ()
         return values
+
+    @field_validator("download", mode="before")
+    @classmethod
+    def _is_one_or_several(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return (value,) if value else ()
+        return value
 
     @model_validator(mode="after")
     def _codes_are_consistent(self) -> DatasetDescription:

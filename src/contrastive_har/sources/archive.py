@@ -54,13 +54,14 @@ class Member:
         return content
 
 
-def find_members(folder: Path, pattern: str, description: DatasetDescription) -> list[Member]:
+def find_members(folder: Path, pattern: str, description: DatasetDescription, part: str = "") -> list[Member]:
     """Find official files by their path, in the order of the numbers in their names.
 
     Args:
         folder: Searched with all its subfolders and zip archives; or one archive.
         pattern: Regular expression for a path inside it, with ``/`` between folders.
         description: For the message.
+        part: Which of its files match, for the message; empty if all do.
 
     Raises:
         BadRecordingError: if there is none; the message says what to download and where to put it. If an archive is
@@ -75,12 +76,25 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription) ->
         if match and "__MACOSX/" not in name:
             found.setdefault(match.groups(), Member(path, inside, match.groups()))
     if not found:
-        raise BadRecordingError(
-            f"{folder} holds no file of {description.title}. Download {description.download or description.url} "
-            f"(make data DATASET={description.name}) and put the archive, or what is in it, into that folder."
-        )
+        what = f"{description.title}, {part}" if part else description.title
+        raise BadRecordingError(f"{folder} holds no file of {what}. {_how_to_get(description)}")
     warn_of_missing(len(found), folder, description)
     return [found[parts] for parts in sorted(found, key=lambda parts: [(len(p), p) for p in parts])]
+
+
+def _how_to_get(description: DatasetDescription) -> str:
+    if description.request:
+        return (
+            f"Request {description.request} at {description.url} and put it into that folder; archives other than zip "
+            "must be unpacked."
+        )
+    if not description.download:
+        return f"Download {description.url} and put the archive, or what is in it, into that folder."
+    archives = "the archive, or what is in it," if len(description.download) == 1 else "the archives, or their content,"
+    return (
+        f"Download {' and '.join(description.download)} (make data DATASET={description.name}) and put {archives} into "
+        "that folder."
+    )
 
 
 def warn_of_missing(found: int, folder: Path, description: DatasetDescription) -> None:

@@ -27,26 +27,35 @@ class DownloadError(RuntimeError):
     """A file could not be downloaded, or is not the expected one; the message names the cure."""
 
 
-def download(dataset: str, folder: Path) -> Path:
-    """Download the archive of a data set, unless it exists, and check it.
+def download(dataset: str, folder: Path) -> list[Path]:
+    """Download the archives of a data set, unless they exist, and check them.
 
-    An interrupted download is kept beside the archive and continued. The publishers of these data sets state no
+    An interrupted download is kept beside the archives and continued. The publishers of these data sets state no
     checksums: that of the first download is stored in ``checksums.json`` and expected of later ones.
 
     Args:
         dataset: One of :func:`contrastive_har.sources.downloadable_sources`.
-        folder: Folder to put the archive into.
+        folder: Folder to put the archives into.
+
+    Returns:
+        The archives, in the order of the description.
 
     Raises:
         DownloadError: if the server does not respond, or the file is not the expected one.
     """
-    address = describe_source(dataset).download
-    if not address:
+    description = describe_source(dataset)
+    if description.request:
+        raise DownloadError(f"'{dataset}' cannot be downloaded. Request {description.request} at {description.url}.")
+    if not description.download:
         raise DownloadError(
             f"'{dataset}' cannot be downloaded; these can: {', '.join(downloadable_sources())}. "
             "uci_har and watch come with the installation."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    return [_download_archive(address, folder) for address in description.download]
+
+
+def _download_archive(address: str, folder: Path) -> Path:
     name = address.rsplit("/", 1)[1]
     checksum_file = folder / CHECKSUMS
     try:
@@ -108,14 +117,15 @@ def main() -> None:
     """Download the data set named on the command line into ``data/01_raw``."""
     parser = argparse.ArgumentParser(prog="make data", description=__doc__)
     parser.add_argument("dataset", help=f"one of {', '.join(downloadable_sources())}")
-    parser.add_argument("--folder", type=Path, help="folder of the archive (default: in data/01_raw)")
+    parser.add_argument("--folder", type=Path, help="folder of the archives (default: in data/01_raw)")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
-        path = download(arguments.dataset, arguments.folder or Path("data/01_raw") / raw_folder(arguments.dataset))
+        paths = download(arguments.dataset, arguments.folder or Path("data/01_raw") / raw_folder(arguments.dataset))
     except (DownloadError, ValueError) as error:
         sys.exit(str(error))
-    logging.getLogger(__name__).info("%s is complete; it is read in place.", path)
+    for path in paths:
+        logging.getLogger(__name__).info("%s is complete; it is read in place.", path)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
-from contrastive_har.signals.recordings import BadRecordingError, Recording
+from contrastive_har.signals.recordings import Recording
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.matlab import read_array
 
 SAMPLES = "sensor_readings"
 
@@ -28,21 +27,7 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
 
 def _load(member: Member, name: str) -> Recording:
     """Read a file; subject and activity come from its name, since the keys inside are misspelt in some."""
-    from scipy.io import loadmat
-
-    content = member.read()
-    try:
-        mat = loadmat(io.BytesIO(content), variable_names=[SAMPLES])
-    # The errors of damaged files are not documented.
-    except Exception as error:
-        raise BadRecordingError(
-            f"{member.where}: not a readable .mat file ({explain(error)}). Download it again."
-        ) from error
-    if SAMPLES not in mat:
-        raise BadRecordingError(f"{member.where}: no '{SAMPLES}'. The file is incomplete; download it again.")
-    samples = np.asarray(mat[SAMPLES])
-    if samples.ndim != 2 or samples.dtype.kind not in "iuf":
-        raise BadRecordingError(f"{member.where}: '{SAMPLES}' is no table of numbers. Download the file again.")
+    samples = read_array(member, SAMPLES, (None, None))
     subject, activity, _ = member.parts
     return Recording(
         subject=subject,
