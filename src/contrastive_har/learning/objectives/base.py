@@ -77,6 +77,13 @@ class Objective(nn.Module, ABC):
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the loss of normalised ``windows`` (batch, time, channels), on this module's device."""
 
+    def project(self, windows: Tensor) -> list[Tensor]:
+        """Return L2-normalised projections (batch, features) of each modality of ``windows``, without augmentation.
+
+        An objective that has no projection heads returns none.
+        """
+        return []
+
 
 class EachModality(Objective):
     """One objective per modality, trained side by side; the loss is their sum.
@@ -104,6 +111,11 @@ class EachModality(Objective):
         ]
         loss = torch.stack([result.loss for result in results]).sum()
         return StepResult(loss, results[0].clusters, results[0].projections)
+
+    def project(self, windows: Tensor) -> list[Tensor]:
+        """Return the projections of all modalities of ``windows`` (batch, time, channels)."""
+        parts = zip(self._all(), self.channels, strict=True)
+        return [one for objective, channels in parts for one in objective.project(windows[..., channels].contiguous())]
 
     def _all(self) -> list[Objective]:
         return [cast(Objective, objective) for objective in self.objectives]

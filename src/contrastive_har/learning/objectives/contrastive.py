@@ -158,6 +158,14 @@ class Contrastive(Objective):
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
         return StepResult(loss, clusters, torch.stack(views).detach())
 
+    def project(self, windows: Tensor) -> list[Tensor]:
+        """Return the projections of each modality of ``windows`` (batch, time, channels), without augmentation."""
+        parts = [windows if len(self.parts) == 1 else windows[..., part].contiguous() for part in self.channels]
+        return [
+            functional.normalize(full_precision(head(encoder(part))), dim=1)
+            for part, encoder, head in zip(parts, self.parts, self.heads, strict=True)
+        ]
+
     def _project_views(self, windows: Tensor, step: Step) -> list[Tensor]:
         """Return the L2-normalised projections (batch, features) of each view of the batch of all processes.
 

@@ -140,6 +140,14 @@ class KnowledgeMining(Objective):
         ]
         return StepResult(torch.stack(losses).mean(), projections=torch.stack(projections).detach())
 
+    def project(self, windows: Tensor) -> list[Tensor]:
+        """Return the projections of each modality of ``windows`` (batch, time, channels), without augmentation."""
+        parts = [windows[..., part].contiguous() for part in self.channels]
+        return [
+            functional.normalize(full_precision(head(encoder(part))), dim=1)
+            for part, encoder, head in zip(parts, self.parts, self.heads, strict=True)
+        ]
+
     @property
     def _temperatures(self) -> tuple[float, float]:
         return self.settings.temperature, self.settings.within_temperature

@@ -18,6 +18,7 @@ from contrastive_har.files.fingerprints import code_version, fingerprint
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.objectives import Objective
 from contrastive_har.learning.pretraining.checkpoints import Checkpoints
+from contrastive_har.learning.pretraining.diagnostics import NOT_MEASURED, measure_retrieval
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget, PretrainingPlan
 from contrastive_har.learning.pretraining.trainer import MEASURED, Trainer
@@ -28,7 +29,11 @@ from contrastive_har.signals.windows import Windows
 
 __all__ = ["HISTORY_COLUMNS", "BackboneSettings", "PretrainingBudget", "PretrainingPlan", "checkpoints_of", "pretrain"]
 
-HISTORY_COLUMNS = ["repeat", "epoch", *MEASURED]
+_MEASURED = [*MEASURED, "recall_at_1", "recall_at_5"]
+HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
+
+_MOST_UNSEEN = 500
+"""Windows among which the partners of one another are searched for."""
 
 
 def pretrain(
@@ -72,7 +77,7 @@ def pretrain(
         *(layout, windows.class_count, plan.seed),
     )
     encoders_fingerprint = fingerprint(training, *members)
-    history = torch.full((len(members), plan.budget.epochs, len(MEASURED)), torch.nan, dtype=torch.float64)
+    history = torch.full((len(members), plan.budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
     if trains:
         folder = checkpoints and checkpoints_of(checkpoints, encoders_fingerprint)
         saving = Checkpoints(folder, training, compute.checkpoint_every) if folder else None
@@ -90,7 +95,7 @@ def pretrain(
     index = pd.MultiIndex.from_product(
         [range(len(members)), range(1, plan.budget.epochs + 1)], names=["repeat", "epoch"]
     )
-    table = pd.DataFrame(history.flatten(0, 1).numpy(), index, MEASURED).reset_index()
+    table = pd.DataFrame(history.flatten(0, 1).numpy(), index, _MEASURED).reset_index()
     return encoders, table if trains else table[:0]
 
 
@@ -178,6 +183,17 @@ def _train_repeats(compute: Compute, job: _Job) -> None:
             rows = trainer.run(normalised, job.classes[members])
         if compute.rank:
             continue  # the first process has the same weights
+        unseen = backbone.normalise(job.signals[_sample_of_unseen(len(job.signals), members, plan.seed)])
+        retrieval = measure_retrieval(objective.eval(), unseen.to(compute.device))
+        rows = [*({**dict.fromkeys(retrieval, NOT_MEASURED), **row} for row in rows[:-1]), {**rows[-1], **retrieval}]
         for encoder, trained in zip(backbone.encoders, objective.encoders, strict=True):
             encoder.load_state_dict(trained.state_dict())
-        job.history[repeat] = torch.tensor([[row[name] for name in MEASURED] for row in rows], dtype=job.history.dtype)
+        measured = [[row[name] for name in _MEASURED] for row in rows]
+        job.history[repeat] = torch.tensor(measured, dtype=job.history.dtype)
+
+
+def _sample_of_unseen(count: int, members: NDArray[np.int64], seed: int) -> Tensor:
+    """Return at most ``_MOST_UNSEEN`` of the windows that are not learned from."""
+    unseen = np.setdiff1d(np.arange(count), members)
+    chosen = np.random.default_rng(derive_seed(seed, "unseen")).permutation(unseen)[:_MOST_UNSEEN]
+    return torch.from_numpy(np.sort(chosen))

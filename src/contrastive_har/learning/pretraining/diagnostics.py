@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contrastive_har.learning.objectives import StepResult
+from contrastive_har.learning.objectives import Objective, StepResult
 from contrastive_har.signals.descriptions import UNLABELLED
 
 NOT_MEASURED = float("nan")
+_RECALLS = (1, 5)
 
 
 def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]:
@@ -36,6 +37,28 @@ def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]
         alignment = _mean([(a - b).square().sum(1).mean() for a, b in combinations(views, 2)])
         uniformity = _mean([torch.pdist(view).square().mul(-2).exp().mean().log() for view in views])
     return {"cluster_nmi": agreement, "alignment": alignment, "uniformity": uniformity}
+
+
+def measure_retrieval(objective: Objective, windows: Tensor) -> dict[str, float]:
+    """Return how often a modality of a window finds its partner among other windows; NaN for a single modality.
+
+    For each ordered pair of modalities, the projection of a window in the one is compared with those of all windows in
+    the other: ``recall_at_1`` and ``recall_at_5`` are the shares of windows that are the most similar, or among the
+    five most similar. No labels are used.
+
+    Args:
+        objective: The trained objective, in evaluation mode.
+        windows: Normalised windows (windows, time, channels) that were not learned from.
+    """
+    with torch.no_grad():
+        projections = objective.project(windows) if len(windows) else []
+    if len(projections) < 2:
+        return {f"recall_at_{count}": NOT_MEASURED for count in _RECALLS}
+    ranks = []
+    for one, other in permutations(projections, 2):
+        similarities = one @ other.T
+        ranks.append((similarities > similarities.diagonal()[:, None]).sum(1))
+    return {f"recall_at_{count}": _mean([(rank < count).double().mean() for rank in ranks]) for count in _RECALLS}
 
 
 def _mean(values: list[Tensor]) -> float:
