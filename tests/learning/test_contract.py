@@ -58,10 +58,27 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "small tpn": {"name": "tpn", "channels": [8, 8], "kernels": [5, 3], "dropout": 0.2, "companding": 0.05},
     "transformer": {"name": "transformer", **SMALL_TRANSFORMER},
     "mean transformer": {"name": "transformer", **SMALL_TRANSFORMER, "batch_norm": False, "pooling": "mean"},
-    "striding transformer": {"name": "transformer", **SMALL_TRANSFORMER, "stride": 4, "pooling": "mean"},
+    "striding transformer": {
+        "name": "transformer",
+        **SMALL_TRANSFORMER,
+        "stride": 4,
+        "padding": 0,
+        "activation": "relu",
+        "pooling": "mean",
+    },
     "deepconvlstm": {"name": "deepconvlstm", "convolutions": 2, "width": 8},
     "conv_autoencoder": {"name": "conv_autoencoder", "channels": [8, 8], "latent": 16},
     "conv_gru": {"name": "conv_gru", "channels": [8, 8], "hidden": 8},
+    "conv_bins": {
+        "name": "conv_bins",
+        "channels": [8, 8],
+        "kernels": [5, 3],
+        "pooling": "both",
+        "differences": True,
+        "batch_norm": True,
+        "dropout": 0.2,
+    },
+    "co_occurrence": {"name": "co_occurrence", "channels": [8, 26, 8, 8, 8, 8]},
     "hand_features": {"name": "hand_features"},
     "minirocket": {"name": "minirocket", "size": 252},
 }
@@ -180,7 +197,7 @@ def test_without_dropout_a_step_draws_nothing_unseeded(
     shape = settings_of(EncoderSettings, ENCODERS[encoder])
     torch.manual_seed(0)
     layout = windows.layout
-    built = settings.build(shape.build(layout.width, layout.length), layout, 3)
+    built = settings.build(shape.build(layout.width, layout.length, tuple(layout.sensors.values())), layout, 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
     losses = set()
     for seed in (1, 2):

@@ -7,14 +7,16 @@ import torch
 
 from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.models.encoders import Encoder, EncoderSettings
+from contrastive_har.models.encoders.co_occurrence import CoOccurrenceSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
+from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
 from contrastive_har.signals.sensors import Channel, Layout
 
-LENGTH = 30
+LENGTH = 50
 SMALL_TPN = TPNSettings(channels=(4, 5, 6), kernels=(5, 3, 3))
 GRU = ConvGRUSettings(channels=(4, 5), hidden=7, layers=2)
 ALL: dict[str, EncoderSettings] = {
@@ -24,6 +26,8 @@ ALL: dict[str, EncoderSettings] = {
     "deepconvlstm": DeepConvLSTMSettings(convolutions=2, width=5),
     "conv_autoencoder": ConvAutoencoderSettings(channels=(4, 5), latent=6),
     "conv_gru": GRU,
+    "conv_bins": ConvBinsSettings(channels=(4, 5), kernels=(3, 5), differences=True, pooling="both"),
+    "co_occurrence": CoOccurrenceSettings(channels=(4, 26, 5, 6, 7, 8)),
 }
 CHANNELS = {"inertial": slice(0, 6), "pressure": slice(6, 7), "skeleton": slice(7, 11)}
 STATISTICS = torch.linspace(-2, 3, 11), torch.linspace(0.5, 4, 11)
@@ -51,7 +55,9 @@ def make(**chosen: EncoderSettings) -> Backbone:
     for name, settings in chosen.items():
         part = CHANNELS[name]
         indices += range(part.start, part.stop)
-        encoders[name] = settings.build(part.stop - part.start, LENGTH)
+        width = part.stop - part.start
+        pairs = tuple((channel, channel + 1) for channel in range(0, width - 1, 2))
+        encoders[name] = settings.build(width, LENGTH, pairs)
     backbone = Backbone(encoders, layout(*chosen))
     backbone.set_normalisation(*(values[indices] for values in STATISTICS))
     return backbone.eval()

@@ -36,6 +36,9 @@ def require_trainable(
             f"{shortest}. Lengthen windows.length."
         )
 
+    if reason := plan.backbone.problem(layout):
+        raise IllPosedError(f"Method '{plan.name}' {reason}.")
+
     def problem(batch: int) -> str | None:
         budget = plan.budget.model_copy(update={"batch_size": batch})
         smallest = min(budget.smallest_batch(count, processes) for count in counts)

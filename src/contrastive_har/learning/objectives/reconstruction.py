@@ -88,8 +88,13 @@ class MaskedReconstructionSettings(BaseObjectiveSettings):
 
     def refusal(self, encoder: EncoderSettings) -> str | None:
         """Return why this objective cannot train the encoder: it reconstructs every sample."""
-        if isinstance(encoder, TransformerSettings) and encoder.stride > 1:
-            return f"reconstructs every sample, but its encoder has a stride of {encoder.stride}; set its stride to 1"
+        if isinstance(encoder, TransformerSettings):
+            if encoder.stride > 1:
+                return (
+                    f"reconstructs every sample, but its encoder has a stride of {encoder.stride}; set its stride to 1"
+                )
+            if encoder.steps(encoder.shortest_window) != encoder.shortest_window:
+                return "reconstructs every sample, but its encoder has fewer or more steps; set its padding to same"
         return super().refusal(encoder)
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> MaskedReconstruction:

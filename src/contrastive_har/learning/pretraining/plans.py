@@ -104,6 +104,14 @@ class BackboneSettings(BaseModel):
         """Return the samples a window needs for the encoders of some modalities."""
         return max(self.of(modality).shortest_window for modality in modalities)
 
+    def problem(self, layout: Layout) -> str | None:
+        """Return why an encoder cannot embed the channels of its modality; None if all can."""
+        for name in layout.modalities:
+            part, encoder = layout.only([name]), self.of(name)
+            if problem := encoder.problem(part.width, tuple(part.sensors.values())):
+                return f"cannot embed modality '{name}' with the encoder '{encoder.name}', which {problem}"
+        return None
+
     def build(self, layout: Layout) -> Backbone:
         """Return an untrained backbone, on the current device and from the current random state."""
         encoders = {}

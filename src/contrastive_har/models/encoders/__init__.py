@@ -10,7 +10,9 @@ from typing import Annotated
 from pydantic import Field
 
 from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
+from contrastive_har.models.encoders.co_occurrence import CoOccurrenceSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
+from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
 from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
@@ -26,6 +28,8 @@ EncoderSettings = Annotated[
     | DeepConvLSTMSettings
     | ConvAutoencoderSettings
     | ConvGRUSettings
+    | ConvBinsSettings
+    | CoOccurrenceSettings
     | HandFeaturesSettings
     | MiniRocketSettings,
     Field(discriminator="name"),

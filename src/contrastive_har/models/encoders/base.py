@@ -93,6 +93,15 @@ class BaseEncoderSettings(BaseModel, ABC):
     def depth(self) -> int:
         """Number of stages."""
 
+    def problem(self, sensor_channels: int, sensors: Sensors) -> str | None:
+        """Return why it cannot embed windows of these channels, as the end of a sentence; None if it can.
+
+        Args:
+            sensor_channels: Channels of a window.
+            sensors: Which of the channels are axes of one sensor, where that is known.
+        """
+        return None
+
     @abstractmethod
     def build(self, sensor_channels: int, length: int, sensors: Sensors = ()) -> Encoder:
         """Return an untrained encoder of windows (batch, ``length``, ``sensor_channels``).

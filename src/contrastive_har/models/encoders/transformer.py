@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -18,9 +18,12 @@ class TransformerSettings(BaseEncoderSettings):
 
     Attributes:
         channels: Outputs of each convolution; the last is the transformer's width.
-        kernels: Length of each convolution; odd, so that the number of samples stays the same.
+        kernels: Length of each convolution.
+        padding: Zeros at both ends of each convolution's input; ``same`` keeps the number of samples, for which
+            kernels are odd.
         stride: Stride of the last convolution: the transformer has one step per ``stride`` samples.
-        batch_norm: Whether a convolution is followed by batch normalisation and leaky ReLU.
+        batch_norm: Whether a convolution is followed by batch normalisation and ``activation``.
+        activation: ``leaky_relu`` (CSSHAR) or ``relu``.
         layers: Transformer layers.
         heads: Attention heads; the width is a multiple of them.
         feedforward: Width of the hidden part of a layer.
@@ -31,8 +34,10 @@ class TransformerSettings(BaseEncoderSettings):
     name: Literal["transformer"] = "transformer"
     channels: tuple[int, ...] = (32, 64, 128)
     kernels: tuple[int, ...] = (3, 3, 3)
+    padding: Literal["same"] | Annotated[int, Field(ge=0)] = "same"
     stride: int = Field(default=1, gt=0)
     batch_norm: bool = True
+    activation: Literal["leaky_relu", "relu"] = "leaky_relu"
     layers: int = Field(default=8, gt=0)
     heads: int = Field(default=8, gt=0)
     feedforward: int = Field(default=2048, gt=0)
@@ -43,7 +48,7 @@ class TransformerSettings(BaseEncoderSettings):
     def _is_consistent(self) -> TransformerSettings:
         if not self.channels or len(self.channels) != len(self.kernels):
             raise ValueError(f"channels {self.channels} and kernels {self.kernels} must be equally many")
-        if any(kernel % 2 == 0 for kernel in self.kernels):
+        if self.padding == "same" and any(kernel % 2 == 0 for kernel in self.kernels):
             raise ValueError(f"kernels {self.kernels} must be odd, so that the number of samples stays the same")
         if self.channels[-1] % self.heads or self.channels[-1] % 2:
             raise ValueError(f"the last of channels {self.channels} must be even and divisible by heads {self.heads}")
@@ -51,8 +56,26 @@ class TransformerSettings(BaseEncoderSettings):
 
     @property
     def shortest_window(self) -> int:
-        """Samples a window needs."""
-        return 1
+        """Fewest samples for which each convolution has an output."""
+        needed = 1
+        for kernel, padding, stride in reversed(self.convolutions):
+            needed = max(1, (needed - 1) * stride + kernel - 2 * padding)
+        return needed
+
+    @property
+    def convolutions(self) -> list[tuple[int, int, int]]:
+        """Kernel, padding and stride of each convolution."""
+        strides = (*(1 for _ in self.kernels[1:]), self.stride)
+        paddings = [kernel // 2 if self.padding == "same" else self.padding for kernel in self.kernels]
+        return list(zip(self.kernels, paddings, strides, strict=True))
+
+    def steps(self, length: int) -> int:
+        """Return the steps of the transformer for windows of ``length`` samples; 0 if they are too short."""
+        if length < self.shortest_window:
+            return 0
+        for kernel, padding, stride in self.convolutions:
+            length = (length + 2 * padding - kernel) // stride + 1
+        return length
 
     @property
     def depth(self) -> int:
@@ -75,18 +98,18 @@ class ConvolutionalTransformer(Encoder):
 
     def __init__(self, sensor_channels: int, length: int, settings: TransformerSettings) -> None:
         super().__init__()
-        self.shortest_window = length if settings.pooling == "flatten" else 1
+        self.shortest_window = length if settings.pooling == "flatten" else settings.shortest_window
         self.width = settings.channels[-1]
         self.pooling = settings.pooling
-        steps = -(-length // settings.stride)
+        steps = settings.steps(length)
         self.features = self.width * (steps if settings.pooling == "flatten" else 1)
         inputs = (sensor_channels, *settings.channels[:-1])
         parts: list[nn.Module] = []
-        strides = (*(1 for _ in inputs[1:]), settings.stride)
-        for before, after, kernel, stride in zip(inputs, settings.channels, settings.kernels, strides, strict=True):
-            parts.append(nn.Conv1d(before, after, kernel, stride, padding=kernel // 2))
+        for before, after, shape in zip(inputs, settings.channels, settings.convolutions, strict=True):
+            kernel, padding, stride = shape
+            parts.append(nn.Conv1d(before, after, kernel, stride, padding))
             if settings.batch_norm:
-                parts += [nn.BatchNorm1d(after), nn.LeakyReLU()]
+                parts += [nn.BatchNorm1d(after), nn.ReLU() if settings.activation == "relu" else nn.LeakyReLU()]
         self.convolutions = nn.Sequential(*parts)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
