@@ -125,7 +125,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "pretraining": partial(pretraining.create_pipeline, cells),
         "evaluation": partial(evaluation.create_pipeline, cells),
         "registration": partial(registration.create_pipeline, [cell for cell in cells if cell.split in validated]),
-        "reporting": partial(reporting.create_pipeline, cells),
+        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep"))),
     }
     return build[stage]()
 

@@ -43,6 +43,8 @@ class ProtocolSettings(BaseModel):
         compared_with: The method that paired tests compare all others with. Testing all pairs would leave no power
             after Holm's correction.
         evaluations: Evaluations of encoders, by name.
+        sweep: Dotted name of a numeric setting of the rows, such as ``objective.negatives.concentration``, in which
+            they differ: the report shows scores against it, and what choosing it on validation windows gives.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +65,7 @@ class ProtocolSettings(BaseModel):
     methods: dict[str, MethodSettings] = Field(min_length=1)
     compared_with: str
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
+    sweep: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +94,8 @@ class ProtocolSettings(BaseModel):
             raise ValueError("at least one of label_budgets must be for all evaluations")
         for name, method in self.methods.items():
             self._check_method(name, method)
+        if self.sweep is not None and len(set(self.swept().values())) <= 1:
+            raise ValueError(f"sweep is '{self.sweep}', in which no two rows differ")
         self._check_tests()
         return self
 
@@ -152,6 +157,27 @@ class ProtocolSettings(BaseModel):
     def fewest_labels(self) -> LabelBudget:
         """The smallest label budget common to all evaluations, for which details are shown."""
         return parse_budget(sort_budgets([budget.name for budget in self.budgets_of_all])[0])
+
+    def swept(self) -> dict[str, float]:
+        """Return the value of the setting of the sweep by method, of the methods that have it."""
+        values = {}
+        for name, method in self.methods.items():
+            value: Any = plain(method)
+            for key in (self.sweep or "").split("."):
+                value = value.get(key) if isinstance(value, Mapping) else None
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                values[name] = float(value)
+        return values
+
+    @property
+    def trained_apart(self) -> str | None:
+        """The first method that trains each modality by itself, to compare the method ``compared_with`` with."""
+        if not self.methods[self.compared_with].objective.joins_modalities:
+            return None
+        apart = (
+            name for name, row in self.methods.items() if row.objective.trains and not row.objective.joins_modalities
+        )
+        return next(apart, None)
 
     def windows_for(self, dataset: str) -> WindowSettings:
         """Return how a data set's recordings are cut."""

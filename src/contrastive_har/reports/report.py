@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from contrastive_har.reports.contributions import contribution_tables
 from contrastive_har.reports.findings import Finding
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
 from contrastive_har.scores.cells import Cell, title_evaluations
@@ -37,6 +38,8 @@ class ReportFacts:
         findings: The comparisons of methods in sentences.
         protocol: The protocol's settings as plain data.
         refinements: Settings of rows, and of the windows of this data set, that differ from those of the protocol.
+        modalities: Sentences on what pre-training across modalities gives each modality.
+        selection: What choosing the setting of a sweep gives; None without a sweep.
         seed: Seed of the run.
         confidence: Confidence level of the intervals.
         device: Device and precision.
@@ -53,6 +56,8 @@ class ReportFacts:
     findings: Sequence[Finding]
     protocol: Mapping[str, Any]
     refinements: Mapping[str, Mapping[str, tuple[Any, Any]]]
+    modalities: Sequence[str]
+    selection: pd.DataFrame | None
     seed: int
     confidence: float
     device: str
@@ -91,6 +96,11 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     return {
         "facts": facts,
         "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
+        "contributions": contribution_tables(
+            facts.summary, methods, configured, {name: split["title"] for name, split in protocol["splits"].items()}
+        ),
+        "selection": [] if facts.selection is None else facts.selection.to_dict("records"),
+        "evaluations": evaluations,
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
         "refined": {methods.get(name, name): keys for name, keys in facts.refinements.items()},

@@ -144,5 +144,7 @@ def _curve_metrics(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
 def _history_metrics(history: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
     for row in history.itertuples(index=False):
         yield f"pretraining_loss_repeat_{row.repeat}_by_epoch", float(row.loss), int(row.epoch)
-        if np.isfinite(row.cluster_nmi):
-            yield f"cluster_nmi_repeat_{row.repeat}_by_epoch", float(row.cluster_nmi), int(row.epoch)
+        for name in ("cluster_nmi", "alignment", "uniformity", "recall_at_1", "recall_at_5"):
+            value = float(getattr(row, name, "nan"))
+            if np.isfinite(value):
+                yield f"{name}_repeat_{row.repeat}_by_epoch", value, int(row.epoch)

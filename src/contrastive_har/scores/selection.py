@@ -27,7 +27,7 @@ SELECTION_COLUMNS = [
 
 
 def select(scores: pd.DataFrame, histories: pd.DataFrame, settings: Mapping[str, float]) -> pd.DataFrame:
-    """Choose a setting in each repeat by the validation windows of that repeat, and score the choice on its test windows.
+    """Choose a setting in each repeat by its validation windows, and score the choice on its test windows.
 
     Test windows choose nothing. Of settings with equal validation scores, the first is chosen.
 

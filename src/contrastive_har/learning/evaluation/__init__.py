@@ -137,7 +137,17 @@ class _Evaluator:
 
     def _budgets(self, settings: EvaluationSettings) -> list[LabelBudget]:
         known = self.roles.budgets
-        return [budget for budget in self.plan.label_budgets if settings.is_for(budget) and budget.name in known]
+        return [
+            budget
+            for budget in self.plan.label_budgets
+            if settings.is_for(budget) and budget.name in known and not self._exceeds(settings.most_labels, budget)
+        ]
+
+    def _exceeds(self, most: int | None, budget: LabelBudget) -> bool:
+        """Return whether a label budget has more than ``most`` labelled windows in any repeat."""
+        if most is None:
+            return False
+        return any(len(self.roles.members(repeat, "train", budget)) > most for repeat in range(self.trained.repeats))
 
     def _tasks(self, name: str, settings: EvaluationSettings, repeat: int) -> list[Task]:
         classes = self.windows.classes()
@@ -146,8 +156,6 @@ class _Evaluator:
             train, validation, test = (
                 self.roles.members(repeat, role, budget) for role in ("train", "validation", "test")
             )
-            if settings.most_labels is not None and len(train) > settings.most_labels:
-                continue
             seed = derive_seed(self.plan.seed, "classifier", repeat, name, budget.key)
             task = Task(
                 *(repeat, name, settings, budget, seed),

@@ -166,6 +166,11 @@ class BaseObjectiveSettings(BaseModel, ABC):
         return None
 
     @property
+    def joins_modalities(self) -> bool:
+        """Whether it trains the encoders of several modalities together, and not each by itself."""
+        return False
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities that it has settings for."""
         return ()

@@ -79,6 +79,11 @@ class ContrastiveSettings(ViewsSettings):
     clustering: Clustering | None = None
     projection_batch_norm: bool = False
 
+    @property
+    def joins_modalities(self) -> bool:
+        """Whether it trains the encoders of several modalities together, and not each by itself."""
+        return self.across_modalities
+
     def refused_views(self, count: int) -> str | None:
         """Return why a number of views is refused; None if it is not."""
         return "a single one has no partner" if count == 1 and not self.across_modalities else None

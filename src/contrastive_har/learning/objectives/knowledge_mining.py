@@ -42,6 +42,11 @@ class KnowledgeMiningSettings(ViewsSettings):
     within_temperature: float = Field(default=1.0, ge=SMALLEST_TEMPERATURE)
     projection_batch_norm: bool = False
 
+    @property
+    def joins_modalities(self) -> bool:
+        """Whether it trains the encoders of several modalities together, and not each by itself."""
+        return True
+
     def refused_views(self, count: int) -> str | None:
         """Return why a number of views is refused; None if it is not."""
         return None if count == 1 else "one of each modality is compared"

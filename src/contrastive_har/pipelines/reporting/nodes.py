@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.protocols import ProtocolSettings, evaluation_titles, refinements, titles
-from contrastive_har.reports import figures, findings
+from contrastive_har.reports import contributions, figures, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
 from contrastive_har.scores import comparisons, statistics
 from contrastive_har.scores.cells import Cell, parse_evaluation
+from contrastive_har.scores.selection import select
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.windows import Windows
 
@@ -160,6 +161,16 @@ def gather_facts(
         1 - report.confidence,
     )
     dataset = windows.description.name
+    alone, known = protocol.trained_apart, set(artifacts["scores"]["split"])
+    modalities = contributions.modality_sentences(
+        artifacts["comparisons"],
+        str(alone),
+        titles(protocol.methods),
+        evaluation_titles(protocol, artifacts["scores"]),
+        1 - report.confidence,
+    )
+    plain_protocol = protocol.model_dump(mode="json")
+    splits = {name: split for name, split in plain_protocol["splits"].items() if name in known}
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -170,10 +181,13 @@ def gather_facts(
         summary=artifacts["summary"],
         findings=list(sentences),
         protocol={
-            **protocol.model_dump(mode="json"),
+            **plain_protocol,
+            "splits": splits,
             "windows": protocol.windows_for(dataset).model_dump(mode="json"),
         },
         refinements=refinements(protocol, dataset),
+        modalities=list(modalities),
+        selection=artifacts.get("selection"),
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
@@ -195,6 +209,29 @@ def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
     """Return mean macro-F1 by ``split.method.evaluation.budget``, few enough values to be shown in kedro-viz."""
     rows = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
     return {f"{row.split}.{row.method}.{row.evaluation}.{trackable(row.label_budget)}": float(row.mean) for row in rows}
+
+
+def select_setting(protocol: ProtocolSettings, scores: pd.DataFrame, **histories: pd.DataFrame) -> pd.DataFrame:
+    """Choose the setting of the sweep on validation windows, per repeat; histories by artifact name."""
+    return select(scores, _last_epochs(histories), protocol.swept())
+
+
+def draw_sweep(summary: pd.DataFrame, protocol: ProtocolSettings, *, split: str, **histories: pd.DataFrame) -> Figure:
+    """Draw a split's scores against the setting of the sweep; histories by method."""
+    rows = summary[summary["split"] == split]
+    last = pd.concat([_last_epoch(history).assign(method=method) for method, history in histories.items()])
+    titled = evaluation_titles(protocol, rows)
+    return figures.draw_sweep(rows, last, protocol.swept(), titled, str(protocol.sweep).rpartition(".")[2])
+
+
+def _last_epochs(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = [_last_epoch(history).assign(split=cell.split, method=cell.method) for cell, history in _by_cell(histories)]
+    return pd.concat(rows, ignore_index=True)
+
+
+def _last_epoch(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of each repeat's last epoch; none of a method without pre-training."""
+    return history.sort_values("epoch").groupby("repeat", as_index=False).last()
 
 
 def _by_cell(artifacts: Mapping[str, pd.DataFrame]) -> Iterator[tuple[Cell, pd.DataFrame]]:

@@ -15,9 +15,11 @@ from contrastive_har.pipelines.reporting.nodes import (
     draw_histories,
     draw_label_efficiency,
     draw_subjects,
+    draw_sweep,
     gather_facts,
     gather_runs,
     list_metrics,
+    select_setting,
     summarise_scores,
     write_html,
     write_markdown,
@@ -28,12 +30,18 @@ _SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "emb
 _FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "augmentation_preview")
 
 
-def create_pipeline(cells: list[Cell]) -> Pipeline:
-    """Return the reporting stage of a protocol."""
+def create_pipeline(cells: list[Cell], sweeps: bool = False) -> Pipeline:
+    """Return the reporting stage of a protocol.
+
+    Args:
+        cells: All cells of the protocol.
+        sweeps: Whether the protocol's rows differ in one setting.
+    """
     splits = list(dict.fromkeys(cell.split for cell in cells))
-    stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, splits)]
+    stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, splits, sweeps)]
     stages += [_of_split(split, [cell for cell in cells if cell.split == split]) for split in splits]
     stages += [_of_cell(cell) for cell in cells]
+    stages += [_sweep(cells, splits)] if sweeps else []
     return pipeline(sum(stages, Pipeline([])), tags="reporting")
 
 
@@ -97,12 +105,39 @@ def _tracking(cells: list[Cell]) -> Pipeline:
     return in_namespace(Pipeline([node]), cells[0].protocol, inputs=_inverted(described))
 
 
-def _report(cells: list[Cell], splits: list[str]) -> Pipeline:
+def _sweep(cells: list[Cell], splits: list[str]) -> Pipeline:
+    """Return the nodes of a protocol whose rows differ in one setting."""
+    protocol, histories = cells[0].protocol, _from_cells(cells, "history")
+    choosing = Node(
+        func=select_setting,
+        inputs={"protocol": "params:protocol", "scores": "scores", **histories},
+        outputs="selection",
+        name="select_setting",
+    )
+    outside = {"scores": f"{protocol}.scores", **_inverted(histories)}
+    stages = [in_namespace(Pipeline([choosing]), protocol, inputs=outside)]
+    for split in splits:
+        of_split = {cell.method: f"{cell.method}__history" for cell in cells if cell.split == split}
+        drawing = Node(
+            func=bind(draw_sweep, split=split),
+            inputs={"summary": "summary", "protocol": "params:protocol", **of_split},
+            outputs="sweep",
+            name="draw_sweep",
+        )
+        artifacts = {of_split[cell.method]: cell.artifact("history") for cell in cells if cell.split == split}
+        outside = {"summary": f"{protocol}.summary", **artifacts}
+        stages.append(in_namespace(Pipeline([drawing]), f"{protocol}.{split}", inputs=outside))
+    return sum(stages, Pipeline([]))
+
+
+def _report(cells: list[Cell], splits: list[str], sweeps: bool) -> Pipeline:
     protocol = cells[0].protocol
-    local_inputs = {name: name for name in ("windows", "recordings_summary", "scores", "summary", "comparisons")}
+    names = ("windows", "recordings_summary", "scores", "summary", "comparisons", *(["selection"] if sweeps else []))
+    local_inputs = {name: name for name in names}
+    split_figures = (*_SPLIT_FIGURES, *(["sweep"] if sweeps else []))
     histories = _from_cells(cells, "history")
     leakage = {f"{protocol}.{split}.leakage": f"{split}__leakage" for split in splits}
-    pictures = {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in _SPLIT_FIGURES}
+    pictures = {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in split_figures}
     stage = Pipeline(
         [
             Node(
@@ -137,7 +172,7 @@ def _report(cells: list[Cell], splits: list[str]) -> Pipeline:
             ),
         ]
     )
-    of_protocol = ("windows", "scores", "summary", "comparisons", *_FIGURES)
+    of_protocol = [*(name for name in names if name != "recordings_summary"), *_FIGURES]
     outside = {"recordings_summary": "recordings_summary", **{name: f"{protocol}.{name}" for name in of_protocol}}
     return in_namespace(stage, protocol, inputs={**outside, **_inverted({**histories, **leakage, **pictures})})
 

@@ -12,6 +12,7 @@ from contrastive_har.reports.figures.predictions import draw_confusion, draw_con
 from contrastive_har.reports.figures.signals import draw_embeddings, draw_views
 from contrastive_har.reports.figures.spreads import draw_critical_differences, draw_subjects
 from contrastive_har.reports.figures.style import COLOURS
+from contrastive_har.reports.figures.sweeps import draw_sweep
 
 __all__ = [
     "COLOURS",
@@ -25,5 +26,6 @@ __all__ = [
     "draw_loss_curves",
     "draw_one_confusion",
     "draw_subjects",
+    "draw_sweep",
     "draw_views",
 ]
