@@ -21,7 +21,8 @@ from sklearn.utils.validation import validate_data
 from contrastive_har.estimator import ActivityClassifier, method_names
 from contrastive_har.files.stamps import SchemaError
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use.recognisers import read_recogniser, recognise
+from contrastive_har.use.recogniser_files import read_recogniser
+from contrastive_har.use.recognisers import recognise
 
 TINY: dict[str, Any] = {
     "objective": {"name": "contrastive"},

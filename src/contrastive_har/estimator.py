@@ -29,14 +29,8 @@ from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use.recognisers import (
-    Origin,
-    TrainedRecogniser,
-    combine,
-    read_recogniser_and_header,
-    recognise,
-    write_recogniser,
-)
+from contrastive_har.use.recogniser_files import read_recogniser_and_header, write_recogniser
+from contrastive_har.use.recognisers import Origin, TrainedRecogniser, combine, recognise
 
 _PROTOCOL = "semi_supervised"
 _CONFIGURATION = f"conf/base/parameters_{_PROTOCOL}.yml"

@@ -11,6 +11,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
+from contrastive_har.refining import resolve_bases
 from contrastive_har.runs.session import RunSession
 from contrastive_har.runs.settings import load_configuration
 
@@ -68,8 +69,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         **pipelines,
         **stages,
         "report": report,
-        "inference": PipelineOnDemand(_create_inference),
-        "export": PipelineOnDemand(_create_export),
+        "inference": PipelineOnDemand(partial(_create_inference, parameters["protocol"])),
+        "export": PipelineOnDemand(partial(_create_export, parameters["protocol"])),
     }
 
 
@@ -84,16 +85,16 @@ def _create_report(protocol: str, settings: dict[str, Any]) -> Pipeline:
     return stage.to_outputs(*(f"{protocol}.{name}" for name in ("report", "report_summary", "metrics")))
 
 
-def _create_inference() -> Pipeline:
+def _create_inference(protocol: str) -> Pipeline:
     from contrastive_har.pipelines import inference
 
-    return inference.create_pipeline(MAIN)
+    return inference.create_pipeline(protocol)
 
 
-def _create_export() -> Pipeline:
+def _create_export(protocol: str) -> Pipeline:
     from contrastive_har.pipelines import inference
 
-    return inference.create_export(MAIN)
+    return inference.create_export(protocol)
 
 
 def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeline:
@@ -139,10 +140,14 @@ def _parameters() -> dict[str, Any]:
 
 
 def _for_dataset(protocol: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """Return a protocol with the splits that are for a data set."""
-    splits = {
-        name: split
-        for name, split in protocol["splits"].items()
-        if split.get("datasets") is None or dataset in split["datasets"]
-    }
-    return {**protocol, "splits": splits}
+    """Return a protocol with the splits and methods that are for a data set."""
+
+    def chosen(part: str) -> dict[str, Any]:
+        entries = resolve_bases(protocol[part])
+        return {
+            name: protocol[part][name]
+            for name, entry in entries.items()
+            if entry.get("datasets") is None or dataset in entry["datasets"]
+        }
+
+    return {**protocol, "splits": chosen("splits"), "methods": chosen("methods")}

@@ -44,14 +44,8 @@ from contrastive_har.signals.sensors import Channel, Layout
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source
 from contrastive_har.use.new_recordings import open_new_recordings
-from contrastive_har.use.recognisers import (
-    Architecture,
-    Origin,
-    TrainedRecogniser,
-    read_recogniser,
-    recognise,
-    write_recogniser,
-)
+from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
+from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser, recognise
 from contrastive_har.use.timelines import Timeline, TimelineRows, read_timeline, write_timeline
 from tests.conftest import OWN_DESCRIPTION, own_frame
 from tests.sources.test_mmact import put_clip

@@ -40,7 +40,10 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "simclr": {"name": "contrastive"},
     "simclr, strong views": {
         "name": "contrastive",
-        "views": [[{"name": "rotation", "degrees": 30}, {"name": "scaling"}], [{"name": "permutation"}]],
+        "views": [
+            [{"name": "rotation", "degrees": 30}, {"name": "scaling"}],
+            [{"name": "permutation"}, {"name": "crop_resize"}],
+        ],
     },
     "clusterclhar, K-means": {"name": "contrastive", "clustering": {"name": "kmeans"}},
     "clusterclhar, BIRCH": {"name": "contrastive", "clustering": {"name": "birch", "clusters": 4}},

@@ -263,7 +263,8 @@ def test_half_precision_leaves_views_alone(windows: Windows) -> None:
     seen: list[torch.Tensor] = []
     encoder = TPN(3, TPNSettings())
     encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    objective = ContrastiveSettings(views=(ALL_AUGMENTATIONS, ())).build(encoder, windows.layout, 3)
+    view = tuple(augment for augment in ALL_AUGMENTATIONS if augment.problem(windows.layout) is None)
+    objective = ContrastiveSettings(views=(view, ())).build(encoder, windows.layout, 3)
     for bfloat16 in (False, True):
         step = Step(0, Compute(torch.device("cpu"), bfloat16, inference_batch=64))
         objective.loss(torch.from_numpy(windows.signals[:32]), step)

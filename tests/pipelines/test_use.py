@@ -20,7 +20,8 @@ import pandas as pd
 import pytest
 
 from contrastive_har.signals.windows import read_windows
-from contrastive_har.use.recognisers import read_recogniser, recognise
+from contrastive_har.use.recogniser_files import read_recogniser
+from contrastive_har.use.recognisers import recognise
 from contrastive_har.use.timelines import read_timeline
 from tests.conftest import ACTIVITIES
 from tests.pipelines.conftest import Project

@@ -139,7 +139,6 @@ def test_figures_are_drawn(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
         ),
         "subjects": figures.draw_subjects(scores, "1 %", METHODS, EVALUATIONS),
         "embeddings": figures.draw_embeddings({"simclr": embeddings}, METHODS, CLASSES, ReportSettings()),
-        "views": figures.draw_views({"raw": rng.standard_normal((2, 10, 3))}, ["a", "b"], ["x", "y", "z"], 50),
     }
     assert all(isinstance(figure, Figure) for figure in drawn.values())
     labels = drawn["efficiency"].axes[0].get_legend_handles_labels()[1]

@@ -14,6 +14,7 @@ from contrastive_har.signals.augmentations import (
     ALL_AUGMENTATIONS,
     Augmentation,
     ChannelShuffle,
+    CropResize,
     Draws,
     Negation,
     Noise,
@@ -26,10 +27,16 @@ from contrastive_har.signals.augmentations import (
     first_problem,
     make_view,
 )
+from contrastive_har.signals.augmentations.skeletons import JointAugmentation
 from contrastive_har.signals.augmentations.time import resample
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.seeds import derive_seed
-from contrastive_har.signals.sensors import Channel, Layout
+from contrastive_har.signals.sensors import DEFAULT_MODALITY, Channel, Layout
+from contrastive_har.signals.skeletons import Skeleton
+
+BODY = Skeleton(
+    centre="sensor 1", reference=("sensor 0", "sensor 1"), limbs={"arm": ("sensor 0",), "leg": ("sensor 2", "sensor 3")}
+)
 
 
 def draws(seed: int = 0, processes: int = 1, rank: int = 0) -> Draws:
@@ -41,15 +48,23 @@ def windows_of(batch: int = 200, time: int = 40, channels: int = 6) -> torch.Ten
 
 
 def layout_of(windows: torch.Tensor) -> Layout:
-    """Sensors of three axes; what is left over belongs to a last one that lacks some."""
+    """Sensors of three axes; what is left over belongs to a last one that lacks some. With twelve channels, a body."""
     names = [f"sensor {index // 3}_{'xyz'[index % 3]}" for index in range(windows.shape[2])]
-    return Layout(length=windows.shape[1], channels=tuple(Channel(name=name, unit="g") for name in names))
+    skeletons = {DEFAULT_MODALITY: BODY} if len(names) == 12 else {}
+    channels = tuple(Channel(name=name, unit="g") for name in names)
+    return Layout(length=windows.shape[1], channels=channels, skeletons=skeletons)
 
 
 def named(*names: str, length: int = 40) -> Layout:
     return Layout(length=length, channels=tuple(Channel(name=name, unit="g") for name in names))
 
 
+PUBLISHED_VARIANTS: tuple[Augmentation, ...] = (
+    Scaling(per="element"),
+    Negation(per="element"),
+    Permutation(cuts="everywhere"),
+    ChannelShuffle(of="sensors"),
+)
 PAIRS = [(1, 0), (2, 1), (3, 2), (3, 0), (4, 1)]
 
 
@@ -105,7 +120,7 @@ def test_resampling_draws_once_per_batch_or_once_per_window() -> None:
 @pytest.mark.parametrize("augment", ALL_AUGMENTATIONS, ids=lambda augment: augment.name)
 def test_every_augmentation(augment: Augmentation) -> None:
     """Shape, type and input stay; the seed decides; several processes make the views that one makes."""
-    windows = windows_of(12).float()
+    windows = windows_of(12, channels=12).float()
     before = windows.clone()
     view = augment(windows, draws(5), layout_of(windows))
     assert view.shape == windows.shape
@@ -120,9 +135,19 @@ def test_every_augmentation(augment: Augmentation) -> None:
     torch.testing.assert_close(torch.cat(shares), view)
 
 
+@pytest.mark.parametrize("augment", [*ALL_AUGMENTATIONS, *PUBLISHED_VARIANTS], ids=repr)
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32])
+def test_views_stay_finite_and_of_their_type(augment: Augmentation, kind: torch.dtype) -> None:
+    windows = windows_of(12, time=600, channels=12).to(kind)
+    view = augment(windows, draws(5), layout_of(windows))
+    assert view.dtype == kind
+    assert view.shape == windows.shape
+    assert torch.isfinite(view).all()
+
+
 @pytest.mark.parametrize("augment", ALL_AUGMENTATIONS, ids=lambda augment: augment.name)
 def test_probability_is_the_share_of_windows_that_change(augment: Augmentation) -> None:
-    windows = windows_of(2000)
+    windows = windows_of(2000, channels=12)
     view = augment.model_copy(update={"probability": 0.3})(windows, draws(), layout_of(windows))
     changed = (view != windows).flatten(1).any(1)
     assert changed.double().mean().item() == pytest.approx(0.3, abs=0.04)
@@ -139,6 +164,14 @@ def test_scaling_has_one_factor_per_window_and_channel() -> None:
     torch.testing.assert_close(factors, factors[:, :1].expand_as(factors))
     assert factors[:, 0].std().item() == pytest.approx(0.2, rel=0.1)
     assert factors[:, 0].mean().item() == pytest.approx(1, abs=0.03)
+
+
+def test_scaling_per_element_has_one_factor_per_sample_and_channel() -> None:
+    windows = windows_of()
+    view = Scaling(deviation=0.2, per="element")(windows, draws(3), layout_of(windows))
+    torch.testing.assert_close(view, windows * (1 + 0.2 * draws(3).normal(windows, 40, 6)))
+    factors = view / windows
+    assert factors.std(dim=1).mean().item() == pytest.approx(0.2, rel=0.1), "within each window and channel"
 
 
 def test_rotation_turns_each_sensor_by_at_most_its_angle() -> None:
@@ -163,6 +196,15 @@ def test_negation_and_reversal_undo_themselves() -> None:
     assert torch.equal(Negation()(windows, draws(), layout_of(windows)), -windows)
 
 
+def test_negation_per_element_inverts_half_of_the_signs() -> None:
+    windows = windows_of()
+    view = Negation(per="element")(windows, draws(), layout_of(windows))
+    assert torch.equal(view.abs(), windows.abs())
+    inverted = (view == -windows).double()
+    assert inverted.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert inverted.std(dim=(1, 2)).min() > 0.4, "signs of their own within each window"
+
+
 def test_permutation_moves_whole_pieces() -> None:
     ramp = torch.arange(40, dtype=torch.float64).reshape(1, 40, 1).expand(300, 40, 2)
     view = Permutation(cuts=4)(ramp, draws(), layout_of(ramp))[:, :, 0]
@@ -170,6 +212,47 @@ def test_permutation_moves_whole_pieces() -> None:
     seams = (view[:, 1:] - view[:, :-1] != 1).sum(1)
     assert seams.max() == 4
     assert len(seams.unique()) > 2
+
+
+def test_permutation_with_cuts_everywhere_shuffles_the_samples() -> None:
+    ramp = torch.arange(8, dtype=torch.float64).reshape(1, 8, 1).expand(4000, 8, 2)
+    view = Permutation(cuts="everywhere")(ramp, draws(), layout_of(ramp))
+    assert torch.equal(view[..., 0], view[..., 1]), "channels stay together"
+    assert torch.equal(view.sort(1).values, ramp)
+    for position in range(8):
+        assert view[:, position, 0].long().bincount(minlength=8).min() > 400, "each sample comes here about as often"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.8, 0.9), (0.3, 1.0), (0.5, 0.5)])
+def test_crop_resize_is_its_definition(low: float, high: float) -> None:
+    windows = windows_of(50)
+    view = CropResize(low=low, high=high)(windows, draws(3), layout_of(windows)).numpy()
+    drawn = draws(3).uniform(windows, 2).numpy()
+    for window, mine, (length, start) in zip(windows.numpy(), view, drawn, strict=True):
+        share = low + (high - low) * length
+        first = start * (1 - share) * 39
+        for channel in range(6):
+            wanted = np.linspace(first, first + share * 39, 40)
+            np.testing.assert_allclose(mine[:, channel], np.interp(wanted, np.arange(40), window[:, channel]))
+
+
+def test_crop_resize_draws_pieces_inside_the_window() -> None:
+    ramp = torch.arange(40, dtype=torch.float64).reshape(1, 40, 1).expand(2000, 40, 1)
+    view = CropResize()(ramp, draws(), layout_of(ramp))[..., 0]
+    shares = (view[:, -1] - view[:, 0]) / 39
+    assert 0.8 <= shares.min() < 0.802
+    assert 0.898 < shares.max() <= 0.9
+    torch.testing.assert_close(view.diff(dim=1) / shares[:, None], torch.ones(2000, 39, dtype=ramp.dtype))
+    assert view.min() >= 0
+    assert view.max() <= 39
+    assert view[:, 0].max() > 6
+    whole = CropResize(low=1, high=1)
+    torch.testing.assert_close(whole(windows_of(), draws(), layout_of(windows_of())), windows_of())
+
+
+def test_crop_resize_refuses_an_empty_range() -> None:
+    with pytest.raises(ValueError, match=r"'low' is 0.95, above 'high', 0.9; exchange them"):
+        CropResize(low=0.95)
 
 
 def test_time_warp_is_its_definition() -> None:
@@ -210,6 +293,27 @@ def test_channel_shuffle_moves_every_one_of_many_channels() -> None:
         at_index = orders[:, index]
         assert (at_index == index).sum() < 40, "in most windows another channel is here"
         assert len(at_index.unique()) == 45, "in some window or other, each of the channels is here"
+
+
+def test_channel_shuffle_of_sensors_keeps_their_axes_together() -> None:
+    layout = named("acc_x", "gyro_x", "pulse", "acc_y", "gyro_y", "acc_z", "gyro_z", "mag_x", "mag_y", "mag_z")
+    windows = torch.arange(10, dtype=torch.float64).expand(500, 4, 10)
+    view = ChannelShuffle(of="sensors")(windows, draws(), layout)
+    assert torch.equal(view, view[:, :1].expand_as(view))
+    sensors = list(layout.sensors.values())
+    orders = set()
+    for channels in view[:, 0].long().tolist():
+        assert channels[2] == 2, "channels without a sensor stay"
+        orders.add(tuple(sensors.index(tuple(channels[index] for index in axes)) for axes in sensors))
+    assert orders == {(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)}
+
+
+@pytest.mark.parametrize("names", [("acc_x", "acc_y", "acc_z"), ("acc_x", "acc_y", "gyro_x"), ("pulse", "light")])
+def test_channel_shuffle_of_sensors_needs_sensors_that_can_be_exchanged(names: tuple[str, ...]) -> None:
+    problem = ChannelShuffle(of="sensors").problem(named(*names))
+    assert problem is not None
+    assert problem.startswith("channel_shuffle of sensors needs two sensors or more")
+    assert ChannelShuffle().problem(named(*names)) is None
 
 
 @pytest.mark.parametrize("channels", [20, 21])
@@ -267,7 +371,8 @@ def test_rotation_refuses_sensors_of_other_than_three_axes_and_none_at_all() -> 
         Rotation()(windows_of(channels=6), draws(), Layout.anonymous(40, 6))
     for augment in ALL_AUGMENTATIONS:
         anonymous = augment.problem(Layout.anonymous(40, 6))
-        assert (anonymous is None) == (augment.name != "rotation")
+        needs_sensors = augment.name == "rotation" or isinstance(augment, JointAugmentation)
+        assert (anonymous is None) != needs_sensors
 
 
 @pytest.mark.parametrize(("augment", "channels"), [(Rotation(), 4), (ChannelShuffle(), 1)])
@@ -277,7 +382,7 @@ def test_impossible_channels_are_named(augment: Augmentation, channels: int) -> 
     problem = augment.problem(layout_of(windows_of(channels=channels)))
     assert problem is not None
     assert first_problem([Noise(), augment, Rotation()], layout_of(windows_of(channels=channels))) == problem
-    assert first_problem(ALL_AUGMENTATIONS, layout_of(windows_of())) is None
+    assert first_problem(ALL_AUGMENTATIONS, layout_of(windows_of(channels=12))) is None
 
 
 def test_views_apply_one_after_the_other() -> None:

@@ -33,14 +33,8 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.export import export_onnx
-from contrastive_har.use.recognisers import (
-    TrainedRecogniser,
-    choose_recogniser,
-    combine,
-    read_recogniser,
-    recognise,
-    write_recogniser,
-)
+from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, combine, recognise
 from contrastive_har.use.timelines import (
     InferenceSettings,
     Timeline,

@@ -21,12 +21,8 @@ from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encod
 from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
 from contrastive_har.signals.roles import Roles, read_roles, write_roles
 from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
-from contrastive_har.use.recognisers import (
-    TrainedRecogniser,
-    describe_recogniser,
-    read_recogniser,
-    write_recogniser,
-)
+from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
 from contrastive_har.use.timelines import Timeline, read_timeline, write_timeline
 
 _In = TypeVar("_In")

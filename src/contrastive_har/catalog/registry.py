@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser, write_recogniser
+from contrastive_har.use.recogniser_files import write_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = Path(__file__).with_name("served_recogniser.py")
@@ -43,9 +45,17 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
         raise DatasetError(f"Load it with mlflow.pyfunc.load_model('models:/{self._name}/latest').")
 
     def save(self, data: TrainedRecogniser) -> None:
-        """Store the recogniser with its signature, an example and the code that runs it, and register it."""
+        """Store the recogniser with its signature, an example and the code that runs it, and register it.
+
+        Recognisers of some modalities are registered as models of their own, whose names end with the modalities.
+        """
+        self._register(replace(data, alternatives=()), self._name)
+        for one in data.alternatives:
+            self._register(one, f"{self._name}.{'-and-'.join(one.modalities)}")
+
+    def _register(self, data: TrainedRecogniser, name: str) -> None:
         facts = describe_recogniser(data)
-        earlier = self._registered_by_this_run()
+        earlier = _registered_by_this_run(name)
         example = np.zeros((1, data.length, len(data.description.channels)), np.float32)
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "recogniser.safetensors"
@@ -59,24 +69,25 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
                 signature=_signature(data),
                 input_example=example,
                 metadata={name: json.dumps(value) for name, value in facts.items()},
-                registered_model_name=self._name,
+                registered_model_name=name,
             )
-        for replaced in earlier:
-            MlflowClient().delete_model_version(self._name, replaced)
-
-    def _registered_by_this_run(self) -> list[str]:
-        """Return the versions that an earlier attempt of this run has registered."""
-        run = mlflow.active_run()
-        if run is None:
-            return []
-        versions = MlflowClient().search_model_versions(f"name = '{self._name}'")
-        return [version.version for version in versions if version.run_id == run.info.run_id]
+        for old in earlier:
+            MlflowClient().delete_model_version(name, old)
 
     def _exists(self) -> bool:
         return False
 
     def _describe(self) -> dict[str, Any]:
         return {"name": self._name}
+
+
+def _registered_by_this_run(name: str) -> list[str]:
+    """Return the versions of a model that an earlier attempt of this run has registered."""
+    run = mlflow.active_run()
+    if run is None:
+        return []
+    versions = MlflowClient().search_model_versions(f"name = '{name}'")
+    return [version.version for version in versions if version.run_id == run.info.run_id]
 
 
 def _signature(recogniser: TrainedRecogniser) -> ModelSignature:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from contrastive_har.use.recognisers import read_recogniser, recognise
+from contrastive_har.use.recogniser_files import read_recogniser
+from contrastive_har.use.recognisers import recognise
 
 
 class ServedRecogniser(PythonModel):

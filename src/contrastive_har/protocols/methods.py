@@ -27,6 +27,7 @@ class MethodSettings(BaseModel):
     Attributes:
         title: Name in tables and figures.
         description: A sentence about the method, for the report.
+        datasets: Data sets for which there is this row; null: all.
         objective: Pre-training objective.
         encoder: Encoder of each modality.
         encoders: Other encoders of single modalities, by modality.
@@ -40,6 +41,7 @@ class MethodSettings(BaseModel):
 
     title: str
     description: str = ""
+    datasets: tuple[str, ...] | None = None
     objective: ObjectiveSettings
     encoder: EncoderSettings
     encoders: dict[str, EncoderSettings] = {}
@@ -47,6 +49,10 @@ class MethodSettings(BaseModel):
     normalisation: Literal["channel", "sensor"] = "channel"
     budget: PretrainingBudget
     evaluations: tuple[str, ...] = Field(min_length=1)
+
+    def is_for(self, dataset: str) -> bool:
+        """Return whether there is this row for a data set."""
+        return self.datasets is None or dataset in self.datasets
 
     @property
     def backbone(self) -> BackboneSettings:
@@ -71,6 +77,10 @@ class ViewsPlan(BaseModel):
 
     views: dict[str, tuple[View, ...]]
     seed: int
+
+    def of_modality(self, modality: str) -> tuple[View, ...]:
+        """Return the views of a modality."""
+        return self.views.get(modality, self.views[OTHER])
 
     @classmethod
     def of(cls, methods: Mapping[str, MethodSettings], seed: int) -> ViewsPlan:

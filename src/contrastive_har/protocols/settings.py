@@ -179,6 +179,10 @@ class ProtocolSettings(BaseModel):
         )
         return next(apart, None)
 
+    def methods_for(self, dataset: str) -> dict[str, MethodSettings]:
+        """Return the rows for a data set."""
+        return {name: method for name, method in self.methods.items() if method.is_for(dataset)}
+
     def windows_for(self, dataset: str) -> WindowSettings:
         """Return how a data set's recordings are cut."""
         return self.windows_of.get(dataset, self.windows)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _OF = "/"  # between the name of an evaluation and its modalities
-_AND = "+"  # between modalities
+_AND = "-and-"  # between modalities
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +40,7 @@ class Cell:
 
 
 def name_evaluation(evaluation: str, modalities: Iterable[str]) -> str:
-    """Return the name of an evaluation of some of the modalities, such as ``linear/inertial+skeleton``."""
+    """Return the name of an evaluation of some of the modalities, such as ``linear/inertial-and-skeleton``."""
     return f"{evaluation}{_OF}{_AND.join(modalities)}"
 
 

@@ -175,13 +175,20 @@ class DatasetDescription(BaseModel):
     def regrouped(self, modalities: Mapping[str, Sequence[str]]) -> DatasetDescription:
         """Return the description with channels grouped into other modalities, each of some sensors.
 
-        Channels of sensors that are not named are left out. A modality that is named with all its sensors keeps its
+        Channels of sensors that are not named are left out. A modality that keeps its name and its channels keeps its
         skeleton.
 
+        Args:
+            modalities: Names of sensors, or of present modalities, by modality.
+
         Raises:
-            ValueError: if there is no such sensor, or one belongs to two modalities.
+            ValueError: if there is no such sensor or modality, or one belongs to two modalities.
         """
         channels = regrouped(self.channels, modalities)
-        joints = {name: set(self.layout(1).joints(name)) for name in self.skeletons}
-        kept = {name: body for name, body in self.skeletons.items() if joints[name] == set(modalities.get(name, ()))}
+        unchanged = {channel.name for channel in channels if channel in self.channels}
+        kept = {
+            name: body
+            for name, body in self.skeletons.items()
+            if unchanged >= {channel.name for channel in self.channels if channel.modality == name}
+        }
         return DatasetDescription.model_validate({**dict(self), "channels": channels, "skeletons": kept})

@@ -138,25 +138,26 @@ def channels_of(channels: Iterable[Channel], modalities: Iterable[str]) -> tuple
 
 
 def regrouped(channels: Iterable[Channel], modalities: Mapping[str, Sequence[str]]) -> tuple[Channel, ...]:
-    """Return channels grouped into other modalities, each of some sensors; those of other sensors are left out.
+    """Return channels grouped into other modalities; those that are not named are left out.
 
     Args:
         channels: The channels.
-        modalities: Names of sensors by modality.
+        modalities: Names of sensors, or of present modalities, by modality.
 
     Raises:
-        ValueError: if there is no such sensor, or one belongs to two modalities.
+        ValueError: if there is no such sensor or modality, or a channel belongs to two modalities.
     """
     channels = tuple(channels)
-    axes = indices_by_sensor(channels)
+    present = {name: range(part.start, part.stop) for name, part in slices_by_modality(channels).items()}
+    parts: dict[str, Sequence[int]] = {**present, **indices_by_sensor(channels)}
     grouped: dict[int, Channel] = {}
-    for modality, sensors in modalities.items():
-        for sensor in sensors:
-            if sensor not in axes:
-                raise ValueError(f"modality '{modality}' has an unknown sensor '{sensor}'; known are {', '.join(axes)}")
-            for index in axes[sensor]:
+    for modality, names in modalities.items():
+        for name in names:
+            if name not in parts:
+                raise ValueError(f"modality '{modality}' has an unknown sensor '{name}'; known are {', '.join(parts)}")
+            for index in parts[name]:
                 if index in grouped:
-                    raise ValueError(f"sensor '{sensor}' belongs to '{grouped[index].modality}' and '{modality}'")
+                    raise ValueError(f"sensor '{name}' belongs to '{grouped[index].modality}' and to '{modality}'")
                 grouped[index] = channels[index].model_copy(update={"modality": modality})
     return tuple(grouped.values())
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PLANE, SPACE = 2, 3  # coordinates of a joint
 
@@ -20,6 +21,7 @@ class Skeleton(BaseModel):
             turn the body.
         reference: Two joints whose distance in the first sample of a window is the unit of length.
         vertical: Index of the coordinate that points up or down.
+        upward: Whether that coordinate grows upwards; in images it grows downwards. For pictures.
         bones: Pairs of neighbouring joints, for pictures.
         limbs: Joints by limb, for augmentations that hide a limb.
     """
@@ -29,6 +31,7 @@ class Skeleton(BaseModel):
     centre: str
     reference: tuple[str, str]
     vertical: Annotated[int, Field(ge=0, lt=SPACE)] = 1
+    upward: bool = True
     bones: tuple[tuple[str, str], ...] = ()
     limbs: dict[str, tuple[str, ...]] = {}
 
@@ -53,22 +56,21 @@ class Skeleton(BaseModel):
 
 
 def centred(windows: Tensor, skeleton: Skeleton, joints: Mapping[str, Sequence[int]]) -> Tensor:
-    """Return windows of a skeleton (batch, time, channels) with the body at the origin and of a standard size.
+    """Return bodies with one origin and one unit of length.
 
-    In each window the position of the centre in the first sample becomes the origin, and the distance of the two
-    reference joints in the first sample the unit of length, as in the released code of CMC-CMKM. A window in which this
-    distance is zero keeps its unit.
+    In each window, the origin is the position of the centre joint in the first sample, and the unit of length is the
+    distance of the reference joints in the first sample; bodies whose reference joints coincide keep their size.
 
     Args:
-        windows: Positions of the joints.
-        skeleton: Names the centre and the reference joints.
-        joints: Channel indices by joint; together they cover the channels.
+        windows: (batch, time, channels) of the modality with the skeleton.
+        skeleton: The skeleton.
+        joints: Channel indices by joint; each channel belongs to a joint.
     """
-    first = windows[:, 0]
-    centre, (one, other) = joints[skeleton.centre], (joints[name] for name in skeleton.reference)
-    origin = first.new_zeros(first.shape)
-    for axes in joints.values():
-        origin[:, list(axes)] = first[:, list(centre)]
-    length = (first[:, list(one)] - first[:, list(other)]).square().sum(1).sqrt()
-    unit = torch.where(length > 0, length, torch.ones_like(length))
-    return (windows - origin[:, None]) / unit[:, None, None]
+    first = windows[:, :1]
+    one, other = (first[..., list(joints[joint])] for joint in skeleton.reference)
+    unit = (one - other).norm(dim=2, keepdim=True)
+    coordinate = {channel: index for channels in joints.values() for index, channel in enumerate(channels)}
+    centre = joints[skeleton.centre]
+    origin = first[..., [centre[coordinate[channel]] for channel in range(windows.shape[2])]]
+    moved: Tensor = (windows - origin) / unit.where(unit > 0, 1)
+    return moved

@@ -7,7 +7,7 @@ stamps need, and the units of ``channels``, which are then compared with the mod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,22 @@ class _Description(BaseModel):
         return values
 
 
+def columns_of(path: Path) -> list[str]:
+    """Return the columns of a file, or those that all files of a folder have.
+
+    Raises:
+        BadRecordingError: if there is no file, or one cannot be read.
+    """
+    columns: list[str] | None = None
+    for file in _files(path):
+        try:
+            found = list(_HEADERS[file.suffix.lower()](file))
+        except Exception as error:  # the errors of parsers are not documented
+            raise BadRecordingError(f"{file}: cannot be read ({explain(error)}). Copy it again.") from error
+        columns = found if columns is None else [name for name in columns if name in found]
+    return columns or []
+
+
 def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> Iterator[Piece]:
     """Read a file, or all files of a folder in the order of their names, at most ``rows`` samples at a time.
 
@@ -54,17 +70,22 @@ def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> I
         BadRecordingError: if there is no file, a channel is missing or in another unit, the rate is unknown, or a
             value is not a number; the message names file, row and cure.
     """
-    if not path.exists():
-        raise BadRecordingError(f"{path}: no such file or folder. Give the path: --params=recordings=PATH.")
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in _READERS)
-    if not files or files[0].suffix.lower() not in _READERS:
-        raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
+    files = _files(path)
     folder = path.parent if path.is_file() else path
     description = _describe(folder, channels)
     for file in files:
         yield from _read(
             file, default_name(file, folder), [channel.name for channel in channels], description.sampling_rate_hz, rows
         )
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise BadRecordingError(f"{path}: no such file or folder. Give the path: --params=recordings=PATH.")
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in _READERS)
+    if not files or files[0].suffix.lower() not in _READERS:
+        raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
+    return files
 
 
 def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
@@ -164,3 +185,7 @@ def _read_parquet(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.
 
 
 _READERS = {".csv": _read_csv, ".parquet": _read_parquet}
+_HEADERS: dict[str, Callable[[Path], Iterable[str]]] = {
+    ".csv": lambda file: pd.read_csv(file, nrows=0).columns,
+    ".parquet": lambda file: pq.read_schema(file).names,
+}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor
 
-from contrastive_har.files.stamps import refuse_broken
-from contrastive_har.files.tensors import read_tensors, require_like, write_tensors
+from contrastive_har.files.tensors import require_like
 from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.learning.pretraining.plans import BackboneSettings
@@ -27,7 +25,6 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
 
-KIND = "recogniser"
 _ROW = ["split", "method", "evaluation", "label_budget"]
 
 
@@ -113,11 +110,13 @@ class TrainedRecogniser:
         architecture: Architecture of the network.
         weights: Weights of the :class:`Recogniser`, normalisation included.
         origin: Origin and scores.
+        alternatives: Recognisers for recordings that lack some of the modalities.
     """
 
     architecture: Architecture
     weights: dict[str, Tensor]
     origin: Origin
+    alternatives: tuple[TrainedRecogniser, ...] = ()
 
     @property
     def description(self) -> DatasetDescription:
@@ -134,6 +133,11 @@ class TrainedRecogniser:
         """Samples from one window to the next."""
         return self.architecture.stride
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities it needs."""
+        return tuple(self.description.layout(self.length).modalities)
+
     def build(self) -> Recogniser:
         """Return the network, in evaluation mode.
 
@@ -141,6 +145,26 @@ class TrainedRecogniser:
             ValueError: if the weights are not those of such a network.
         """
         return self.architecture.build(self.weights)
+
+    def suited_to(self, channels: Collection[str]) -> TrainedRecogniser:
+        """Return the first of this recogniser and its alternatives that needs only some channels; else this one."""
+        for one in (self, *self.alternatives):
+            if set(one.description.channel_names) <= set(channels):
+                return one
+        return self
+
+    def only(self, modalities: Collection[str]) -> TrainedRecogniser:
+        """Return the recogniser of some modalities.
+
+        Raises:
+            ValueError: if there is none; the message lists those that there are.
+        """
+        known = {one.modalities: one for one in (self, *self.alternatives)}
+        for found, one in known.items():
+            if set(found) == set(modalities):
+                return one
+        listed = ", ".join(" and ".join(found) for found in known)
+        raise ValueError(f"there is no recogniser of {' and '.join(modalities)}; there are those of: {listed}")
 
 
 def combine(encoders: EncoderSet, head: TrainedHead, windows: Windows) -> tuple[Architecture, dict[str, Tensor]]:
@@ -207,6 +231,9 @@ def choose_recogniser(
 ) -> TrainedRecogniser:
     """Choose by macro-F1 on validation windows: the row with the best mean over repeats, then its best repeat.
 
+    Where evaluations use single modalities, there is one recogniser for each combination: the result is the one of all
+    modalities, and the others are its alternatives.
+
     Args:
         windows: Windows of the protocol.
         protocol: Name of the protocol.
@@ -219,15 +246,29 @@ def choose_recogniser(
     """
     tried = pd.DataFrame(
         [
-            (cell.split, cell.method, facts.evaluation, facts.label_budget, facts.validation_macro_f1, head)
+            (cell.split, cell.method, facts.evaluation, facts.label_budget, facts.validation_macro_f1, head, needed)
             for cell, of_cell in heads.items()
             for head in of_cell
             if (facts := head.facts).validation_macro_f1 is not None
+            for needed in [facts.modalities or tuple(encoders[cell].layout.modalities)]
         ],
-        columns=[*_ROW, "value", "head"],
+        columns=[*_ROW, "value", "head", "modalities"],
     )
     if tried.empty:
         raise ValueError(f"Protocol '{protocol}' has no validation windows to choose a model by.")
+    chosen = [
+        _choose_one(windows, protocol, encoders, of_modalities, scores)
+        for _, of_modalities in tried.groupby("modalities", sort=False)
+    ]
+    # Recordings that have all modalities are for the recogniser of most, the others for the best of those they have.
+    chosen.sort(key=lambda one: (-len(one.modalities), -(one.origin.mean_validation_macro_f1 or 0.0)))
+    return replace(chosen[0], alternatives=tuple(chosen[1:]))
+
+
+def _choose_one(
+    windows: Windows, protocol: str, encoders: Mapping[Cell, EncoderSet], tried: pd.DataFrame, scores: pd.DataFrame
+) -> TrainedRecogniser:
+    """Choose the row with the best mean over repeats, then its best repeat."""
     means = tried.groupby(_ROW, sort=False)["value"].mean()
     row = means.idxmax()
     repeats = tried[(tried[_ROW] == list(row)).all(axis=1)]
@@ -244,41 +285,3 @@ def choose_recogniser(
         mean_test_macro_f1=tested.loc[tested["group"] == EVERYTHING, "value"].mean(),
     )
     return TrainedRecogniser(architecture, weights, origin)
-
-
-def write_recogniser(recogniser: TrainedRecogniser, path: Path, **entries: str) -> None:
-    """Write a recogniser into one safetensors file, with further header ``entries`` if there are any."""
-    write_tensors(
-        recogniser.weights,
-        path,
-        KIND,
-        architecture=recogniser.architecture.model_dump_json(),
-        origin=recogniser.origin.model_dump_json(),
-        **entries,
-    )
-
-
-def read_recogniser(path: Path) -> TrainedRecogniser:
-    """Read a recogniser back; nothing in the file is executed.
-
-    Raises:
-        SchemaError: if the file is broken, or of another kind, schema version or architecture.
-    """
-    return read_recogniser_and_header(path)[0]
-
-
-def read_recogniser_and_header(path: Path) -> tuple[TrainedRecogniser, dict[str, str]]:
-    """Read a recogniser back, and all entries of the file's header.
-
-    Raises:
-        SchemaError: if the file is broken, or of another kind, schema version or architecture.
-    """
-    with refuse_broken(path, KIND):
-        header, tensors = read_tensors(path, KIND)
-        read = TrainedRecogniser(
-            architecture=TypeAdapter(Architecture).validate_json(header["architecture"]),
-            weights=tensors,
-            origin=Origin.model_validate_json(header["origin"]),
-        )
-        read.build()  # refuses weights of another architecture
-        return read, header

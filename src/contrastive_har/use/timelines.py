@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ class InferenceSettings(BaseModel):
         smoothing: Neighbouring windows whose probabilities are averaged; 1 averages nothing.
         longest_gap: Seconds without samples that are interpolated; a longer gap divides the recording.
         rows: Samples in memory at once.
+        modalities: Modalities to use, for a recogniser of several; null uses all that the recordings have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +45,12 @@ class InferenceSettings(BaseModel):
     smoothing: int = Field(default=1, gt=0)
     longest_gap: float = Field(default=0.25, gt=0)
     rows: int = Field(default=100_000, gt=0)
+    modalities: tuple[str, ...] | None = None
+
+    @field_validator("modalities", mode="before")
+    @classmethod
+    def _take_a_single_name(cls, value: Any) -> Any:
+        return tuple(value.split("+")) if isinstance(value, str) else value
 
     @field_validator("smoothing")
     @classmethod

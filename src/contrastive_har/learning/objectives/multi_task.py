@@ -12,8 +12,21 @@ from torch.nn import functional
 from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Objective, Step, StepResult, full_precision
 from contrastive_har.models.encoders import Encoder
 from contrastive_har.models.layers.linear import perceptron
-from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Augmentation, View
+from contrastive_har.signals.augmentations import Augmentation, View
+from contrastive_har.signals.augmentations.time import Permutation, TimeReversal, TimeWarp
+from contrastive_har.signals.augmentations.values import ChannelShuffle, Negation, Noise, Rotation, Scaling
 from contrastive_har.signals.sensors import Layout
+
+_PUBLISHED: tuple[Augmentation, ...] = (
+    Noise(),
+    Scaling(),
+    Rotation(),
+    Negation(),
+    TimeReversal(),
+    Permutation(),
+    TimeWarp(),
+    ChannelShuffle(),
+)
 
 
 class MultiTaskSettings(BaseObjectiveSettings):
@@ -24,12 +37,12 @@ class MultiTaskSettings(BaseObjectiveSettings):
     With several processes, each divides its own share.
 
     Attributes:
-        transformations: Transformations to recognise.
+        transformations: Transformations to recognise; by default the eight published ones.
         hidden: Width of the hidden layer of each task.
     """
 
     name: Literal["multi_task"] = "multi_task"
-    transformations: tuple[Augmentation, ...] = tuple(a for a in ALL_AUGMENTATIONS if a.name != "resampling")
+    transformations: tuple[Augmentation, ...] = _PUBLISHED
     hidden: int = Field(default=256, gt=0)
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> MultiTask:

@@ -10,14 +10,21 @@ from matplotlib.figure import Figure
 
 from contrastive_har.reports import timelines
 from contrastive_har.use.export import export_onnx
-from contrastive_har.use.new_recordings import open_new_recordings
+from contrastive_har.use.new_recordings import columns_of, open_new_recordings
 from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.timelines import InferenceSettings, Timeline
 from contrastive_har.use.timelines import recognise_recordings as plan_timeline
 
 
 def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, inference: InferenceSettings) -> Timeline:
-    """Recognise activities in a file or folder of recordings; computed while the result is stored."""
+    """Recognise activities in a file or folder of recordings; computed while the result is stored.
+
+    Of a recogniser of several modalities, the part is used that the recordings suffice for.
+    """
+    if inference.modalities:
+        recogniser = recogniser.only(inference.modalities)
+    elif recogniser.alternatives:
+        recogniser = recogniser.suited_to(columns_of(new_recordings))
     pieces = partial(open_new_recordings, new_recordings, recogniser.description.channels, inference.rows)
     return plan_timeline(pieces, recogniser, inference)
 
@@ -27,6 +34,6 @@ def draw_timeline(timeline: pd.DataFrame) -> Figure:
     return timelines.draw_timeline(timeline)
 
 
-def export_recogniser(recogniser: TrainedRecogniser) -> bytes:
-    """Return the recogniser as an ONNX model."""
-    return export_onnx(recogniser)
+def export_recogniser(recogniser: TrainedRecogniser, inference: InferenceSettings) -> bytes:
+    """Return the recogniser, of all or some modalities, as an ONNX model."""
+    return export_onnx(recogniser.only(inference.modalities) if inference.modalities else recogniser)

@@ -23,5 +23,10 @@ def create_pipeline(protocol: str) -> Pipeline:
 
 def create_export(protocol: str) -> Pipeline:
     """Return the pipeline that exports the recogniser of a protocol."""
-    node = Node(func=export_recogniser, inputs="recogniser", outputs="onnx_model", name="export_recogniser")
+    node = Node(
+        func=export_recogniser,
+        inputs=["recogniser", "params:inference"],
+        outputs="onnx_model",
+        name="export_recogniser",
+    )
     return pipeline([node], inputs={"recogniser": f"{protocol}.recogniser"}, tags="export")

@@ -161,16 +161,18 @@ def gather_facts(
         1 - report.confidence,
     )
     dataset = windows.description.name
-    alone, known = protocol.trained_apart, set(artifacts["scores"]["split"])
     modalities = contributions.modality_sentences(
         artifacts["comparisons"],
-        str(alone),
+        str(protocol.trained_apart),
         titles(protocol.methods),
         evaluation_titles(protocol, artifacts["scores"]),
         1 - report.confidence,
     )
-    plain_protocol = protocol.model_dump(mode="json")
-    splits = {name: split for name, split in plain_protocol["splits"].items() if name in known}
+    everything = protocol.model_dump(mode="json")
+    of_dataset = {
+        part: {name: entry for name, entry in everything[f"{part}s"].items() if name in set(artifacts["scores"][part])}
+        for part in ("split", "method")
+    }
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -181,8 +183,9 @@ def gather_facts(
         summary=artifacts["summary"],
         findings=list(sentences),
         protocol={
-            **plain_protocol,
-            "splits": splits,
+            **everything,
+            "splits": of_dataset["split"],
+            "methods": of_dataset["method"],
             "windows": protocol.windows_for(dataset).model_dump(mode="json"),
         },
         refinements=refinements(protocol, dataset),

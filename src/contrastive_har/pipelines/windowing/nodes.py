@@ -47,7 +47,7 @@ def check_methods(windows: Windows, roles: Roles, protocol: ProtocolSettings) ->
     """
     counts = [len(roles.members(repeat, "pretrain")) for repeat in range(protocol.repeats)]
     checked = {}
-    for method, row in protocol.methods.items():
+    for method, row in protocol.methods_for(windows.description.name).items():
         protocol.require_modalities(method, windows.layout)
         protocol.require_length(method, windows.layout, windows.description.name)
         require_trainable(protocol.pretraining_plan(method, 0), counts, windows.layout, windows.class_count)

@@ -16,14 +16,29 @@ from pydantic import Field
 from torch import Tensor
 
 from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
-from contrastive_har.signals.augmentations.time import Permutation, Resampling, TimeReversal, TimeWarp
+from contrastive_har.signals.augmentations.skeletons import BodyRotation, BodyScaling, JointDropout, LimbDropout, Shear
+from contrastive_har.signals.augmentations.time import CropResize, Permutation, Resampling, TimeReversal, TimeWarp
 from contrastive_har.signals.augmentations.values import ChannelShuffle, Negation, Noise, Rotation, Scaling
 from contrastive_har.signals.sensors import Layout
 
 __all__ = ["ALL_AUGMENTATIONS", "Augmentation", "BaseAugmentation", "Draws", "View", "first_problem", "make_view"]
 
 Augmentation = Annotated[
-    Noise | Scaling | Rotation | Negation | TimeReversal | Permutation | TimeWarp | ChannelShuffle | Resampling,
+    Noise
+    | Scaling
+    | Rotation
+    | Negation
+    | TimeReversal
+    | Permutation
+    | TimeWarp
+    | ChannelShuffle
+    | Resampling
+    | CropResize
+    | BodyScaling
+    | BodyRotation
+    | Shear
+    | JointDropout
+    | LimbDropout,
     Field(discriminator="name"),
 ]
 """Any augmentation, chosen by its ``name`` in configuration."""
@@ -38,6 +53,12 @@ ALL_AUGMENTATIONS: tuple[Augmentation, ...] = (
     TimeWarp(),
     ChannelShuffle(),
     Resampling(),
+    CropResize(),
+    BodyScaling(),
+    BodyRotation(),
+    Shear(),
+    JointDropout(),
+    LimbDropout(),
 )
 """Each augmentation with its defaults."""
 

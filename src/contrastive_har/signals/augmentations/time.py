@@ -1,13 +1,13 @@
-"""Augmentations of time: reversal, permutation, warping, resampling."""
+"""Augmentations of time: reversal, permutation, warping, resampling, cropping."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
@@ -27,14 +27,16 @@ class Permutation(BaseAugmentation):
     """The window cut at random times, with its pieces in another order.
 
     Attributes:
-        cuts: Number of cuts; some may coincide.
+        cuts: Number of cuts, some of which may coincide; or ``everywhere``: each sample is a piece.
     """
 
     name: Literal["permutation"] = "permutation"
-    cuts: int = Field(default=4, gt=0)
+    cuts: Annotated[int, Field(gt=0)] | Literal["everywhere"] = 4
 
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
         time = windows.shape[1]
+        if self.cuts == "everywhere":
+            return _at_samples(windows, draws.uniform(windows, time).argsort(dim=1))
         cuts = (draws.uniform(windows, self.cuts) * time).long().sort(dim=1).values
         samples = torch.arange(time, device=windows.device).expand(len(windows), time).contiguous()
         piece = torch.searchsorted(cuts, samples, right=True)
@@ -98,6 +100,34 @@ class Resampling(BaseAugmentation):
         return resample(windows, inserted, skipped, start)
 
 
+class CropResize(BaseAugmentation):
+    """A piece of the window, stretched to the length of the window by linear interpolation.
+
+    Defaults follow CMC-CMKM (arXiv 2205.10071), whose published training interpolates with sines.
+
+    Attributes:
+        low: Smallest length of the piece, as a share of the window; lengths and starts are uniform.
+        high: Largest length.
+    """
+
+    name: Literal["crop_resize"] = "crop_resize"
+    low: float = Field(default=0.8, gt=0, le=1)
+    high: float = Field(default=0.9, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> CropResize:
+        if self.low > self.high:
+            raise ValueError(f"'low' is {self.low}, above 'high', {self.high}; exchange them")
+        return self
+
+    def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
+        # Half precision cannot tell the samples of long windows apart.
+        drawn = draws.uniform(windows, 2, 1).to(torch.promote_types(windows.dtype, torch.float32))
+        share, where = self.low + (self.high - self.low) * drawn[:, 0], drawn[:, 1]
+        steps = torch.arange(windows.shape[1], device=windows.device, dtype=drawn.dtype)
+        return interpolate(windows, where * (1 - share) * (windows.shape[1] - 1) + share * steps)
+
+
 def resample(windows: Tensor, inserted: Tensor, skipped: Tensor, start: Tensor) -> Tensor:
     """Resample ``windows`` (batch, time, channels) with M = ``inserted``, N = ``skipped`` from a given start.
 
@@ -111,7 +141,7 @@ def resample(windows: Tensor, inserted: Tensor, skipped: Tensor, start: Tensor) 
 def interpolate(windows: Tensor, positions: Tensor) -> Tensor:
     """Return ``windows`` (batch, time, channels) at fractional samples ``positions`` (batch or 1, time)."""
     before = positions.floor()
-    weight = (positions - before).unsqueeze(-1)
+    weight = (positions - before).unsqueeze(-1).to(windows.dtype)
     first = before.long().clamp(min=0, max=windows.shape[1] - 1)
     second = (first + 1).clamp(max=windows.shape[1] - 1)
     return torch.lerp(_at_samples(windows, first), _at_samples(windows, second), weight)

@@ -12,7 +12,7 @@ from torch import Tensor
 from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
 from contrastive_har.signals.sensors import Layout
 
-_MOST_NUMBERED = 20  # channels whose orders can be numbered in 64 bits
+_MOST_NUMBERED = 20  # things whose orders can be numbered in 64 bits
 
 
 class Noise(BaseAugmentation):
@@ -34,13 +34,17 @@ class Scaling(BaseAugmentation):
 
     Attributes:
         deviation: Standard deviation of the factors around one.
+        per: ``channel``: one factor per channel; ``element``: one per sample and channel, which is noise in proportion
+            to the values (CMC-CMKM, arXiv 2205.10071).
     """
 
     name: Literal["scaling"] = "scaling"
     deviation: float = Field(default=0.1, gt=0)
+    per: Literal["channel", "element"] = "channel"
 
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
-        return windows * (1 + self.deviation * draws.normal(windows, 1, windows.shape[2]))
+        samples = 1 if self.per == "channel" else windows.shape[1]
+        return windows * (1 + self.deviation * draws.normal(windows, samples, windows.shape[2]))
 
 
 class Rotation(BaseAugmentation):
@@ -97,41 +101,70 @@ class Rotation(BaseAugmentation):
 
 
 class Negation(BaseAugmentation):
-    """The window with all signs inverted."""
+    """The window with its signs inverted.
+
+    Attributes:
+        per: ``window``: all signs; ``element``: the sign of each sample of each channel with probability 1/2
+            (CMC-CMKM, arXiv 2205.10071).
+    """
 
     name: Literal["negation"] = "negation"
+    per: Literal["window", "element"] = "window"
 
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
-        return -windows
+        if self.per == "window":
+            return -windows
+        return torch.where(draws.uniform(windows, *windows.shape[1:]) < 0.5, -windows, windows)
 
 
 class ChannelShuffle(BaseAugmentation):
-    """The channels in a random order other than the original one."""
+    """The channels in a random order other than the original one.
+
+    Attributes:
+        of: ``channels``; or ``sensors``, whose channels stay together and in order.
+    """
 
     name: Literal["channel_shuffle"] = "channel_shuffle"
+    of: Literal["channels", "sensors"] = "channels"
 
     def problem(self, layout: Layout) -> str | None:
-        """Return why the channels cannot be reordered; None if they can."""
-        return None if layout.width > 1 else "channel_shuffle needs two channels or more; choose another augmentation"
+        """Return why the channels or sensors cannot be reordered; None if they can."""
+        if self.of == "channels" and layout.width < 2:
+            return "channel_shuffle needs two channels or more; choose another augmentation"
+        widths = [len(axes) for axes in layout.sensors.values()]
+        if self.of == "sensors" and (len(widths) < 2 or len(set(widths)) > 1):
+            return (
+                "channel_shuffle of sensors needs two sensors or more with as many axes each; set its 'of' to channels "
+                "or choose another augmentation"
+            )
+        return None
 
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
-        channels = windows.shape[2]
-        if channels > _MOST_NUMBERED:
-            # Drawn by sorting random numbers: the original order has a probability of at most 1 / 21!.
-            order = draws.uniform(windows, channels).argsort(dim=1)
+        if self.of == "channels":
+            order = _another_order(windows, draws, windows.shape[2])
         else:
-            order = _numbered_order(draws.integers(windows, 1, math.factorial(channels)), channels)
+            axes = torch.tensor(list(layout.sensors.values()), device=windows.device)
+            order = torch.arange(windows.shape[2], device=windows.device).repeat(len(windows), 1)
+            order[:, axes.flatten()] = axes[_another_order(windows, draws, len(axes))].flatten(1)
         return windows.gather(2, order.unsqueeze(1).expand_as(windows))
 
 
-def _numbered_order(number: Tensor, channels: int) -> Tensor:
-    """Return the orders (batch, channels) of given numbers (batch,); number 0 is the original one.
+def _another_order(windows: Tensor, draws: Draws, count: int) -> Tensor:
+    """Draw an order (batch, count) of ``count`` things for each window, other than the original one."""
+    if count > _MOST_NUMBERED:
+        # Drawn by sorting random numbers: the original order has a probability of at most 1 / 21!.
+        return draws.uniform(windows, count).argsort(dim=1)
+    return _numbered_order(draws.integers(windows, 1, math.factorial(count)), count)
 
-    The digits of a number in the factorial number system select the next of the remaining channels.
+
+def _numbered_order(number: Tensor, count: int) -> Tensor:
+    """Return the orders (batch, count) of given numbers (batch,); number 0 is the original one.
+
+    The digits of a number in the factorial number system select the next of the remaining things.
     """
-    unused = torch.arange(channels, device=number.device).expand(len(number), channels)
+    unused = torch.arange(count, device=number.device).expand(len(number), count)
     chosen = []
-    for remaining in range(channels, 1, -1):
+    for remaining in range(count, 1, -1):
         size = math.factorial(remaining - 1)
         digit = (number // size).unsqueeze(1)
         number = number % size
