@@ -253,8 +253,9 @@ def _require_same_settings(
     if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
         raise _stale("the scores have another number of repeats", protocol)
     expected = {budget.name for budget in protocol.label_budgets}
-    # Without held-out groups, the budget of all labels leaves no test windows.
-    optional = {budget.name for budget in protocol.label_budgets if budget.labels_everything}
+    # Without held-out groups, the budget of all labels leaves no test windows; others may be too large to evaluate.
+    limited = all(evaluation.most_labels for evaluation in protocol.evaluations.values())
+    optional = {budget.name for budget in protocol.label_budgets if budget.labels_everything or limited}
     if (set(scores["label_budget"]) ^ expected) - optional:
         raise _stale("the scores have other label budgets", protocol)
 
