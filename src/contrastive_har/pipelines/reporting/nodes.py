@@ -84,12 +84,17 @@ def draw_critical_differences(
 def draw_embedding_map(
     windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
 ) -> Figure:
-    """Draw t-SNE maps of a split's test windows; embeddings by method."""
+    """Draw t-SNE maps of a split's test windows; embeddings by method.
+
+    Single modalities are shown of the method that all others are compared with, and of the one that trains each alone.
+    """
     # Untrained encoders have equal embeddings: one map of them is enough.
     maps: dict[str, pd.DataFrame] = {}
     for method, table in embeddings.items():
         if not any(table.equals(other) for other in maps.values()):
             maps[method] = table
+    in_parts = (protocol.compared_with, protocol.trained_apart)
+    maps = {name: table if name in in_parts else table[table["modality"] == ""] for name, table in maps.items()}
     return figures.draw_embeddings(maps, titles(protocol.methods), windows.description.class_names, report)
 
 
