@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import Recording, Recordings
@@ -96,7 +95,7 @@ def _regrouped(description: DatasetDescription, settings: WindowSettings) -> Dat
     try:
         return description.regrouped(settings.modalities)
     except ValueError as error:
-        raise ValueError(f"windows.modalities does not suit '{description.name}': {explain(error)}.") from error
+        raise ValueError(f"windows.modalities does not suit '{description.name}': {error}.") from error
 
 
 @dataclass(frozen=True)

@@ -185,10 +185,11 @@ class DatasetDescription(BaseModel):
             ValueError: if there is no such sensor or modality, or one belongs to two modalities.
         """
         channels = regrouped(self.channels, modalities)
-        unchanged = {channel.name for channel in channels if channel in self.channels}
+
+        def names(of: Iterable[Channel], modality: str) -> set[str]:
+            return {channel.name for channel in of if channel.modality == modality}
+
         kept = {
-            name: body
-            for name, body in self.skeletons.items()
-            if unchanged >= {channel.name for channel in self.channels if channel.modality == name}
+            name: body for name, body in self.skeletons.items() if names(channels, name) == names(self.channels, name)
         }
         return DatasetDescription.model_validate({**dict(self), "channels": channels, "skeletons": kept})

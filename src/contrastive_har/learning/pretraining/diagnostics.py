@@ -44,7 +44,8 @@ def measure_retrieval(objective: Objective, windows: Tensor) -> dict[str, float]
 
     For each ordered pair of modalities, the projection of a window in the one is compared with those of all windows in
     the other: ``recall_at_1`` and ``recall_at_5`` are the shares of windows that are the most similar, or among the
-    five most similar. No labels are used.
+    five most similar. Of equally similar windows the partner is the last, so that a collapsed encoder finds nothing.
+    No labels are used.
 
     Args:
         objective: The trained objective, in evaluation mode.
@@ -57,7 +58,7 @@ def measure_retrieval(objective: Objective, windows: Tensor) -> dict[str, float]
     ranks = []
     for one, other in permutations(projections, 2):
         similarities = one @ other.T
-        ranks.append((similarities > similarities.diagonal()[:, None]).sum(1))
+        ranks.append((similarities >= similarities.diagonal()[:, None]).sum(1) - 1)
     return {f"recall_at_{count}": _mean([(rank < count).double().mean() for rank in ranks]) for count in _RECALLS}
 
 
