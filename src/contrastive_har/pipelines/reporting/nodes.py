@@ -173,11 +173,6 @@ def gather_facts(
         evaluation_titles(protocol, artifacts["scores"]),
         1 - report.confidence,
     )
-    everything = protocol.model_dump(mode="json")
-    of_dataset = {
-        part: {name: entry for name, entry in everything[f"{part}s"].items() if name in set(artifacts["scores"][part])}
-        for part in ("split", "method")
-    }
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -187,12 +182,7 @@ def gather_facts(
         scores=artifacts["scores"],
         summary=artifacts["summary"],
         findings=list(sentences),
-        protocol={
-            **everything,
-            "splits": of_dataset["split"],
-            "methods": of_dataset["method"],
-            "windows": protocol.windows_for(dataset).model_dump(mode="json"),
-        },
+        protocol=_protocol_of(dataset, protocol, artifacts["scores"]),
         refinements=refinements(protocol, dataset),
         modalities=list(modalities),
         selection=artifacts.get("selection"),
@@ -201,6 +191,15 @@ def gather_facts(
         device=str(compute.resolve()),
         seconds={cell: float(history["seconds"].sum()) for cell, history in histories.items()},
     )
+
+
+def _protocol_of(dataset: str, protocol: ProtocolSettings, scores: pd.DataFrame) -> dict[str, Any]:
+    """Return a protocol as plain data, with the windows, splits and methods of one data set."""
+    settings = protocol.model_dump(mode="json")
+    for part in ("split", "method"):
+        scored = set(scores[part])
+        settings[f"{part}s"] = {name: entry for name, entry in settings[f"{part}s"].items() if name in scored}
+    return {**settings, "windows": protocol.windows_for(dataset).model_dump(mode="json")}
 
 
 def write_html(facts: ReportFacts, **pictures: bytes) -> str:
