@@ -185,6 +185,7 @@ def gather_facts(
         protocol=_protocol_of(dataset, protocol, artifacts["scores"]),
         refinements=refinements(protocol, dataset),
         modalities=list(modalities),
+        label_free=_last_epochs({name: table for name, table in artifacts.items() if name.endswith(".history")}),
         selection=artifacts.get("selection"),
         seed=seed,
         confidence=report.confidence,
