@@ -94,6 +94,7 @@ class _ClusterNTXent(torch.autograd.Function):
         positive = exp_ab.diagonal().clone()
         # Exponentials of the negatives, by anchor's view and other's view; rows are anchors of a, columns of b.
         from_a, from_b = only(exp_ab, kept_a), only(exp_ab, kept_b)
+        del exp_ab  # matrices (batch, batch) are what limits the batch
         denominator_a = positive + from_a.sum(1)
         denominator_b = positive + from_b.sum(0)
         if within:
