@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from contrastive_har.reports.tables import describe_budget, in_percent
@@ -78,9 +79,8 @@ def modality_sentences(
         evaluations: Titles of the evaluations by name.
         level: Level of significance.
     """
-    single = comparisons[
-        (comparisons["other"] == alone) & [len(parse_evaluation(name)[1]) == 1 for name in comparisons["evaluation"]]
-    ]
+    of_one = np.array([len(parse_evaluation(name)[1]) == 1 for name in comparisons["evaluation"]], bool)
+    single = comparisons[(comparisons["other"] == alone) & of_one]
     for row in single.itertuples(index=False):
         (modality,) = parse_evaluation(row.evaluation)[1]
         size = len(comparisons.query("split == @row.split and evaluation == @row.evaluation")["other"].unique())

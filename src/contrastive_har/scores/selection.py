@@ -29,7 +29,8 @@ SELECTION_COLUMNS = [
 def select(scores: pd.DataFrame, histories: pd.DataFrame, settings: Mapping[str, float]) -> pd.DataFrame:
     """Choose a setting in each repeat by its validation windows, and score the choice on its test windows.
 
-    Test windows choose nothing. Of settings with equal validation scores, the first is chosen.
+    Test windows choose nothing. Of settings with equal validation scores, the first is chosen; repeats without
+    validation windows are left out.
 
     Args:
         scores: Long scores, with macro-F1 on test and validation windows.
@@ -53,10 +54,11 @@ def _rows(whole: pd.DataFrame, histories: pd.DataFrame, settings: Mapping[str, f
             for metric in ("macro_f1", VALIDATION)
         )
         methods = [name for name in settings if name in test.columns and name in validation.columns]
-        if not methods:
+        validation = validation.loc[validation.index.isin(test.index), methods].dropna(how="all")
+        test = test.loc[validation.index, methods]
+        if test.empty:
             continue
-        test, validation = test[methods], validation[methods]
-        chosen = [methods[index] for index in validation.to_numpy().argmax(1)]
+        chosen = [methods[index] for index in validation.fillna(-np.inf).to_numpy().argmax(1)]
         value = float(np.mean([test.loc[repeat, method] for repeat, method in zip(test.index, chosen, strict=True)]))
         best = str(test.mean().idxmax())
         measured = histories[histories["split"] == family[0]].set_index(["repeat", "method"])
