@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from contrastive_har.learning.losses import Negatives, contrast
+from contrastive_har.learning import negatives as weighted
+from contrastive_har.learning.losses import contrast
+from contrastive_har.learning.negatives import Negatives
 
 
 def unit_views(count: int, features: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,6 +96,38 @@ def test_clusters_choose_the_weighted_negatives(beta: float, prior: float, tau: 
     theirs = torch.autograd.grad(automatic(a, b, tau, negatives, clusters), (a, b))
     for closed, automatic_gradient in zip(mine, theirs, strict=True):
         torch.testing.assert_close(closed, automatic_gradient)
+
+
+@pytest.mark.parametrize(("beta", "prior", "tau", "within"), GRID)
+@pytest.mark.parametrize("clustered", [False, True])
+def test_shifted_exponentials_give_the_same(
+    beta: float, prior: float, tau: float, within: bool, clustered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Double precision never needs them in the other tests."""
+    a, b = (view.requires_grad_() for view in unit_views(15, 6, 3))
+    labels = torch.randint(0, 4, (2, 15), generator=torch.Generator().manual_seed(5))
+    clusters = (labels[0], labels[1]) if clustered else None
+    shared = weighted.weighted_nt_xent(a, b, tau, Negatives(within, beta, prior), clusters)
+    monkeypatch.setattr(weighted, "_SHARE_OF_RANGE", 0)
+    shifted = weighted.weighted_nt_xent(a, b, tau, Negatives(within, beta, prior), clusters)
+    torch.testing.assert_close(shifted, shared, rtol=1e-12, atol=1e-12)
+    for one, other in zip(torch.autograd.grad(shifted, (a, b)), torch.autograd.grad(shared, (a, b)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 4.9, 5.0, 8.0, 40.0])
+@pytest.mark.parametrize("prior", [0.0, 0.1])
+def test_single_precision_is_accurate_on_both_sides_of_the_limit(beta: float, prior: float) -> None:
+    """Below a concentration of 4.9 at this temperature the directions share their exponentials."""
+    a, b = unit_views(200, 16, 2)
+    a[:20], b[:20] = b[20:40], -a[20:40]  # similarities from -1 to 1
+    expected, results = [], []
+    for precision, into in ((torch.float64, expected), (torch.float32, results)):
+        p, q = (view.to(precision).requires_grad_() for view in (a, b))
+        loss = contrast(p, q, 0.1, Negatives(True, beta, prior))
+        into += [loss.detach(), *torch.autograd.grad(loss, (p, q))]
+    for result, exact in zip(results, expected, strict=True):
+        assert float((result - exact).norm() / exact.norm()) < 2e-5
 
 
 @pytest.mark.parametrize("within", [False, True])

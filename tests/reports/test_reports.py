@@ -127,7 +127,7 @@ def test_figures_are_drawn(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
     trained, untrained = (Cell("semi_supervised", "paper", method) for method in METHODS)
     histories = {trained: history, untrained: nothing}
     rng = np.random.default_rng(0)
-    embeddings = pd.DataFrame(rng.standard_normal((40, 4)), columns=["f0", "f1", "f2", "f3"])
+    embeddings = pd.DataFrame(rng.standard_normal((40, 4)), columns=["f0", "f1", "f2", "f3"]).assign(modality="")
     embeddings = embeddings.assign(**{"class": rng.integers(0, 2, 40)})
     drawn = {
         "efficiency": figures.draw_label_efficiency(summary, METHODS, EVALUATIONS, SPLIT_TITLES),

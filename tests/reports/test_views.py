@@ -80,7 +80,7 @@ def test_bodies_stand_upright_in_their_unit_of_length(upward: bool) -> None:
     windows = windows_of(upward=upward)
     if not upward:
         windows.signals[..., 2::3] *= -1
-    figure = preview_views(windows, ViewsPlan(views=(), seed=1), ReportSettings(preview_windows=1))
+    figure = preview_views(windows, ViewsPlan(views={"other": ()}, seed=1), ReportSettings(preview_windows=1))
     axis = figure.subfigs[1].axes[0]
     head, left, right = bones_of(axis).transpose(0, 2, 1, 3)
     np.testing.assert_allclose(head[0], [[0, 1]] * 5, atol=1e-5)
@@ -102,7 +102,7 @@ def test_bodies_stand_upright_in_their_unit_of_length(upward: bool) -> None:
 
 
 def test_bodies_share_one_scale_and_stay_inside_their_panels() -> None:
-    figure = preview_views(windows_of(), ViewsPlan(views=(), seed=1), ReportSettings(preview_windows=1))
+    figure = preview_views(windows_of(), ViewsPlan(views={"other": ()}, seed=1), ReportSettings(preview_windows=1))
     panels = figure.subfigs[1].axes
     assert len({round(float(np.ptp(axis.get_ylim())), 5) for axis in panels}) == 1
     for axis in panels:
@@ -115,8 +115,8 @@ def test_a_vertical_first_coordinate_is_drawn_upwards() -> None:
     exchanged = windows.signals.copy()
     exchanged[..., 1::3], exchanged[..., 2::3] = windows.signals[..., 2::3], windows.signals[..., 1::3]
     windows.signals[:] = exchanged
-    figure = preview_views(windows, ViewsPlan(views=(), seed=1), ReportSettings(preview_windows=1))
-    expected = preview_views(windows_of(), ViewsPlan(views=(), seed=1), ReportSettings(preview_windows=1))
+    figure = preview_views(windows, ViewsPlan(views={"other": ()}, seed=1), ReportSettings(preview_windows=1))
+    expected = preview_views(windows_of(), ViewsPlan(views={"other": ()}, seed=1), ReportSettings(preview_windows=1))
     drawn, wanted = (bones_of(one.subfigs[1].axes[0]) for one in (figure, expected))
     # Here the body walks upwards.
     np.testing.assert_allclose(drawn[..., 0], wanted[..., 0], atol=1e-5)
@@ -125,7 +125,7 @@ def test_a_vertical_first_coordinate_is_drawn_upwards() -> None:
 
 def test_joints_without_bones_are_dots() -> None:
     figure = preview_views(
-        windows_of(bones=(), limbs={}), ViewsPlan(views=(), seed=1), ReportSettings(preview_windows=1)
+        windows_of(bones=(), limbs={}), ViewsPlan(views={"other": ()}, seed=1), ReportSettings(preview_windows=1)
     )
     (dots,) = figure.subfigs[1].axes[0].lines
     assert dots.get_linestyle() == "None"

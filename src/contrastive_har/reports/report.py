@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from contrastive_har.reports.contributions import contribution_tables
@@ -39,6 +40,7 @@ class ReportFacts:
         protocol: The protocol's settings as plain data.
         refinements: Settings of rows, and of the windows of this data set, that differ from those of the protocol.
         modalities: Sentences on what pre-training across modalities gives each modality.
+        label_free: The last epoch of pre-training of every cell and repeat, with its measures that need no labels.
         selection: What choosing the setting of a sweep gives; None without a sweep.
         seed: Seed of the run.
         confidence: Confidence level of the intervals.
@@ -57,6 +59,7 @@ class ReportFacts:
     protocol: Mapping[str, Any]
     refinements: Mapping[str, Mapping[str, tuple[Any, Any]]]
     modalities: Sequence[str]
+    label_free: pd.DataFrame
     selection: pd.DataFrame | None
     seed: int
     confidence: float
@@ -99,6 +102,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "contributions": contribution_tables(
             facts.summary, methods, configured, {name: split["title"] for name, split in protocol["splits"].items()}
         ),
+        "label_free": _label_free(facts, methods),
         "selection": [] if facts.selection is None else facts.selection.to_dict("records"),
         "evaluations": evaluations,
         "headlines": _headlines(facts, methods, evaluations, fewest),
@@ -159,6 +163,18 @@ def _by_class(
         label = name_row(methods[method], evaluations[evaluation])
         tables.setdefault(facts.protocol["splits"][split]["title"], []).append((label, values))
     return tables
+
+
+def _label_free(facts: ReportFacts, methods: Mapping[str, str]) -> list[tuple[str, str, list[str]]]:
+    """Return mean measures of pre-training that need no labels: rows of (split, method, values), of those measured."""
+    names = ["alignment", "uniformity", "recall_at_1", "recall_at_5"]
+    means = facts.label_free.groupby(["split", "method"], sort=False)[names].mean().dropna(how="all")
+    rows = []
+    for (split, method), values in means.iterrows():
+        shown = [f"{values[name]:.2f}" if np.isfinite(values[name]) else "–" for name in names[:2]]
+        shown += [in_percent(values[name]) for name in names[2:]]
+        rows.append((facts.protocol["splits"][split]["title"], methods[method], shown))
+    return rows
 
 
 def _machine(device: str) -> dict[str, str]:

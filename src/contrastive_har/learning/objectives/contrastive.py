@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contrastive_har.learning.clustering import Clustering
-from contrastive_har.learning.losses import Negatives, contrast
+from contrastive_har.learning.losses import contrast
+from contrastive_har.learning.negatives import Negatives
 from contrastive_har.learning.objectives.base import Objective, Step, StepResult, full_precision
 from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.models.encoders import Encoder

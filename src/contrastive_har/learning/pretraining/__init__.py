@@ -70,12 +70,8 @@ def pretrain(
     backbones = [_initial_backbone(plan, layout, windows.signals, repeat, rows) for repeat, rows in enumerate(members)]
     if trains and compute.processes_in_all > 1:
         _require_divisible(plan, backbones[0], layout, windows.class_count, compute.processes_in_all)
-    training = fingerprint(
-        code_version(),
-        windows.signals,
-        *(plan.objective, plan.backbone, plan.budget),
-        *(layout, windows.class_count, plan.seed),
-    )
+    parts = (windows.signals, plan.objective, plan.backbone, plan.budget, layout, windows.class_count, plan.seed)
+    training = fingerprint(code_version(), *parts)
     encoders_fingerprint = fingerprint(training, *members)
     history = torch.full((len(members), plan.budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
     if trains:

@@ -46,12 +46,23 @@ def embed_test_windows(
     report: ReportSettings,
     compute: ComputeSettings,
 ) -> pd.DataFrame:
-    """Embed a sample of the first repeat's test windows: columns window, class, f0, f1, ..."""
+    """Embed a sample of the first repeat's test windows: columns modality, window, class, f0, f1, ...
+
+    Encoders of several modalities give one row for all of them together, with an empty ``modality``, and one for each.
+    """
     test = roles.members(0, "test", plan.shown)
     sample = pd.Series(test).sample(min(report.tsne_windows, len(test)), random_state=report.seed).to_numpy()
-    embeddings = embed(encoders.build(0), windows.signals[sample], compute.resolve()).numpy()
-    table = pd.DataFrame(embeddings, columns=[f"f{index}" for index in range(embeddings.shape[1])])
-    return table.assign(window=sample, **{"class": windows.classes()[sample]})
+    backbone, own = encoders.build(0), windows.only(encoders.layout.modalities)
+    parts = {
+        "": backbone,
+        **({name: backbone.only([name]) for name in backbone.channels if len(backbone.channels) > 1}),
+    }
+    tables = []
+    for modality, part in parts.items():
+        embeddings = embed(part, own.only(part.channels).signals[sample], compute.resolve()).numpy()
+        table = pd.DataFrame(embeddings, columns=[f"f{index}" for index in range(embeddings.shape[1])])
+        tables.append(table.assign(modality=modality, window=sample, **{"class": windows.classes()[sample]}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def combine_scores(*scores: pd.DataFrame) -> pd.DataFrame:

@@ -84,12 +84,17 @@ def draw_critical_differences(
 def draw_embedding_map(
     windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
 ) -> Figure:
-    """Draw t-SNE maps of a split's test windows; embeddings by method."""
+    """Draw t-SNE maps of a split's test windows; embeddings by method.
+
+    Single modalities are shown of the method that all others are compared with, and of the one that trains each alone.
+    """
     # Untrained encoders have equal embeddings: one map of them is enough.
     maps: dict[str, pd.DataFrame] = {}
     for method, table in embeddings.items():
         if not any(table.equals(other) for other in maps.values()):
             maps[method] = table
+    in_parts = (protocol.compared_with, protocol.trained_apart)
+    maps = {name: table if name in in_parts else table[table["modality"] == ""] for name, table in maps.items()}
     return figures.draw_embeddings(maps, titles(protocol.methods), windows.description.class_names, report)
 
 
@@ -168,11 +173,6 @@ def gather_facts(
         evaluation_titles(protocol, artifacts["scores"]),
         1 - report.confidence,
     )
-    everything = protocol.model_dump(mode="json")
-    of_dataset = {
-        part: {name: entry for name, entry in everything[f"{part}s"].items() if name in set(artifacts["scores"][part])}
-        for part in ("split", "method")
-    }
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -182,20 +182,25 @@ def gather_facts(
         scores=artifacts["scores"],
         summary=artifacts["summary"],
         findings=list(sentences),
-        protocol={
-            **everything,
-            "splits": of_dataset["split"],
-            "methods": of_dataset["method"],
-            "windows": protocol.windows_for(dataset).model_dump(mode="json"),
-        },
+        protocol=_protocol_of(dataset, protocol, artifacts["scores"]),
         refinements=refinements(protocol, dataset),
         modalities=list(modalities),
+        label_free=_last_epochs({name: table for name, table in artifacts.items() if name.endswith(".history")}),
         selection=artifacts.get("selection"),
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
         seconds={cell: float(history["seconds"].sum()) for cell, history in histories.items()},
     )
+
+
+def _protocol_of(dataset: str, protocol: ProtocolSettings, scores: pd.DataFrame) -> dict[str, Any]:
+    """Return a protocol as plain data, with the windows, splits and methods of one data set."""
+    settings = protocol.model_dump(mode="json")
+    for part in ("split", "method"):
+        scored = set(scores[part])
+        settings[f"{part}s"] = {name: entry for name, entry in settings[f"{part}s"].items() if name in scored}
+    return {**settings, "windows": protocol.windows_for(dataset).model_dump(mode="json")}
 
 
 def write_html(facts: ReportFacts, **pictures: bytes) -> str:
