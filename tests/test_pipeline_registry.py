@@ -63,7 +63,10 @@ def test_pipelines_are_built_when_looked_into() -> None:
         _ = pipelines["ingestion"].no_such_thing
 
 
-@pytest.mark.parametrize("name", ["semi_supervised", "self_supervised", "ablation"])
+@pytest.mark.parametrize(
+    "name",
+    ["semi_supervised", "self_supervised", "ablation", "multimodal", "multimodal_concentration", "modality_subsets"],
+)
 def test_no_namespace_is_interrupted(name: str) -> None:
     """Kedro would warn of it whenever the pipeline is run, and refuse to group nodes by namespace."""
     bootstrap_project(ROOT)

@@ -56,6 +56,19 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "masked_reconstruction": {"name": "masked_reconstruction"},
     "predictive_coding": {"name": "predictive_coding"},
 }
+CMC: dict[str, Any] = {
+    "name": "contrastive",
+    "across_modalities": True,
+    "negatives": {"within_views": False},
+    "views": [[{"name": "rotation", "degrees": 20}, {"name": "scaling"}]],
+}
+ACROSS: dict[str, dict[str, Any]] = {
+    "cmc": CMC,
+    "hard negatives": {**CMC, "negatives": {"concentration": 1, "class_prior": None, "annealing_steps": 9}},
+    "cluster negatives": {**CMC, "clustering": {"name": "kmeans"}},
+    "knowledge mining": {"name": "knowledge_mining", "views": CMC["views"]},
+}
+"""Objectives that need several modalities; those of ``OBJECTIVES`` train each by itself."""
 ENCODERS: dict[str, dict[str, Any]] = {
     "tpn": {"name": "tpn"},
     "small tpn": {"name": "tpn", "channels": [8, 8], "kernels": [5, 3], "dropout": 0.2, "companding": 0.05},
@@ -90,6 +103,8 @@ HEADS: dict[str, dict[str, Any]] = {
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "late fusion": {"name": "late_fusion"},
+    "late fusion, fitted": {"name": "late_fusion", "head": {"name": "logistic"}},
 }
 SOURCES = ["synthetic", "watch", "two modalities"]
 
@@ -161,20 +176,31 @@ def two_modalities(watch_windows: Windows) -> Windows:
     return Windows(description, watch_windows.length, watch_windows.stride, watch_windows.table, watch_windows.signals)
 
 
+def objective_of(name: str) -> ObjectiveSettings:
+    settings: ObjectiveSettings = settings_of(ObjectiveSettings, {**OBJECTIVES, **ACROSS}[name])
+    return settings
+
+
 def trains(objective: str, encoder: str) -> bool:
     """Whether the protocol's settings allow the pair."""
-    settings = settings_of(ObjectiveSettings, OBJECTIVES[objective])
+    settings = objective_of(objective)
     return settings.refusal(settings_of(EncoderSettings, ENCODERS[encoder])) is None
 
 
 PAIRS = [(objective, encoder) for objective in OBJECTIVES for encoder in ENCODERS if trains(objective, encoder)]
-STEPS = [(objective, encoder) for objective, encoder in PAIRS if OBJECTIVES[objective]["name"] != "untrained"]
+STEPS = [
+    *((objective, encoder) for objective, encoder in PAIRS if OBJECTIVES[objective]["name"] != "untrained"),
+    *((objective, "small tpn") for objective in ACROSS),
+]
 CASES = [
-    (source, objective, encoder)
-    for source in SOURCES
-    for objective, encoder in PAIRS
-    # Modalities are tried with one encoder per objective.
-    if source != "two modalities" or encoder == "small tpn" or not trains(objective, "small tpn")
+    *(
+        (source, objective, encoder)
+        for source in SOURCES
+        for objective, encoder in PAIRS
+        # Modalities are tried with one encoder per objective.
+        if source != "two modalities" or encoder == "small tpn" or not trains(objective, "small tpn")
+    ),
+    *(("two modalities", objective, "small tpn") for objective in ACROSS),
 ]
 
 
@@ -185,7 +211,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     fixture = {"synthetic": "windows", "watch": "watch_windows", "two modalities": "two_modalities"}[source]
     return Case(
         request.getfixturevalue(fixture),
-        settings_of(ObjectiveSettings, OBJECTIVES[objective]),
+        objective_of(objective),
         settings_of(EncoderSettings, ENCODERS[encoder]),
     )
 
@@ -193,14 +219,14 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize(("objective", "encoder"), STEPS)
 def test_without_dropout_a_step_draws_nothing_unseeded(
-    windows: Windows, objective: str, encoder: str, dropout: bool
+    windows: Windows, two_modalities: Windows, objective: str, encoder: str, dropout: bool
 ) -> None:
     """Copies of the encoder, attention and recurrent layers included."""
-    settings = settings_of(ObjectiveSettings, OBJECTIVES[objective])
+    windows = two_modalities if objective in ACROSS else windows
     shape = settings_of(EncoderSettings, ENCODERS[encoder])
     torch.manual_seed(0)
     layout = windows.layout
-    built = settings.build(shape.build(layout.width, layout.length, tuple(layout.sensors.values())), layout, 3)
+    built = objective_of(objective).build_for(BackboneSettings(encoder=shape).build(layout).by_modality, layout, 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
     losses = set()
     for seed in (1, 2):

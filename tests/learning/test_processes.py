@@ -12,12 +12,14 @@ from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
+from contrastive_har.learning.objectives.knowledge_mining import KnowledgeMiningSettings
 from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget, PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
 from contrastive_har.signals.windows import Windows
+from tests.learning.examples import TWO, in_modalities
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
 
@@ -55,6 +57,11 @@ def test_two_processes_learn_what_one_does(windows: Windows) -> None:
     np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(shared_history["cluster_nmi"], history["cluster_nmi"])
     others, _ = train(windows, members, ContrastiveSettings(), 1, seed=4)
+    assert_alike(together, alone, others)
+
+
+def assert_alike(together: EncoderSet, alone: EncoderSet, others: EncoderSet) -> None:
+    """Weights are equal but for rounding, compared with those of another training."""
     for mine, theirs, other in zip(together.weights, alone.weights, others.weights, strict=True):
         for name, weight in mine.items():
             if not name.startswith("encoders."):  # the normalisation is measured, not learned
@@ -64,6 +71,35 @@ def test_two_processes_learn_what_one_does(windows: Windows) -> None:
             distance = torch.linalg.vector_norm(weight - theirs[name])
             foreign = torch.linalg.vector_norm(weight - other[name])
             assert distance < 1e-2 * foreign, name
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        ContrastiveSettings.model_validate(
+            {
+                "across_modalities": True,
+                "views": [[{"name": "noise"}]],
+                "negatives": {"concentration": 1, "class_prior": None, "annealing_steps": 2},
+                "clustering": {"name": "kmeans", "clusters": 8},
+            }
+        ),
+        KnowledgeMiningSettings.model_validate({"views": [[{"name": "noise"}]]}),
+    ],
+    ids=lambda objective: objective.name,
+)
+def test_two_processes_learn_across_modalities_what_one_does(windows: Windows, objective: ObjectiveSettings) -> None:
+    """The similar windows that a guide mines, and what clusters leave, are those of the global batch."""
+    both = in_modalities(windows, *TWO)
+    members = [np.arange(160)]
+    encoder = TPNSettings(channels=(8, 8), kernels=(8, 4))
+    (alone, history), (together, shared_history) = (
+        train(both, members, objective, processes, encoder) for processes in (1, 2)
+    )
+    measured = ["loss", "alignment", "uniformity", "cluster_nmi", "recall_at_1"]
+    np.testing.assert_allclose(shared_history[measured], history[measured], rtol=1e-4, atol=1e-6)
+    others, _ = train(both, members, objective, 1, encoder, seed=4)
+    assert_alike(together, alone, others)
 
 
 def differentiate(compute: Compute, batch: torch.Tensor, found: torch.Tensor) -> None:

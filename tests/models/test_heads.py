@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from contrastive_har.models.heads import BaseHeadSettings, HeadSettings
+from contrastive_har.models.heads.late_fusion import LateFusion, LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.models.heads.mlp import MLP, MLPSettings
@@ -28,7 +29,16 @@ def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch
     return 3 + centres[targets] + noise, targets
 
 
-@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(), LogisticSettings(), RidgeSettings(penalty=2)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LinearSettings(),
+        MLPSettings(),
+        LogisticSettings(),
+        RidgeSettings(penalty=2),
+        LateFusionSettings(head=LogisticSettings(inverse_penalty=2)),
+    ],
+)
 def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
     read = TypeAdapter(HeadSettings).validate_python(settings.model_dump())
     assert read == settings
@@ -196,6 +206,70 @@ def test_a_head_that_is_trained_by_gradient_is_not_fitted(settings: BaseHeadSett
     with pytest.raises(TypeError, match=f"{type(head).__name__} is trained by gradient"):
         head.fit(*examples(9, 5))
     assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+
+
+FUSED = [LinearSettings(), MLPSettings(hidden=(6,), dropout=0), LogisticSettings()]
+WIDTHS = (3, 2, 4)
+
+
+def fused(settings: BaseHeadSettings) -> LateFusion:
+    torch.manual_seed(0)
+    head = LateFusionSettings.model_validate({"head": settings.model_dump()}).build_for(WIDTHS, CLASSES)
+    if settings.fitted:
+        head.fit(*examples(60, sum(WIDTHS)))
+    return head
+
+
+@pytest.mark.parametrize("settings", FUSED)
+def test_late_fusion_averages_the_probabilities_of_one_head_per_modality(settings: BaseHeadSettings) -> None:
+    head = fused(settings)
+    features, targets = examples(11, sum(WIDTHS), seed=1)
+    chances, losses = [], []
+    start = 0
+    for one, width in zip(head.heads, WIDTHS, strict=True):
+        part = features[:, start : start + width]
+        chances.append(one(part).softmax(1))
+        losses.append(functional.cross_entropy(one(part), targets).item())
+        start += width
+    torch.testing.assert_close(head(features).softmax(1), torch.stack(chances).mean(0))
+    assert head.loss(features, targets).item() == pytest.approx(sum(losses), rel=1e-5), "each learns by itself"
+
+
+def test_late_fusion_fits_each_head_to_its_own_features() -> None:
+    head = fused(LogisticSettings())
+    features, targets = examples(60, sum(WIDTHS))
+    for one, part in zip(head.heads, features.split(WIDTHS, dim=1), strict=True):
+        alone = LogisticSettings().build(part.shape[1], CLASSES)
+        alone.fit(part, targets)
+        torch.testing.assert_close(one(part), alone(part))
+
+
+def test_a_modality_does_not_move_the_head_of_another() -> None:
+    head = fused(LinearSettings())
+    features, targets = examples(9, sum(WIDTHS))
+    head.loss(features, targets).backward()
+    first = [one.linear.weight.grad.clone() for one in head.heads]  # type: ignore[union-attr, operator]
+    head.zero_grad()
+    other = features.clone()
+    other[:, WIDTHS[0] :] += 1
+    head.loss(other, targets).backward()
+    second = [one.linear.weight.grad for one in head.heads]  # type: ignore[union-attr]
+    assert [torch.equal(a, b) for a, b in zip(first, second, strict=True)] == [True, False, False]
+
+
+def test_late_fusion_of_a_single_modality_is_its_head() -> None:
+    torch.manual_seed(0)
+    head = LateFusionSettings().build(5, CLASSES)
+    features, _ = examples(9, 5)
+    torch.testing.assert_close(head(features).softmax(1), head.heads[0](features).softmax(1))
+    assert not LateFusionSettings().fitted
+    assert LateFusionSettings(head=LogisticSettings()).fitted
+
+
+def test_a_head_whose_scores_are_no_log_probabilities_is_not_fused() -> None:
+    for inner in ("ridge", "late_fusion"):
+        with pytest.raises(ValueError, match=inner):
+            TypeAdapter(HeadSettings).validate_python({"name": "late_fusion", "head": {"name": inner}})
 
 
 def test_impossible_heads_are_refused() -> None:

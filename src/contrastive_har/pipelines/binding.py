@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from kedro.pipeline import Pipeline, pipeline
@@ -29,7 +30,12 @@ def bind(function: Callable[..., Any], **values: Any) -> Callable[..., Any]:
 
 
 def in_namespace(
-    stage: Pipeline, namespace: str, inputs: Mapping[str, str], plan: str | None = None, tags: str | None = None
+    stage: Pipeline,
+    namespace: str,
+    inputs: Mapping[str, str],
+    plan: str | None = None,
+    tags: str | None = None,
+    outputs: Mapping[str, str] = MappingProxyType({}),
 ) -> Pipeline:
     """Return a stage in a namespace ``protocol``, ``protocol.split`` or ``protocol.split.method``.
 
@@ -42,10 +48,13 @@ def in_namespace(
         inputs: Data sets outside the namespace: catalog name by local name.
         plan: The plan of the protocol, such as ``pretraining.simclr``.
         tags: Tags of the nodes.
+        outputs: Results that belong into another namespace: catalog name by local name.
     """
     protocol = namespace.partition(".")[0]
     parameters = {name: name for name in stage.inputs() if name.startswith("params:")}
     for local, name in (("params:protocol", protocol), ("params:plan", f"{PLANS}.{protocol}.{plan}")):
         if local in parameters:
             parameters[local] = f"params:{name}"
-    return pipeline(stage, namespace=namespace, inputs=dict(inputs), parameters=parameters, tags=tags)
+    return pipeline(
+        stage, namespace=namespace, inputs=dict(inputs), outputs=dict(outputs), parameters=parameters, tags=tags
+    )

@@ -208,7 +208,7 @@ def recognise(network: Recogniser, windows: NDArray[np.float32], batch: int = 10
 
 def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
     """Return facts for users of a recogniser as plain values: its input, activities and origin."""
-    description = recogniser.description
+    description, backbone = recogniser.description, recogniser.architecture.backbone
     return {
         "dataset": description.name,
         "sampling_rate_hz": description.sampling_rate_hz,
@@ -216,7 +216,7 @@ def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
         "channels": [channel.model_dump() for channel in description.channels],
         "activities": description.class_names,
         "normalisation": "inside: windows are passed as measured",
-        "encoder": recogniser.architecture.backbone.encoder.name,
+        "encoder": ", ".join(dict.fromkeys(backbone.of(name).name for name in recogniser.modalities)),
         "head": recogniser.architecture.head.name,
         **recogniser.origin.model_dump(),
     }

@@ -54,7 +54,7 @@ class LateFusion(Head):
         self.heads = nn.ModuleList(settings.head.build(width, classes) for width in widths)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the logarithm of the mean probabilities (batch, classes) of ``features`` (batch, features)."""
+        """Return log-scores (batch, classes) of ``features`` (batch, features); their softmax is the mean one."""
         scores = [head(part).log_softmax(1) for head, part in self._parts(features)]
         return torch.stack(scores).logsumexp(0)
 

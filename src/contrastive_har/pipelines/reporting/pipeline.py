@@ -114,20 +114,20 @@ def _sweep(cells: list[Cell], splits: list[str]) -> Pipeline:
         outputs="selection",
         name="select_setting",
     )
-    outside = {"scores": f"{protocol}.scores", **_inverted(histories)}
-    stages = [in_namespace(Pipeline([choosing]), protocol, inputs=outside)]
+    nodes = [choosing]
+    # Not in the namespaces of the splits, which nodes of the protocol would interrupt.
     for split in splits:
-        of_split = {cell.method: f"{cell.method}__history" for cell in cells if cell.split == split}
+        of_split = {cell.method: histories[cell.artifact("history")] for cell in cells if cell.split == split}
         drawing = Node(
             func=bind(draw_sweep, split=split),
             inputs={"summary": "summary", "protocol": "params:protocol", **of_split},
-            outputs="sweep",
-            name="draw_sweep",
+            outputs=f"{split}__sweep",
+            name=f"draw_sweep_of_{split}",
         )
-        artifacts = {of_split[cell.method]: cell.artifact("history") for cell in cells if cell.split == split}
-        outside = {"summary": f"{protocol}.summary", **artifacts}
-        stages.append(in_namespace(Pipeline([drawing]), f"{protocol}.{split}", inputs=outside))
-    return sum(stages, Pipeline([]))
+        nodes.append(drawing)
+    outside = {name: f"{protocol}.{name}" for name in ("scores", "summary")}
+    drawn = {f"{split}__sweep": f"{protocol}.{split}.sweep" for split in splits}
+    return in_namespace(Pipeline(nodes), protocol, inputs={**outside, **_inverted(histories)}, outputs=drawn)
 
 
 def _report(cells: list[Cell], splits: list[str], sweeps: bool) -> Pipeline:
