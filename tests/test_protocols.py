@@ -130,6 +130,13 @@ def test_modalities_that_no_data_set_has_are_refused(change: dict[str, Any], mes
         protocol(**change).require_modalities("m", layout("hand", "foot"))
 
 
+def test_an_evaluation_needs_an_encoder_for_each_of_its_modalities() -> None:
+    ridge = {"title": "L", "head": {"name": "ridge"}, "modalities": ["hand", "foot"]}
+    with pytest.raises(ValueError, match=r"'linear' uses modalities \['foot'\], for which method 'm' has no encoder"):
+        protocol(methods={"m": row(modalities=["hand", "head"])}, evaluations={"linear": ridge})
+    protocol(methods={"m": row(modalities=["foot", "hand"])}, evaluations={"linear": ridge})
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -136,6 +136,13 @@ class ProtocolSettings(BaseModel):
                 f"method '{name}' asks for unknown evaluations {sorted(unknown)}; there are "
                 f"{', '.join(self.evaluations)}"
             )
+        for evaluation in method.evaluations:
+            chosen = self.evaluations[evaluation].modalities
+            if method.modalities and isinstance(chosen, tuple) and (more := set(chosen) - set(method.modalities)):
+                raise ValueError(
+                    f"evaluation '{evaluation}' uses modalities {sorted(more)}, for which method '{name}' has no "
+                    "encoder; add them to its modalities, or leave the evaluation out"
+                )
         for encoder in method.backbone.all:
             if refusal := method.objective.refusal(encoder):
                 raise ValueError(f"method '{name}' {refusal}")
