@@ -38,7 +38,7 @@ def protocol(**change: Any) -> ProtocolSettings:
         "windows": {"length": 64, "stride": 32},
         "label_budgets": ["10 %"],
         "splits": {"p": {"title": "P", "leak_free": False, "held_out": "none", "pretrain_on": "all"}},
-        "budget": {"epochs": 1, "batch_size": 64, "learning_rate": 0.1},
+        "budget": {"epochs": 1, "batch_size": 64, "learning_rate": 0.1, "keep": "last"},
         "encoder": {"name": "tpn", "channels": [4, 4], "kernels": [5, 3]},
         "compared_with": "m",
         "methods": {"m": row()},
@@ -321,3 +321,10 @@ def test_titles_of_evaluations_in_results_have_their_modalities() -> None:
         "linear/foot": "L, foot",
         "linear/hand": "L, hand",
     }
+
+
+@pytest.mark.parametrize("budget", [{"keep": "best_in_second_half"}, {"patience": 3}])
+def test_losses_of_a_training_in_two_parts_choose_nothing(budget: dict[str, Any]) -> None:
+    rows = {"m": row(objective={"name": "knowledge_mining", "views": [[]]}, budget=budget)}
+    with pytest.raises(ValidationError, match="'m' is trained in two parts.* keep: last and patience: null"):
+        protocol(methods=rows)

@@ -115,7 +115,8 @@ class DatasetDescription(BaseModel):
             raise ValueError(f"no channel or group can be named {sorted(reserved)}: other columns are")
         if reserved := set(self.groups) & {*self.channel_names, *_WINDOW_COLUMNS, "none"}:
             raise ValueError(f"no group can be named {sorted(reserved)}: other columns are")
-        slices_by_modality(self.channels)
+        if unusable := [name for name in slices_by_modality(self.channels) if "/" in name or "-and-" in name]:
+            raise ValueError(f"names of modalities cannot have '/' or '-and-' in them; rename {unusable}")
         for sensor, indices in indices_by_sensor(self.channels).items():
             axes = [self.channels[index] for index in indices]
             if len({axis.modality for axis in axes}) > 1:

@@ -166,6 +166,11 @@ class BaseObjectiveSettings(BaseModel, ABC):
         return None
 
     @property
+    def has_parts(self) -> bool:
+        """Whether its loss changes during the training, so that those of different epochs do not compare."""
+        return False
+
+    @property
     def joins_modalities(self) -> bool:
         """Whether it trains the encoders of several modalities together, and not each by itself."""
         return False

@@ -43,6 +43,11 @@ class KnowledgeMiningSettings(ViewsSettings):
     projection_batch_norm: bool = False
 
     @property
+    def has_parts(self) -> bool:
+        """Whether its loss changes during the training, so that those of different epochs do not compare."""
+        return True
+
+    @property
     def joins_modalities(self) -> bool:
         """Whether it trains the encoders of several modalities together, and not each by itself."""
         return True
