@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro.framework.startup import bootstrap_project
+from pydantic import ValidationError
 
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
 from contrastive_har.pipeline_registry import register_pipelines
@@ -326,5 +327,5 @@ def test_titles_of_evaluations_in_results_have_their_modalities() -> None:
 @pytest.mark.parametrize("budget", [{"keep": "best_in_second_half"}, {"patience": 3}])
 def test_losses_of_a_training_in_two_parts_choose_nothing(budget: dict[str, Any]) -> None:
     rows = {"m": row(objective={"name": "knowledge_mining", "views": [[]]}, budget=budget)}
-    with pytest.raises(ValidationError, match="'m' is trained in two parts.* keep: last and patience: null"):
+    with pytest.raises(ValidationError, match=r"'m' is trained in two parts.* keep: last and patience: null"):
         protocol(methods=rows)
