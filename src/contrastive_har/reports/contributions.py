@@ -68,6 +68,7 @@ def modality_sentences(
     alone: str,
     methods: Mapping[str, str],
     evaluations: Mapping[str, str],
+    splits: Mapping[str, str],
     level: float,
 ) -> Iterator[str]:
     """Say for each single modality whether pre-training across modalities helps it.
@@ -77,6 +78,7 @@ def modality_sentences(
         alone: The method that trains each modality by itself.
         methods: Titles of the methods by name.
         evaluations: Titles of the evaluations by name.
+        splits: Titles of the splits by name.
         level: Level of significance.
     """
     of_one = np.array([len(parse_evaluation(name)[1]) == 1 for name in comparisons["evaluation"]], bool)
@@ -84,13 +86,16 @@ def modality_sentences(
     for row in single.itertuples(index=False):
         (modality,) = parse_evaluation(row.evaluation)[1]
         size = len(comparisons.query("split == @row.split and evaluation == @row.evaluation")["other"].unique())
-        enough = row.repeats >= least_repeats(size, level)
-        verdict = "helps" if row.difference > 0 else "hurts"
-        if not (enough and row.p_holm < level):
+        needed = least_repeats(size, level)
+        if row.repeats < needed:
+            verdict = f"may help or hurt: a test needs at least {needed} repeats"
+        elif row.p_holm < level:
+            verdict = "helps" if row.difference > 0 else "hurts"
+        else:
             verdict = "makes no difference that can be told from chance"
         interval = f", interval {in_percent(row.low, True)} to {in_percent(row.high, True)}" if row.repeats > 1 else ""
         yield (
-            f"{modality} alone ({row.split}, {evaluations[row.evaluation].lower()}, "
+            f"{modality} alone ({splits[row.split].lower()}, {evaluations[row.evaluation].lower()}, "
             f"{describe_budget(row.label_budget)}): {methods[row.method]} {in_percent(row.difference, True)} points "
             f"against {methods[alone]} ({row.repeats} repeats{interval}): training with the other modalities {verdict}."
         )

@@ -88,7 +88,8 @@ def name_row(method: str, evaluation: str) -> str:
 def describe_budget(name: str) -> str:
     """Return a label budget in words, such as ``1 % of the labels``."""
     budget = parse_budget(name)
-    words = {"share": "{} of the labels", "per_class": "{:g} labels per class", "long_tail": "labels in a {}"}
+    per_class = "{:g} label per class" if budget.size == 1 else "{:g} labels per class"
+    words = {"share": "{} of the labels", "per_class": per_class, "long_tail": "labels in a {}"}
     return words[budget.kind].format(budget.size if budget.kind == "per_class" else name)
 
 

@@ -166,11 +166,13 @@ def gather_facts(
         1 - report.confidence,
     )
     dataset = windows.description.name
+    of_all = artifacts["comparisons"]["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])
     modalities = contributions.modality_sentences(
-        artifacts["comparisons"],
+        artifacts["comparisons"][of_all],
         str(protocol.trained_apart),
         titles(protocol.methods),
         evaluation_titles(protocol, artifacts["scores"]),
+        titles(protocol.splits),
         1 - report.confidence,
     )
     return ReportFacts(
