@@ -19,6 +19,11 @@ EVALUATIONS = {
     "linear at a rate of 10": ("linear_as_printed",),
     "fine-tuned": ("fine_tuning", "supervised"),
     "from scratch": ("supervised",),
+    **{
+        f"{title} {modality}": (f"{name}{'' if modality == 'both' else f'/{modality}'}",)
+        for title, name in (("logistic", "linear"), ("ridge", "ridge"))
+        for modality in ("inertial", "skeleton", "both")
+    },
 }
 
 
