@@ -89,14 +89,14 @@ class Case:
         return torch.randn(count, self.length, self.layout.width, generator=torch.Generator().manual_seed(0))
 
 
-def cases(batches: Sequence[int], threads: int, quick: bool) -> Iterator[Case]:
+def cases(batches: Sequence[int], precisions: Sequence[str], threads: int, quick: bool) -> Iterator[Case]:
     """Return what is timed: one of batch size, modalities and length differs from the default."""
     modalities, lengths = ((3,), (128,)) if quick else (MODALITIES, LENGTHS)
     default = Case(batch=batches[0] if quick else Case.batch)
     for count in sorted({1, threads}):
         # The loss is computed in float32 with either precision of the encoders.
         yield from (Case("loss", batch=batch, threads=count) for batch in batches)
-        for precision in ("bfloat16", "float32"):
+        for precision in precisions:
             start = replace(default, precision=precision, threads=count)
             varied = [replace(start, batch=batch) for batch in batches]
             varied += [replace(start, modalities=number) for number in modalities]
@@ -150,16 +150,16 @@ def work_of(case: Case) -> dict[str, Callable[[], object]]:
 
 
 def measure(case: Case, seconds: float) -> list[dict[str, Any]]:
-    """Time all methods in turn for about ``seconds``; return a row for each."""
+    """Time all methods in turn for about ``seconds`` of processor time; return a row for each."""
     torch.set_num_threads(case.threads)
     work = work_of(case)
     for function in work.values():
         function()
     wall: dict[str, list[float]] = {method: [] for method in work}
     processor: dict[str, list[float]] = {method: [] for method in work}
-    end = time.perf_counter() + seconds
+    end = time.process_time() + seconds
     order = list(work)
-    while len(wall[UNIT]) < FEWEST or (time.perf_counter() < end and len(wall[UNIT]) < MOST):
+    while len(wall[UNIT]) < FEWEST or (time.process_time() < end and len(wall[UNIT]) < MOST):
         for method in order:
             started, spent = time.perf_counter(), time.process_time()
             work[method]()
@@ -244,18 +244,17 @@ def show_memory(batches: Sequence[int], counts: Sequence[int]) -> dict[str, dict
 
 
 def draw(rows: list[dict[str, Any]], peaks: Mapping[str, Mapping[int, float]], path: Path) -> None:
-    """Draw ratios of processor time and peaks of memory against batch size, for one thread and float32."""
-    start = Case()
+    """Draw ratios of processor time and peaks of memory against batch size, for one thread and bfloat16."""
     figure = new_figure(10, 3.2)
     step, alone, most = figure.subplots(1, 3)
     colours = dict(zip(METHODS, ("black", "#999999", *COLOURS), strict=False))
-    for axis, part in ((step, "step"), (alone, "loss")):
+    for axis, start in ((step, Case(precision="bfloat16")), (alone, Case("loss"))):
         for method in METHODS[1:]:
             drawn = [
                 row
                 for row in rows
                 if row["method"] == method
-                and Case(**{name: row[name] for name in asdict(start)}) == replace(start, part=part, batch=row["batch"])
+                and Case(**{name: row[name] for name in asdict(start)}) == replace(start, batch=row["batch"])
             ]
             middle = [row["ratio"] for row in drawn]
             spread = [
@@ -278,7 +277,7 @@ def draw(rows: list[dict[str, Any]], peaks: Mapping[str, Mapping[int, float]], p
         most.plot(
             list(of_batch), list(of_batch.values()), color=colours[method], marker="o", markersize=3, linewidth=1.2
         )
-    step.set_title("training step: time over CMC's", fontsize=9)
+    step.set_title("training step in bfloat16: time over CMC's", fontsize=9)
     alone.set_title("loss and gradient alone: time over CMC's", fontsize=9)
     most.set_title("peak memory of a step, MB (black: CMC)", fontsize=9)
     most.set_yscale("log")
@@ -297,10 +296,9 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, default=torch.get_num_threads(), help="threads besides one (default all)"
     )
-    parser.add_argument(
-        "--seconds", type=float, default=20, help="time for each case (default 20), five rounds at least"
-    )
+    parser.add_argument("--seconds", type=float, default=20, help="processor time of each case (default 20)")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="batch sizes (default 64 to 2048)")
+    parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"], help="of encoders (default both)")
     parser.add_argument("--quick", action="store_true", help="few small cases, five rounds each")
     parser.add_argument("--csv", type=Path, help="file to write all measured times to")
     parser.add_argument("--figure", type=Path, help="image to draw, by its suffix PNG or SVG")
@@ -315,7 +313,7 @@ def main() -> None:
     if chosen.quick:
         batches, seconds, counts = (32, 64), 0.0, WINDOWS[:2]
     rows: list[dict[str, Any]] = []
-    for case in tqdm(list(cases(batches, chosen.threads, chosen.quick)), unit=" cases", disable=None):
+    for case in tqdm(list(cases(batches, chosen.precision, chosen.threads, chosen.quick)), unit=" cases", disable=None):
         measured = measure(case, seconds)
         show(measured)
         rows += measured
