@@ -89,14 +89,14 @@ class Case:
         return torch.randn(count, self.length, self.layout.width, generator=torch.Generator().manual_seed(0))
 
 
-def cases(batches: Sequence[int], threads: int, quick: bool) -> Iterator[Case]:
+def cases(batches: Sequence[int], precisions: Sequence[str], threads: int, quick: bool) -> Iterator[Case]:
     """Return what is timed: one of batch size, modalities and length differs from the default."""
     modalities, lengths = ((3,), (128,)) if quick else (MODALITIES, LENGTHS)
     default = Case(batch=batches[0] if quick else Case.batch)
     for count in sorted({1, threads}):
         # The loss is computed in float32 with either precision of the encoders.
         yield from (Case("loss", batch=batch, threads=count) for batch in batches)
-        for precision in ("bfloat16", "float32"):
+        for precision in precisions:
             start = replace(default, precision=precision, threads=count)
             varied = [replace(start, batch=batch) for batch in batches]
             varied += [replace(start, modalities=number) for number in modalities]
@@ -150,16 +150,16 @@ def work_of(case: Case) -> dict[str, Callable[[], object]]:
 
 
 def measure(case: Case, seconds: float) -> list[dict[str, Any]]:
-    """Time all methods in turn for about ``seconds``; return a row for each."""
+    """Time all methods in turn for about ``seconds`` of processor time; return a row for each."""
     torch.set_num_threads(case.threads)
     work = work_of(case)
     for function in work.values():
         function()
     wall: dict[str, list[float]] = {method: [] for method in work}
     processor: dict[str, list[float]] = {method: [] for method in work}
-    end = time.perf_counter() + seconds
+    end = time.process_time() + seconds
     order = list(work)
-    while len(wall[UNIT]) < FEWEST or (time.perf_counter() < end and len(wall[UNIT]) < MOST):
+    while len(wall[UNIT]) < FEWEST or (time.process_time() < end and len(wall[UNIT]) < MOST):
         for method in order:
             started, spent = time.perf_counter(), time.process_time()
             work[method]()
@@ -228,62 +228,43 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def show_memory(batches: Sequence[int], counts: Sequence[int]) -> dict[str, dict[int, float]]:
-    """Measure and print peaks of memory against batch size and number of windows; return the former by method."""
-    peaks: dict[str, dict[int, float]] = {method: {} for method in METHODS if method != AGAIN}
+def show_memory(batches: Sequence[int], counts: Sequence[int]) -> None:
+    """Measure and print peaks of memory against batch size and number of windows."""
     print("\npeak memory of steps, in MB")
     for batch in batches:
-        for method, of_batch in peaks.items():
-            of_batch[batch], _ = memory_in_a_process(Case(batch=batch), method, batch)
-        print(f"  batch {batch:5d}   " + "   ".join(f"{method} {peaks[method][batch]:.0f}" for method in peaks))
+        peaks = {name: memory_in_a_process(Case(batch=batch), name, batch)[0] for name in METHODS if name != AGAIN}
+        print(f"  batch {batch:5d}   " + "   ".join(f"{name} {peak:.0f}" for name, peak in peaks.items()))
     print("\npeak memory against the number of windows, batches of 256, hard negatives, in MB")
     for count in counts:
         raised, windows = memory_in_a_process(Case(), "hard_negatives", count)
         print(f"  {count:7d} windows   windows {windows:6.1f}   in all {raised:6.1f}   steps {raised - windows:6.1f}")
-    return peaks
 
 
-def draw(rows: list[dict[str, Any]], peaks: Mapping[str, Mapping[int, float]], path: Path) -> None:
-    """Draw ratios of processor time and peaks of memory against batch size, for one thread and float32."""
-    start = Case()
-    figure = new_figure(10, 3.2)
-    step, alone, most = figure.subplots(1, 3)
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw ratios of processor time against batch size, for one thread and bfloat16."""
+    figure = new_figure(8, 3.2)
+    step, alone = figure.subplots(1, 2)
     colours = dict(zip(METHODS, ("black", "#999999", *COLOURS), strict=False))
-    for axis, part in ((step, "step"), (alone, "loss")):
+    for axis, start in ((step, Case(precision="bfloat16")), (alone, Case("loss"))):
         for method in METHODS[1:]:
             drawn = [
                 row
                 for row in rows
                 if row["method"] == method
-                and Case(**{name: row[name] for name in asdict(start)}) == replace(start, part=part, batch=row["batch"])
+                and Case(**{name: row[name] for name in asdict(start)}) == replace(start, batch=row["batch"])
             ]
-            middle = [row["ratio"] for row in drawn]
-            spread = [
-                [row["ratio"] - row["ratio_lower"] for row in drawn],
-                [row["ratio_upper"] - row["ratio"] for row in drawn],
-            ]
-            axis.errorbar(
-                [row["batch"] for row in drawn],
-                middle,
-                spread,
-                label=method.replace("_", " "),
-                color=colours[method],
-                marker="o",
-                markersize=3,
-                linewidth=1.2,
-                capsize=2,
-            )
+            below = [row["ratio"] - row["ratio_lower"] for row in drawn]
+            above = [row["ratio_upper"] - row["ratio"] for row in drawn]
+            style = {"color": colours[method], "marker": "o", "markersize": 3, "linewidth": 1.2, "capsize": 2}
+            batches, ratios = [row["batch"] for row in drawn], [row["ratio"] for row in drawn]
+            axis.errorbar(batches, ratios, [below, above], label=method.replace("_", " "), **style)
         axis.axhline(1.1, color="black", linewidth=0.8, linestyle=":")
-    for method, of_batch in peaks.items():
-        most.plot(
-            list(of_batch), list(of_batch.values()), color=colours[method], marker="o", markersize=3, linewidth=1.2
-        )
-    step.set_title("training step: time over CMC's", fontsize=9)
+    step.set_title("training step in bfloat16: time over CMC's", fontsize=9)
     alone.set_title("loss and gradient alone: time over CMC's", fontsize=9)
-    most.set_title("peak memory of a step, MB (black: CMC)", fontsize=9)
-    most.set_yscale("log")
-    for axis in (step, alone, most):
-        axis.set_xscale("log", base=2)
+    for axis in (step, alone):
+        axis.set_xscale("log")
+        axis.set_xticks(BATCHES, map(str, BATCHES))
+        axis.minorticks_off()
         axis.set_xlabel("batch size", fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(**GRID)
@@ -294,13 +275,10 @@ def draw(rows: list[dict[str, Any]], peaks: Mapping[str, Mapping[int, float]], p
 def main() -> None:
     """Measure, print and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="threads besides one (default all)"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=20, help="time for each case (default 20), five rounds at least"
-    )
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="besides one (default all)")
+    parser.add_argument("--seconds", type=float, default=20, help="processor time of each case (default 20)")
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="batch sizes (default 64 to 2048)")
+    parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"], help="of encoders (default both)")
     parser.add_argument("--quick", action="store_true", help="few small cases, five rounds each")
     parser.add_argument("--csv", type=Path, help="file to write all measured times to")
     parser.add_argument("--figure", type=Path, help="image to draw, by its suffix PNG or SVG")
@@ -311,11 +289,9 @@ def main() -> None:
         print(json.dumps(memory(Case(**case), method, count)))
         return
 
-    batches, seconds, counts = chosen.batches, chosen.seconds, WINDOWS
-    if chosen.quick:
-        batches, seconds, counts = (32, 64), 0.0, WINDOWS[:2]
+    batches, seconds = ((32, 64), 0.0) if chosen.quick else (chosen.batches, chosen.seconds)
     rows: list[dict[str, Any]] = []
-    for case in tqdm(list(cases(batches, chosen.threads, chosen.quick)), unit=" cases", disable=None):
+    for case in tqdm(list(cases(batches, chosen.precision, chosen.threads, chosen.quick)), unit=" cases", disable=None):
         measured = measure(case, seconds)
         show(measured)
         rows += measured
@@ -324,9 +300,9 @@ def main() -> None:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-    peaks = show_memory(batches, counts)
     if chosen.figure:
-        draw(rows, peaks, chosen.figure)
+        draw(rows, chosen.figure)
+    show_memory(() if chosen.quick else batches, WINDOWS[:2] if chosen.quick else WINDOWS)
 
 
 if __name__ == "__main__":
