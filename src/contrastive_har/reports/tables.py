@@ -66,7 +66,7 @@ def result_tables(
                 title=str(settings["title"]),
                 leak_free=bool(settings["leak_free"]),
                 held_out=str(settings["held_out"]),
-                published=bool(rows_of_split["published"].notna().any()),
+                published=bool(rows_of_split.loc[rows_of_split["metric"] == "macro_f1", "published"].notna().any()),
                 budgets=[describe_budget(budget) for budget in budgets],
                 rows=rows,
             )
@@ -103,9 +103,11 @@ def in_percent(value: float, signed: bool = False) -> str:
 def _cell(indexed: pd.DataFrame, key: tuple[str, str, str, str]) -> dict[str, str]:
     """Return the formatted values of one cell of a result table."""
     primary = indexed.loc[(*key, "macro_f1")]
-    others = {
-        name: in_percent(indexed.loc[(*key, name), "mean"]) for name in indexed.loc[key].index if name != "macro_f1"
-    }
+    others = {}
+    for name in indexed.loc[key].index:
+        other = indexed.loc[(*key, name)]
+        published = f" (published {in_percent(other['published'])})" if np.isfinite(other["published"]) else ""
+        others[name] = in_percent(other["mean"]) + published
     return {
         "mean": in_percent(primary["mean"]),
         "sd": in_percent(primary["sd"]),
