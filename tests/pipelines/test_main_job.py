@@ -38,6 +38,7 @@ CELL_OF_PROTOCOL = CELL[CELL.index("split") :]
 def test_registry(finished: Project) -> None:
     stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting"]
     protocols = {"__default__", "semi_supervised", "self_supervised", "ablation"}
+    protocols |= {"multimodal", "multimodal_concentration", "modality_subsets"}
     assert set(pipelines) == {*protocols, *stages, "report", "inference", "export"}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
