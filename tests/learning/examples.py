@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from contrastive_har.learning.compute import ComputeSettings
+from contrastive_har.learning.losses import contrast
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.learning.objectives.base import Objective
 from contrastive_har.learning.pretraining import BackboneSettings
@@ -41,3 +42,15 @@ def some(windows: Windows, count: int, seed: int = 0) -> Tensor:
     """Return some of the windows, in double precision."""
     chosen = np.random.default_rng(seed).permutation(len(windows.signals))[:count]
     return torch.from_numpy(windows.signals[chosen]).double()
+
+
+def nt_xent(a: torch.Tensor, b: torch.Tensor, temperature: float) -> torch.Tensor:
+    """The contrastive loss with all other windows as negatives."""
+    return contrast(a, b, temperature)
+
+
+def cluster_nt_xent(
+    a: torch.Tensor, b: torch.Tensor, clusters_a: torch.Tensor, clusters_b: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """The contrastive loss with windows of other clusters as negatives."""
+    return contrast(a, b, temperature, clusters=(clusters_a, clusters_b))

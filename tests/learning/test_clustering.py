@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch.nn import functional
 
 from contrastive_har.learning.clustering import Clustering, KMeans, keep_confident, kmeans
-from contrastive_har.learning.losses import cluster_nt_xent, nt_xent
+from tests.learning.examples import cluster_nt_xent, nt_xent
 
 
 def blobs(groups: int = 5, points: int = 300, spread: float = 0.4, seed: int = 0) -> torch.Tensor:

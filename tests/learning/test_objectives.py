@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from contrastive_har.learning.losses import cluster_nt_xent, nt_xent
+from tests.learning.examples import cluster_nt_xent, nt_xent
 
 
 def literal_cluster_nt_xent(a: np.ndarray, b: np.ndarray, c_a: np.ndarray, c_b: np.ndarray, tau: float) -> float:

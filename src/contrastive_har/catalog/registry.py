@@ -16,6 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+from contrastive_har.signals.sensors import AND
 from contrastive_har.use.recogniser_files import write_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
 
@@ -51,7 +52,7 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
         """
         self._register(replace(data, alternatives=()), self._name)
         for one in data.alternatives:
-            self._register(one, f"{self._name}.{'-and-'.join(one.modalities)}")
+            self._register(one, f"{self._name}.{AND.join(one.modalities)}")
 
     def _register(self, data: TrainedRecogniser, name: str) -> None:
         facts = describe_recogniser(data)

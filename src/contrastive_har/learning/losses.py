@@ -36,8 +36,9 @@ def contrast(
         G_i  = max((R_i - tau M exp(s_ii)) / (1 - tau), M exp(-1 / temperature))
         L_i  = -log(exp(s_ii) / (exp(s_ii) + G_i))
 
-    Without weights and prior this is InfoNCE: NT-Xent with negatives within views, the loss of contrastive multiview
-    coding without them.
+    Without weights and prior this is InfoNCE: with negatives within views NT-Xent (Chen et al. 2020, eq. 1) and, with
+    clusters, Cluster-NT-Xent (ClusterCLHAR, eq. 2 and algorithm 1); without them the loss of contrastive multiview
+    coding. The positive always stays in the denominator.
 
     Args:
         view_a: L2-normalised projections (batch, features).
@@ -53,32 +54,6 @@ def contrast(
         view_a, view_b, clusters, temperature, negatives.within
     )
     return loss
-
-
-def nt_xent(view_a: Tensor, view_b: Tensor, temperature: float) -> Tensor:
-    """Return NT-Xent (Chen et al. 2020, eq. 1) of L2-normalised projections (batch, features) of two views."""
-    return contrast(view_a, view_b, temperature)
-
-
-def cluster_nt_xent(
-    view_a: Tensor, view_b: Tensor, clusters_a: Tensor, clusters_b: Tensor, temperature: float
-) -> Tensor:
-    """Return Cluster-NT-Xent (ClusterCLHAR, eq. 2 and algorithm 1): negatives come from other clusters only.
-
-    The positive always stays in the denominator, each view is clustered separately, and the clustering of the anchor's
-    view masks its negatives from both views. With N windows and s = p q' / temperature::
-
-        L_i^a = -s_ii^ab + log(exp(s_ii^ab) + sum over {k: c_a(k) != c_a(i)} of (exp(s_ik^ab) + exp(s_ik^aa)))
-        loss  = mean over i of (L_i^a + L_i^b) / 2
-
-    Args:
-        view_a: L2-normalised projections (batch, features).
-        view_b: L2-normalised projections of the same windows' other view.
-        clusters_a: Cluster of each window in view a (batch,).
-        clusters_b: Cluster of each window in view b (batch,).
-        temperature: Divides the cosine similarities; at least ``SMALLEST_TEMPERATURE``.
-    """
-    return contrast(view_a, view_b, temperature, clusters=(clusters_a, clusters_b))
 
 
 class _ClusterNTXent(torch.autograd.Function):

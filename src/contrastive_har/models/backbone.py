@@ -34,6 +34,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.layout = layout
         self.channels = layout.modalities
+        self.joints = {name: layout.only([name]).joints(name) for name in layout.skeletons}
         # A dictionary's keys would have to be attribute names.
         self.encoders = nn.ModuleList(encoders[name] for name in self.channels)
         self.features = sum(encoder.features for encoder in encoders.values())
@@ -59,8 +60,7 @@ class Backbone(nn.Module):
         for modality, channels in self.channels.items():
             part = normalised[..., channels]
             if modality in self.layout.skeletons:
-                joints = self.layout.only([modality]).joints(modality)
-                part = centred(part, self.layout.skeletons[modality], joints)
+                part = centred(part, self.layout.skeletons[modality], self.joints[modality])
             parts.append(part)
         return torch.cat(parts, dim=2)
 

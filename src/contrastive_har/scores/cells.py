@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from contrastive_har.signals.sensors import AND
+
 _OF = "/"  # between the name of an evaluation and its modalities
-_AND = "-and-"  # between modalities
 
 
 @dataclass(frozen=True, order=True)
@@ -41,13 +42,13 @@ class Cell:
 
 def name_evaluation(evaluation: str, modalities: Iterable[str]) -> str:
     """Return the name of an evaluation of some of the modalities, such as ``linear/inertial-and-skeleton``."""
-    return f"{evaluation}{_OF}{_AND.join(modalities)}"
+    return f"{evaluation}{_OF}{AND.join(modalities)}"
 
 
 def parse_evaluation(name: str) -> tuple[str, tuple[str, ...]]:
     """Return the evaluation of a name and its modalities; none, if it uses all."""
     evaluation, _, modalities = name.partition(_OF)
-    return evaluation, tuple(modalities.split(_AND)) if modalities else ()
+    return evaluation, tuple(modalities.split(AND)) if modalities else ()
 
 
 def title_evaluations(titles: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

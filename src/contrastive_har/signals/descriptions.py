@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastive_har.signals.sensors import (
+    AND,
     Channel,
     Layout,
     channels_from_modalities,
@@ -115,8 +116,8 @@ class DatasetDescription(BaseModel):
             raise ValueError(f"no channel or group can be named {sorted(reserved)}: other columns are")
         if reserved := set(self.groups) & {*self.channel_names, *_WINDOW_COLUMNS, "none"}:
             raise ValueError(f"no group can be named {sorted(reserved)}: other columns are")
-        if unusable := [name for name in slices_by_modality(self.channels) if "/" in name or "-and-" in name]:
-            raise ValueError(f"names of modalities cannot have '/' or '-and-' in them; rename {unusable}")
+        if unusable := [name for name in slices_by_modality(self.channels) if "/" in name or AND in name]:
+            raise ValueError(f"names of modalities cannot have '/' or '{AND}' in them; rename {unusable}")
         for sensor, indices in indices_by_sensor(self.channels).items():
             axes = [self.channels[index] for index in indices]
             if len({axis.modality for axis in axes}) > 1:

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.signals.skeletons import Skeleton
 
+AND = "-and-"
+"""What joins modalities in a name, and so cannot be in the name of one."""
+
 DEFAULT_MODALITY = "inertial"
 """The modality of data sets that declare none."""
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from contrastive_har.learning.clustering import Clustering
 from contrastive_har.learning.losses import contrast
 from contrastive_har.learning.negatives import Negatives
-from contrastive_har.learning.objectives.base import Objective, Step, StepResult, full_precision
+from contrastive_har.learning.objectives.base import Objective, Step, StepResult
+from contrastive_har.learning.objectives.projected import ProjectedModalities
 from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.models.encoders import Encoder
-from contrastive_har.models.layers.linear import perceptron
 from contrastive_har.signals.augmentations import make_view
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.sensors import Layout
@@ -116,7 +115,7 @@ class ContrastiveSettings(ViewsSettings):
         return super().problem(smallest_batch, layout, classes)
 
 
-class Contrastive(Objective):
+class Contrastive(ProjectedModalities):
     """Pulls views of a window together and pushes them from other windows, or only from other clusters.
 
     Args:
@@ -129,24 +128,11 @@ class Contrastive(Objective):
     def __init__(
         self, encoders: Mapping[str, Encoder], settings: ContrastiveSettings, layout: Layout, classes: int
     ) -> None:
-        super().__init__()
+        super().__init__(encoders, settings.projection, settings.projection_batch_norm, layout)
         self.settings = settings
         self.classes = classes
         self.clustering = settings.clustering
         self.clusters = (self.clustering.clusters if self.clustering else None) or classes
-        self.modalities = list(encoders)
-        self.layouts = [layout.only([name]) for name in encoders]
-        self.channels = [layout.modalities[name] for name in encoders]
-        self.parts = nn.ModuleList(encoders.values())
-        self.heads = nn.ModuleList(
-            perceptron(encoder.features, settings.projection, settings.projection_batch_norm)
-            for encoder in encoders.values()
-        )
-
-    @property
-    def encoders(self) -> list[Encoder]:
-        """The trained encoders, one per modality."""
-        return [cast(Encoder, part) for part in self.parts]
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the mean loss over all pairs of views of ``windows`` (batch, time, channels).
@@ -164,14 +150,6 @@ class Contrastive(Objective):
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
         return StepResult(loss, clusters, torch.stack(views).detach())
 
-    def project(self, windows: Tensor) -> list[Tensor]:
-        """Return the projections of each modality of ``windows`` (batch, time, channels), without augmentation."""
-        parts = [windows if len(self.parts) == 1 else windows[..., part].contiguous() for part in self.channels]
-        return [
-            functional.normalize(full_precision(head(encoder(part))), dim=1)
-            for part, encoder, head in zip(parts, self.parts, self.heads, strict=True)
-        ]
-
     def _project_views(self, windows: Tensor, step: Step) -> list[Tensor]:
         """Return the L2-normalised projections (batch, features) of each view of the batch of all processes.
 
@@ -180,13 +158,12 @@ class Contrastive(Objective):
         """
         draws = step.draws(windows)
         projected: list[Tensor] = []
-        parts = zip(self.modalities, self.layouts, self.channels, self.parts, self.heads, strict=True)
-        for modality, layout, channels, encoder, head in parts:
-            part = windows if len(self.parts) == 1 else windows[..., channels].contiguous()
+        parts = zip(self.modalities, self.layouts, self.divide(windows), strict=True)
+        for index, (modality, layout, part) in enumerate(parts):
             views = self.settings.views_of(modality)
             augmented = torch.cat([make_view(part, view, draws, layout) for view in views])
             with step.compute.autocast():
-                projections = functional.normalize(full_precision(head(encoder(augmented))), dim=1)
+                projections = self.project_one(index, augmented)
             projected += [step.compute.gather(view) for view in projections.chunk(len(views))]
         return projected
 

@@ -15,9 +15,9 @@ from torch.nn import functional
 from contrastive_har.learning.losses import SMALLEST_TEMPERATURE
 from contrastive_har.learning.objectives.base import Objective, Step, StepResult, full_precision
 from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
+from contrastive_har.learning.objectives.projected import ProjectedModalities
 from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.models.encoders import Encoder
-from contrastive_har.models.layers.linear import perceptron
 from contrastive_har.signals.augmentations import View, make_view
 from contrastive_har.signals.sensors import Layout
 
@@ -91,7 +91,7 @@ class KnowledgeMiningSettings(ViewsSettings):
         return super().problem(smallest_batch, layout, classes)
 
 
-class KnowledgeMining(Objective):
+class KnowledgeMining(ProjectedModalities):
     """Pulls modalities of a window together, and windows that its guides find most similar.
 
     Args:
@@ -104,29 +104,16 @@ class KnowledgeMining(Objective):
     def __init__(
         self, encoders: Mapping[str, Encoder], settings: KnowledgeMiningSettings, layout: Layout, classes: int
     ) -> None:
-        super().__init__()
+        super().__init__(encoders, settings.projection, settings.projection_batch_norm, layout)
         self.settings = settings
-        self.names = list(encoders)
-        self.layouts = [layout.only([name]) for name in encoders]
-        self.channels = [layout.modalities[name] for name in encoders]
-        self.parts = nn.ModuleList(encoders.values())
-        self.heads = nn.ModuleList(
-            perceptron(encoder.features, settings.projection, settings.projection_batch_norm)
-            for encoder in encoders.values()
-        )
         self.guides = nn.ModuleList(
             settings.guides.build(deepcopy(encoder), part, classes)
             for encoder, part in zip(encoders.values(), self.layouts, strict=True)
         )
 
-    @property
-    def encoders(self) -> list[Encoder]:
-        """The trained encoders, one per modality."""
-        return [cast(Encoder, part) for part in self.parts]
-
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the guides' loss of ``windows`` (batch, time, channels) at first, then that across modalities."""
-        parts = [windows[..., channels].contiguous() for channels in self.channels]
+        parts = self.divide(windows)
         guides = [cast(Contrastive, guide) for guide in self.guides]
         if step.progress < self.settings.warm_up:
             results = [guide.loss(part, step) for guide, part in zip(guides, parts, strict=True)]
@@ -134,12 +121,12 @@ class KnowledgeMining(Objective):
         draws = step.draws(windows)
         views = [
             make_view(part, self.settings.view_of(name), draws, layout)
-            for part, name, layout in zip(parts, self.names, self.layouts, strict=True)
+            for part, name, layout in zip(parts, self.modalities, self.layouts, strict=True)
         ]
         projections, mined = [], []
-        for view, encoder, head, guide in zip(views, self.parts, self.heads, guides, strict=True):
+        for index, (view, guide) in enumerate(zip(views, guides, strict=True)):
             with step.compute.autocast():
-                projection = functional.normalize(full_precision(head(encoder(view))), dim=1)
+                projection = self.project_one(index, view)
                 with torch.no_grad():
                     guided = full_precision(guide.eval().encoders[0](view))
             projections.append(step.compute.gather(projection))
@@ -149,14 +136,6 @@ class KnowledgeMining(Objective):
             for a, b in permutations(range(len(parts)), 2)
         ]
         return StepResult(torch.stack(losses).mean(), projections=torch.stack(projections).detach())
-
-    def project(self, windows: Tensor) -> list[Tensor]:
-        """Return the projections of each modality of ``windows`` (batch, time, channels), without augmentation."""
-        parts = [windows[..., part].contiguous() for part in self.channels]
-        return [
-            functional.normalize(full_precision(head(encoder(part))), dim=1)
-            for part, encoder, head in zip(parts, self.parts, self.heads, strict=True)
-        ]
 
     @property
     def _temperatures(self) -> tuple[float, float]:

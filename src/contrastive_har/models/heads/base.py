@@ -86,3 +86,12 @@ class BaseHeadSettings(BaseModel, ABC):
     def fitted(self) -> bool:
         """Whether the head is fitted instead of trained by gradient."""
         return False
+
+
+class FittedHeadSettings(BaseHeadSettings):
+    """Settings of a head that is fitted."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the head is fitted instead of trained by gradient."""
+        return True

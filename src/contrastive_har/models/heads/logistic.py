@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from contrastive_har.models.heads.base import BaseHeadSettings, FittedLinear
+from contrastive_har.models.heads.base import FittedHeadSettings, FittedLinear
 
 _IMPOSSIBLE = -1e4  # log-score of a class without a label
 
 
-class LogisticSettings(BaseHeadSettings):
+class LogisticSettings(FittedHeadSettings):
     """Multinomial logistic regression with a squared penalty, by scikit-learn's L-BFGS.
 
     Attributes:
@@ -22,11 +22,6 @@ class LogisticSettings(BaseHeadSettings):
 
     name: Literal["logistic"] = "logistic"
     inverse_penalty: float = Field(default=1.0, gt=0)
-
-    @property
-    def fitted(self) -> bool:
-        """Whether the head is fitted instead of trained by gradient."""
-        return True
 
     def build(self, features: int, classes: int) -> Logistic:
         """Return a head that has not been fitted."""

@@ -9,12 +9,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from contrastive_har.models.heads.base import BaseHeadSettings, FittedLinear
+from contrastive_har.models.heads.base import FittedHeadSettings, FittedLinear
 
 Penalty = Annotated[float, Field(gt=0)]
 
 
-class RidgeSettings(BaseHeadSettings):
+class RidgeSettings(FittedHeadSettings):
     """Ridge regression of +1 / -1 class indicators (Hoerl and Kennard 1970), as Rocket's classifier.
 
     Attributes:
@@ -31,11 +31,6 @@ class RidgeSettings(BaseHeadSettings):
     def penalties(self) -> tuple[float, ...]:
         """All penalties to try."""
         return self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
-
-    @property
-    def fitted(self) -> bool:
-        """Whether the head is fitted instead of trained by gradient."""
-        return True
 
     def build(self, features: int, classes: int) -> Ridge:
         """Return a head that has not been fitted."""
