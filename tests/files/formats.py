@@ -227,7 +227,7 @@ def check_encoders(read: EncoderSet) -> None:
 
 def check_heads(read: list[TrainedHead]) -> None:
     for one in read:
-        head = one.facts.head.build(4, 3)
+        head = one.facts.head.build(4, ["a", "b", "c"])
         head.load_state_dict({n.removeprefix("head."): v for n, v in one.weights.items() if n.startswith("head.")})
         assert head(torch.zeros(1, 4)).isfinite().all()
 

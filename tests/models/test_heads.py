@@ -17,7 +17,8 @@ from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.models.heads.mlp import MLP, MLPSettings
 from contrastive_har.models.heads.ridge import Ridge, RidgeSettings
 
-CLASSES = 4
+NAMES = ("walk", "walk upstairs", "sit", "stand")
+CLASSES = len(NAMES)
 
 
 def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,12 +43,12 @@ def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch
 def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
     read = TypeAdapter(HeadSettings).validate_python(settings.model_dump())
     assert read == settings
-    assert read.build(5, CLASSES)(torch.randn(7, 5)).shape == (7, CLASSES)
+    assert read.build(5, NAMES)(torch.randn(7, 5)).shape == (7, CLASSES)
 
 
 def test_the_linear_head_is_a_linear_layer_trained_by_cross_entropy() -> None:
     torch.manual_seed(0)
-    head = LinearSettings().build(5, CLASSES)
+    head = LinearSettings().build(5, NAMES)
     features, targets = examples(9, 5)
     weight, bias = (head.state_dict()[f"linear.{name}"].double().numpy() for name in ("weight", "bias"))
     assert weight.shape == (CLASSES, 5)
@@ -62,7 +63,7 @@ def test_the_linear_head_is_a_linear_layer_trained_by_cross_entropy() -> None:
 
 def test_the_mlp_head_rectifies_and_drops_each_hidden_layer_and_not_the_last() -> None:
     torch.manual_seed(0)
-    head = MLPSettings(hidden=(7, 6), dropout=0.25).build(5, CLASSES)
+    head = MLPSettings(hidden=(7, 6), dropout=0.25).build(5, NAMES)
     kinds = [nn.Linear, nn.ReLU, nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
     assert [type(layer) for layer in head.layers] == kinds
     assert {layer.p for layer in head.layers if isinstance(layer, nn.Dropout)} == {0.25}
@@ -87,7 +88,7 @@ def test_the_mlp_head_learns_what_no_linear_one_can() -> None:
     accuracies = []
     for settings in (MLPSettings(hidden=(16,), dropout=0), LinearSettings()):
         torch.manual_seed(0)
-        head = settings.build(2, 2)
+        head = settings.build(2, ["same", "different"])
         optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
         for _ in range(200):
             optimiser.zero_grad()
@@ -115,7 +116,7 @@ def literal_ridge(features: np.ndarray, targets: np.ndarray, penalty: float) -> 
 @pytest.mark.parametrize(("count", "width"), [(50, 6), (12, 12), (10, 30)])
 def test_the_ridge_head_is_its_closed_form_and_scikit_learns(count: int, width: int, penalty: float) -> None:
     features, targets = examples(count, width)
-    head = RidgeSettings(penalty=penalty).build(width, CLASSES)
+    head = RidgeSettings(penalty=penalty).build(width, NAMES)
     assert not head(features).any(), "nothing has been fitted"
     head.fit(features, targets)
     weight, bias = literal_ridge(features.double().numpy(), targets.numpy(), penalty)
@@ -144,7 +145,7 @@ def test_the_ridge_head_takes_the_penalty_of_the_least_leave_one_out_error() -> 
             of_penalty.append((features.double().numpy()[left_out] @ weight + bias - signs[left_out]) ** 2)
         errors.append(np.mean(of_penalty))
     assert np.argmin(errors) == 1, "neither end, or the test shows nothing"
-    chosen = RidgeSettings(penalty=penalties).build(20, CLASSES)
+    chosen = RidgeSettings(penalty=penalties).build(20, NAMES)
     chosen.fit(features, targets)
     weight, bias = literal_ridge(features.double().numpy(), targets.numpy(), penalties[1])
     np.testing.assert_allclose(chosen.weight, weight, rtol=1e-4, atol=1e-5)
@@ -154,7 +155,7 @@ def test_the_ridge_head_takes_the_penalty_of_the_least_leave_one_out_error() -> 
 def test_the_logistic_head_has_the_least_penalised_loss() -> None:
     """At the minimum, the gradient of the cross-entropy, summed, plus that of the penalty is zero."""
     features, targets = examples(60, 5)
-    head = LogisticSettings(inverse_penalty=0.5).build(5, CLASSES)
+    head = LogisticSettings(inverse_penalty=0.5).build(5, NAMES)
     head.fit(features, targets)
     chances = torch.softmax(head(features).double(), dim=1)
     wanted = functional.one_hot(targets, CLASSES).double()
@@ -168,7 +169,7 @@ def test_the_logistic_head_has_the_least_penalised_loss() -> None:
 def test_the_logistic_head_never_predicts_a_class_without_a_label(present: tuple[int, ...]) -> None:
     features, targets = examples(80, 5)
     shown = torch.isin(targets, torch.tensor(present))
-    head = LogisticSettings().build(5, CLASSES)
+    head = LogisticSettings().build(5, NAMES)
     head.fit(features[shown], targets[shown])
     chances = head(features).softmax(1)
     assert not chances[:, [index for index in range(CLASSES) if index not in present]].any()
@@ -181,7 +182,7 @@ def test_the_logistic_head_never_predicts_a_class_without_a_label(present: tuple
 
 def test_the_ridge_head_knows_classes_without_examples() -> None:
     features, targets = examples(30, 6)
-    head = RidgeSettings().build(6, CLASSES + 1)
+    head = RidgeSettings().build(6, [*NAMES, "never seen"])
     head.fit(features, targets)
     torch.testing.assert_close(head(features)[:, CLASSES], torch.full((30,), -1.0))
     assert (head(features).argmax(1) < CLASSES).all()
@@ -189,7 +190,7 @@ def test_the_ridge_head_knows_classes_without_examples() -> None:
 
 def test_a_fitted_ridge_head_survives_storage_and_has_nothing_to_train() -> None:
     features, targets = examples(30, 6)
-    head = RidgeSettings().build(6, CLASSES)
+    head = RidgeSettings().build(6, NAMES)
     head.fit(features, targets)
     assert not list(head.parameters())
     again = Ridge(6, CLASSES, RidgeSettings())
@@ -199,7 +200,7 @@ def test_a_fitted_ridge_head_survives_storage_and_has_nothing_to_train() -> None
 
 @pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings()])
 def test_a_head_that_is_trained_by_gradient_is_not_fitted(settings: BaseHeadSettings) -> None:
-    head = settings.build(5, CLASSES)
+    head = settings.build(5, NAMES)
     assert not settings.fitted
     assert RidgeSettings().fitted
     before = {name: value.clone() for name, value in head.state_dict().items()}
@@ -214,7 +215,7 @@ WIDTHS = (3, 2, 4)
 
 def fused(settings: BaseHeadSettings) -> LateFusion:
     torch.manual_seed(0)
-    head = LateFusionSettings.model_validate({"head": settings.model_dump()}).build_for(WIDTHS, CLASSES)
+    head = LateFusionSettings.model_validate({"head": settings.model_dump()}).build_for(WIDTHS, NAMES)
     if settings.fitted:
         head.fit(*examples(60, sum(WIDTHS)))
     return head
@@ -239,7 +240,7 @@ def test_late_fusion_fits_each_head_to_its_own_features() -> None:
     head = fused(LogisticSettings())
     features, targets = examples(60, sum(WIDTHS))
     for one, part in zip(head.heads, features.split(WIDTHS, dim=1), strict=True):
-        alone = LogisticSettings().build(part.shape[1], CLASSES)
+        alone = LogisticSettings().build(part.shape[1], NAMES)
         alone.fit(part, targets)
         torch.testing.assert_close(one(part), alone(part))
 
@@ -259,7 +260,7 @@ def test_a_modality_does_not_move_the_head_of_another() -> None:
 
 def test_late_fusion_of_a_single_modality_is_its_head() -> None:
     torch.manual_seed(0)
-    head = LateFusionSettings().build(5, CLASSES)
+    head = LateFusionSettings().build(5, NAMES)
     features, _ = examples(9, 5)
     torch.testing.assert_close(head(features).softmax(1), head.heads[0](features).softmax(1))
     assert not LateFusionSettings().fitted
@@ -278,4 +279,4 @@ def test_impossible_heads_are_refused() -> None:
             TypeAdapter(HeadSettings).validate_python(settings)
     with pytest.raises(ValueError, match="nope"):
         TypeAdapter(HeadSettings).validate_python({"name": "nope"})
-    assert isinstance(MLPSettings().build(5, CLASSES), MLP)
+    assert isinstance(MLPSettings().build(5, NAMES), MLP)

@@ -92,7 +92,7 @@ class Architecture(BaseModel):
 
     def _network(self) -> Recogniser:
         backbone = self.backbone.build(self.description.layout(self.length))
-        return Recogniser(backbone, self.head.build_for(backbone.widths, self.description.class_count))
+        return Recogniser(backbone, self.head.build_for(backbone.widths, self.description.class_names))
 
     def _check(self, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         names = f"encoder '{self.backbone.encoder.name}' with head '{self.head.name}'"

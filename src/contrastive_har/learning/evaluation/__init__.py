@@ -159,7 +159,7 @@ class _Evaluator:
             seed = derive_seed(self.plan.seed, "classifier", repeat, name, budget.key)
             task = Task(
                 *(repeat, name, settings, budget, seed),
-                *(classes, self.windows.class_count, train, validation, test),
+                *(classes, self.windows.description.class_names, train, validation, test),
             )
             tasks.append(task)
         if len(settings.learning_rates) > 1 and not all(len(task.validation) for task in tasks):

@@ -30,7 +30,7 @@ class Task:
         budget: The label budget.
         seed: Seed of initial weights, batches and dropout.
         classes: Class index of every window (windows,).
-        class_count: Number of classes.
+        class_names: Names of the classes, in the order of their indices.
         train: Labelled windows.
         validation: Validation windows; possibly none.
         test: Test windows; possibly none.
@@ -42,7 +42,7 @@ class Task:
     budget: LabelBudget
     seed: int
     classes: NDArray[np.int64]
-    class_count: int
+    class_names: Sequence[str]
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -69,7 +69,7 @@ class Task:
 
     def build_head(self, widths: Sequence[int]) -> Head:
         """Return the untrained head of embeddings of some widths, initialised from the current random state."""
-        return self.settings.head.build_for(widths, self.class_count)
+        return self.settings.head.build_for(widths, self.class_names)
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Outcome:
             if len(members) == 0:
                 continue
             class_probabilities = probabilities(members).cpu()
-            confusion = confusion_matrix(task.classes[members], class_probabilities.argmax(1).numpy(), task.class_count)
+            confusion = confusion_matrix(task.classes[members], class_probabilities.argmax(1).numpy(), len(task.class_names))
             scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
             self.curves.append(
                 {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}

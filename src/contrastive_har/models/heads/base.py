@@ -70,15 +70,20 @@ class BaseHeadSettings(BaseModel, ABC):
     name: str
 
     @abstractmethod
-    def build(self, features: int, classes: int) -> Head:
-        """Return an untrained head of embeddings of a given width."""
+    def build(self, features: int, classes: Sequence[str]) -> Head:
+        """Return an untrained head.
 
-    def build_for(self, widths: Sequence[int], classes: int) -> Head:
+        Args:
+            features: Width of an embedding.
+            classes: Names of the classes, in the order of their indices.
+        """
+
+    def build_for(self, widths: Sequence[int], classes: Sequence[str]) -> Head:
         """Return an untrained head of embeddings that are those of several modalities, side by side.
 
         Args:
             widths: Width of the embeddings of each modality.
-            classes: Number of classes.
+            classes: Names of the classes, in the order of their indices.
         """
         return self.build(sum(widths), classes)
 

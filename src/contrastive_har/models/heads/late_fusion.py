@@ -30,11 +30,11 @@ class LateFusionSettings(BaseHeadSettings):
         """Whether the head is fitted instead of trained by gradient."""
         return self.head.fitted
 
-    def build(self, features: int, classes: int) -> LateFusion:
+    def build(self, features: int, classes: Sequence[str]) -> LateFusion:
         """Return an untrained head of a single modality."""
         return self.build_for([features], classes)
 
-    def build_for(self, widths: Sequence[int], classes: int) -> LateFusion:
+    def build_for(self, widths: Sequence[int], classes: Sequence[str]) -> LateFusion:
         """Return untrained heads of several modalities."""
         return LateFusion(widths, classes, self)
 
@@ -44,11 +44,11 @@ class LateFusion(Head):
 
     Args:
         widths: Width of the embeddings of each modality.
-        classes: Number of classes.
+        classes: Names of the classes.
         settings: The head of each modality.
     """
 
-    def __init__(self, widths: Sequence[int], classes: int, settings: LateFusionSettings) -> None:
+    def __init__(self, widths: Sequence[int], classes: Sequence[str], settings: LateFusionSettings) -> None:
         super().__init__()
         self.widths = list(widths)
         self.heads = nn.ModuleList(settings.head.build(width, classes) for width in widths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -17,9 +18,9 @@ class LinearSettings(BaseHeadSettings):
 
     name: Literal["linear"] = "linear"
 
-    def build(self, features: int, classes: int) -> Linear:
+    def build(self, features: int, classes: Sequence[str]) -> Linear:
         """Return an untrained linear head."""
-        return Linear(features, classes)
+        return Linear(features, len(classes))
 
 
 class Linear(Head):

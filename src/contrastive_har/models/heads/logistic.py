@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -23,9 +24,9 @@ class LogisticSettings(FittedHeadSettings):
     name: Literal["logistic"] = "logistic"
     inverse_penalty: float = Field(default=1.0, gt=0)
 
-    def build(self, features: int, classes: int) -> Logistic:
+    def build(self, features: int, classes: Sequence[str]) -> Logistic:
         """Return a head that has not been fitted."""
-        return Logistic(features, classes, self)
+        return Logistic(features, len(classes), self)
 
 
 class Logistic(FittedLinear):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -23,9 +24,9 @@ class MLPSettings(BaseHeadSettings):
     hidden: tuple[int, ...] = Field(default=(256, 128), min_length=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
-    def build(self, features: int, classes: int) -> MLP:
+    def build(self, features: int, classes: Sequence[str]) -> MLP:
         """Return an untrained perceptron."""
-        return MLP(features, classes, self)
+        return MLP(features, len(classes), self)
 
 
 class MLP(Head):

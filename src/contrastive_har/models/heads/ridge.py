@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -32,9 +33,9 @@ class RidgeSettings(FittedHeadSettings):
         """All penalties to try."""
         return self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
 
-    def build(self, features: int, classes: int) -> Ridge:
+    def build(self, features: int, classes: Sequence[str]) -> Ridge:
         """Return a head that has not been fitted."""
-        return Ridge(features, classes, self)
+        return Ridge(features, len(classes), self)
 
 
 class Ridge(FittedLinear):
