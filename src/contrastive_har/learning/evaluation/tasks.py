@@ -69,7 +69,9 @@ class Task:
 
     def build_head(self, widths: Sequence[int]) -> Head:
         """Return the untrained head of embeddings of some widths, initialised from the current random state."""
-        return self.settings.head.build_for(widths, self.class_names)
+        head = self.settings.head.build_for(widths, self.class_names)
+        head.initialise()
+        return head
 
 
 @dataclass
@@ -98,7 +100,9 @@ class Outcome:
             if len(members) == 0:
                 continue
             class_probabilities = probabilities(members).cpu()
-            confusion = confusion_matrix(task.classes[members], class_probabilities.argmax(1).numpy(), len(task.class_names))
+            confusion = confusion_matrix(
+                task.classes[members], class_probabilities.argmax(1).numpy(), len(task.class_names)
+            )
             scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
             self.curves.append(
                 {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}

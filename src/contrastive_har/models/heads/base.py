@@ -26,6 +26,9 @@ class Head(nn.Module, ABC):
         """Return the mean loss, a scalar, of ``features`` (batch, features) with class indices ``targets`` (batch,)."""
         return functional.cross_entropy(self(features), targets)
 
+    def initialise(self) -> None:
+        """Set initial weights that are not drawn, before training; nothing, by default."""
+
     def fit(self, features: Tensor, targets: Tensor) -> None:
         """Set the weights from all labelled ``features`` (windows, features) and class indices ``targets`` (windows,).
 

