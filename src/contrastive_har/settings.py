@@ -23,6 +23,13 @@ def raw_folder(dataset: str) -> str:
     return sources.raw_folder(dataset)
 
 
+def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
+    """Return how the activities of a data set are spelled, for the parameters."""
+    from contrastive_har import sources
+
+    return sources.label_names(dataset, path)
+
+
 CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -30,5 +37,5 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {"mlflow": ["mlflow*"], "airflow": ["airflow*"]},
     # An environment lists only what it changes: conf/paper the published budgets, conf/local a user's settings.
     "merge_strategy": {"parameters": "soft"},
-    "custom_resolvers": {"raw_folder": raw_folder},
+    "custom_resolvers": {"raw_folder": raw_folder, "label_names": label_names},
 }
