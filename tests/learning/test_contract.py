@@ -103,6 +103,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "label_sequence": {"name": "label_sequence", "embedding": 8, "width": 8},
     "late fusion": {"name": "late_fusion"},
     "late fusion, fitted": {"name": "late_fusion", "head": {"name": "logistic"}},
 }

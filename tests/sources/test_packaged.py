@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.signals.augmentations import Rotation
 from contrastive_har.signals.recordings import Recording
 from contrastive_har.sources import OWN_DATA, IngestionSettings, describe_source, open_source, source_names, watch
-from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.sources.unpickling import InertUnpickler, Placeholder
 
 

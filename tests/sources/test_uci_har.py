@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrastive_har.files.packages import PackagedFileError
 from contrastive_har.signals.cutting import WindowSettings, cut_recording
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
 from contrastive_har.sources import IngestionSettings, open_source, uci_har
-from contrastive_har.files.packages import PackagedFileError
 
 WINDOWS = {
     "walking": 1722,

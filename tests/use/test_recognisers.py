@@ -23,6 +23,7 @@ from contrastive_har.learning.pretraining import BackboneSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.heads import HeadSettings
+from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.mlp import MLPSettings
 from contrastive_har.models.heads.ridge import RidgeSettings
@@ -46,6 +47,7 @@ from tests.conftest import ACTIVITIES, RATE
 from tests.learning.test_contract import ENCODERS
 
 LENGTH, STRIDE = 64, 32
+SPELLING = LabelSequenceSettings(embedding=4, width=6, word_vectors="random")
 
 
 def make_encoders(windows: Windows, name: str = "small tpn", repeats: int = 2) -> EncoderSet:
@@ -134,14 +136,14 @@ def test_the_network_is_normalisation_encoder_and_head(recogniser: TrainedRecogn
     np.testing.assert_allclose(recognise(network, windows.signals[:5]), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(hidden=(5,)), RidgeSettings()])
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(hidden=(5,)), RidgeSettings(), SPELLING])
 def test_any_head_and_what_was_trained_with_it_make_a_recogniser(windows: Windows, settings: HeadSettings) -> None:
     """What an evaluation changed in a backbone takes the place of what was pre-trained."""
     encoders = make_encoders(windows)
     backbone = encoders.build(1)
     with torch.no_grad():
         changed = {name: value + 0.1 for name, value in backbone.state_dict().items() if "convolutions.1" in name}
-    head = settings.build(backbone.features, 3).eval()
+    head = settings.build(backbone.features, list(ACTIVITIES.values())).eval()
     with torch.no_grad():
         for value in head.state_dict().values():
             value.normal_()

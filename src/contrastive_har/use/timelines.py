@@ -225,15 +225,18 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     """Write a timeline as Parquet while it is computed.
 
     Columns: recording, start and end (seconds since its beginning), activity (null if a stretch is shorter than a
-    window), probability (of that activity), and ``p(<activity>)`` for each.
+    window), probability (of that activity), and ``p(<activity>)`` for each. Where the recogniser spells names,
+    ``word(<word>)`` is the probability of all activities whose names have the word.
 
     Raises:
         BadRecordingError: if a recording cannot be used.
     """
     names = timeline.recogniser.description.class_names
+    words = timeline.recogniser.architecture.head.classes_by_word(names)
     types = [("recording", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
     types += [("activity", pa.string()), ("probability", pa.float32())]
     types += [(f"p({name})", pa.float32()) for name in names]
+    types += [(f"word({word})", pa.float32()) for word in words]
     facts = json.dumps(describe_recogniser(timeline.recogniser))
     schema = pa.schema(types, metadata=schema_metadata(KIND, recogniser=facts))
     with pq.ParquetWriter(path, schema) as writer:
@@ -245,6 +248,8 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             frame["probability"] = rows.probabilities.max(axis=1).astype(np.float32)
             for name, column in zip(names, rows.probabilities.T.astype(np.float32), strict=True):
                 frame[f"p({name})"] = column
+            for word, classes in words.items():
+                frame[f"word({word})"] = rows.probabilities[:, classes].sum(axis=1).astype(np.float32)
             writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
 
 

@@ -90,6 +90,10 @@ class BaseHeadSettings(BaseModel, ABC):
         """
         return self.build(sum(widths), classes)
 
+    def classes_by_word(self, classes: Sequence[str]) -> dict[str, list[int]]:
+        """Return the indices of the classes whose names have a word, by word; none of a head that reads no names."""
+        return {}
+
     @property
     def fitted(self) -> bool:
         """Whether the head is fitted instead of trained by gradient."""

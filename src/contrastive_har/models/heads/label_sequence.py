@@ -52,6 +52,11 @@ class LabelSequenceSettings(BaseHeadSettings):
         """
         return Vocabulary.of(classes, self.names, self.shared)
 
+    def classes_by_word(self, classes: Sequence[str]) -> dict[str, list[int]]:
+        """Return the indices of the classes whose names have a word, by word."""
+        names = self.vocabulary(classes)
+        return {word: [index for index, name in enumerate(names.names) if word in name] for word in names.words}
+
     def build(self, features: int, classes: Sequence[str]) -> LabelSequence:
         """Return an untrained decoder."""
         return LabelSequence(features, self.vocabulary(classes), self)
