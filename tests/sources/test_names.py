@@ -28,7 +28,7 @@ def test_the_spelling_of_the_bundled_data_shares_words() -> None:
         for name in LabelSequenceSettings(names=label_names("uci_har")).vocabulary(activities).names
         for word in name
     }
-    assert words == {"walk", "upstairs", "downstairs", "sit", "stand", "lie", "to"}
+    assert names.words == ("downstairs", "lie", "sit", "stand", "to", "upstairs", "walk")
 
 
 def test_a_file_takes_the_place_of_the_known_spelling(tmp_path: Path) -> None:
