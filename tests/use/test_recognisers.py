@@ -141,7 +141,7 @@ def test_any_head_and_what_was_trained_with_it_make_a_recogniser(windows: Window
     backbone = encoders.build(1)
     with torch.no_grad():
         changed = {name: value + 0.1 for name, value in backbone.state_dict().items() if "convolutions.1" in name}
-    head = settings.build(backbone.features, 3).eval()
+    head = settings.build(backbone.features, list(ACTIVITIES.values())).eval()
     with torch.no_grad():
         for value in head.state_dict().values():
             value.normal_()
