@@ -103,6 +103,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "boosted trees": {"name": "boosted_trees", "rounds": 5, "depth": 2},
     "late fusion": {"name": "late_fusion"},
     "late fusion, fitted": {"name": "late_fusion", "head": {"name": "logistic"}},
 }

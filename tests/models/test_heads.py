@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from contrastive_har.models.heads import BaseHeadSettings, HeadSettings
+from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
 from contrastive_har.models.heads.late_fusion import LateFusion, LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -38,6 +39,7 @@ def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch
         LogisticSettings(),
         RidgeSettings(penalty=2),
         LateFusionSettings(head=LogisticSettings(inverse_penalty=2)),
+        BoostedTreesSettings(rounds=3, depth=2),
     ],
 )
 def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
@@ -274,7 +276,12 @@ def test_a_head_whose_scores_are_no_log_probabilities_is_not_fused() -> None:
 
 
 def test_impossible_heads_are_refused() -> None:
-    for settings in ({"name": "ridge", "penalty": 0}, {"name": "mlp", "hidden": []}, {"name": "mlp", "dropout": 1}):
+    for settings in (
+        {"name": "ridge", "penalty": 0},
+        {"name": "mlp", "hidden": []},
+        {"name": "mlp", "dropout": 1},
+        {"name": "boosted_trees", "depth": 40},
+    ):
         with pytest.raises(ValueError, match=settings["name"]):
             TypeAdapter(HeadSettings).validate_python(settings)
     with pytest.raises(ValueError, match="nope"):

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
 from contrastive_har.models.heads.late_fusion import LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -19,6 +20,12 @@ from contrastive_har.models.heads.ridge import RidgeSettings
 __all__ = ["BaseHeadSettings", "Head", "HeadSettings"]
 
 HeadSettings = Annotated[
-    LinearSettings | LogisticSettings | MLPSettings | RidgeSettings | LateFusionSettings, Field(discriminator="name")
+    LinearSettings
+    | LogisticSettings
+    | MLPSettings
+    | RidgeSettings
+    | BoostedTreesSettings
+    | LateFusionSettings,
+    Field(discriminator="name"),
 ]
 """Any head, chosen by its ``name`` in configuration; ``build(features, classes)`` returns it, untrained."""
