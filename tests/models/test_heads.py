@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from contrastive_har.models.heads import BaseHeadSettings, HeadSettings
 from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
+from contrastive_har.models.heads.hierarchical import HierarchicalSettings
 from contrastive_har.models.heads.late_fusion import LateFusion, LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -20,6 +21,7 @@ from contrastive_har.models.heads.ridge import Ridge, RidgeSettings
 
 NAMES = ("walk", "walk upstairs", "sit", "stand")
 CLASSES = len(NAMES)
+HIERARCHICAL = HierarchicalSettings(groups={"static": ("sit", "stand"), "dynamic": ("walk", "walk upstairs")})
 
 
 def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,6 +42,7 @@ def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch
         RidgeSettings(penalty=2),
         LateFusionSettings(head=LogisticSettings(inverse_penalty=2)),
         BoostedTreesSettings(rounds=3, depth=2),
+        HIERARCHICAL,
     ],
 )
 def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
@@ -200,7 +203,7 @@ def test_a_fitted_ridge_head_survives_storage_and_has_nothing_to_train() -> None
     assert torch.equal(again(features), head(features))
 
 
-@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings()])
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(), HIERARCHICAL])
 def test_a_head_that_is_trained_by_gradient_is_not_fitted(settings: BaseHeadSettings) -> None:
     head = settings.build(5, NAMES)
     assert not settings.fitted

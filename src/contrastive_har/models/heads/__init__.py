@@ -11,6 +11,7 @@ from pydantic import Field
 
 from contrastive_har.models.heads.base import BaseHeadSettings, Head
 from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
+from contrastive_har.models.heads.hierarchical import HierarchicalSettings
 from contrastive_har.models.heads.late_fusion import LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -25,6 +26,7 @@ HeadSettings = Annotated[
     | MLPSettings
     | RidgeSettings
     | BoostedTreesSettings
+    | HierarchicalSettings
     | LateFusionSettings,
     Field(discriminator="name"),
 ]
