@@ -110,7 +110,7 @@ def put_heads(path: Path) -> None:
 def recogniser() -> TrainedRecogniser:
     with seeded(0):
         backbone = BACKBONE.build(LAYOUT)
-        weights = Recogniser(backbone, HEAD.build(backbone.features, 3)).state_dict()
+        weights = Recogniser(backbone, HEAD.build(backbone.features, DESCRIPTION.class_names)).state_dict()
     values = dict.fromkeys(("validation_macro_f1", "mean_validation_macro_f1", "mean_test_macro_f1"), 0.5)
     names = dict.fromkeys(("protocol", "split", "method", "evaluation"), "x")
     origin = Origin.model_validate({**names, **values, "label_budget": BUDGET.name, "repeat": 0})

@@ -98,11 +98,18 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "hand_features": {"name": "hand_features"},
     "minirocket": {"name": "minirocket", "size": 252},
 }
+HEAD_GROUPS = {
+    "rotating": ["internal rotation", "external rotation"],
+    "lifting": ["abduction", "forward elevation", "trapezius extension", "upright row", "pendulum"],
+    "of synthetic windows": ["rest", "walk", "run"],
+}
 HEADS: dict[str, dict[str, Any]] = {
     "linear": {"name": "linear"},
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "boosted trees": {"name": "boosted_trees", "rounds": 5, "depth": 2},
+    "hierarchical": {"name": "hierarchical", "groups": HEAD_GROUPS, "network": {"hidden": [8]}},
     "label_sequence": {"name": "label_sequence", "embedding": 8, "width": 8},
     "late fusion": {"name": "late_fusion"},
     "late fusion, fitted": {"name": "late_fusion", "head": {"name": "logistic"}},

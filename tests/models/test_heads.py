@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from contrastive_har.models.heads import BaseHeadSettings, HeadSettings
+from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
+from contrastive_har.models.heads.hierarchical import HierarchicalSettings
 from contrastive_har.models.heads.late_fusion import LateFusion, LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -19,6 +21,7 @@ from contrastive_har.models.heads.ridge import Ridge, RidgeSettings
 
 NAMES = ("walk", "walk upstairs", "sit", "stand")
 CLASSES = len(NAMES)
+HIERARCHICAL = HierarchicalSettings(groups={"static": ("sit", "stand"), "dynamic": ("walk", "walk upstairs")})
 
 
 def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,6 +41,8 @@ def examples(count: int, width: int, seed: int = 0) -> tuple[torch.Tensor, torch
         LogisticSettings(),
         RidgeSettings(penalty=2),
         LateFusionSettings(head=LogisticSettings(inverse_penalty=2)),
+        BoostedTreesSettings(rounds=3, depth=2),
+        HIERARCHICAL,
     ],
 )
 def test_a_head_is_chosen_by_name(settings: BaseHeadSettings) -> None:
@@ -198,7 +203,7 @@ def test_a_fitted_ridge_head_survives_storage_and_has_nothing_to_train() -> None
     assert torch.equal(again(features), head(features))
 
 
-@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings()])
+@pytest.mark.parametrize("settings", [LinearSettings(), MLPSettings(), HIERARCHICAL])
 def test_a_head_that_is_trained_by_gradient_is_not_fitted(settings: BaseHeadSettings) -> None:
     head = settings.build(5, NAMES)
     assert not settings.fitted
@@ -274,7 +279,12 @@ def test_a_head_whose_scores_are_no_log_probabilities_is_not_fused() -> None:
 
 
 def test_impossible_heads_are_refused() -> None:
-    for settings in ({"name": "ridge", "penalty": 0}, {"name": "mlp", "hidden": []}, {"name": "mlp", "dropout": 1}):
+    for settings in (
+        {"name": "ridge", "penalty": 0},
+        {"name": "mlp", "hidden": []},
+        {"name": "mlp", "dropout": 1},
+        {"name": "boosted_trees", "depth": 40},
+    ):
         with pytest.raises(ValueError, match=settings["name"]):
             TypeAdapter(HeadSettings).validate_python(settings)
     with pytest.raises(ValueError, match="nope"):

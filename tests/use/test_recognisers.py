@@ -44,7 +44,7 @@ from contrastive_har.use.timelines import (
     write_timeline,
 )
 from tests.conftest import ACTIVITIES, RATE
-from tests.learning.test_contract import ENCODERS
+from tests.learning.test_contract import ENCODERS, HEADS
 
 LENGTH, STRIDE = 64, 32
 SPELLING = LabelSequenceSettings(embedding=4, width=6, word_vectors="random")
@@ -207,6 +207,17 @@ def test_what_does_not_fit_is_refused(recogniser: TrainedRecogniser, tmp_path: P
         read_recogniser(path)
 
 
+def exported(recogniser: TrainedRecogniser, windows: Windows) -> bytes:
+    """The ONNX model of a recogniser, which says what the recogniser says."""
+    model = export_onnx(recogniser)
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    expected = recognise(recogniser.build(), windows.signals[:50])
+    for count in (1, 3, 50):
+        (found,) = session.run(["probabilities"], {"windows": windows.signals[:count]})
+        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+    return model
+
+
 @pytest.mark.parametrize("name", [name for name in ENCODERS if not name.endswith(" transformer")])
 def test_onnx_says_what_torch_says(windows: Windows, name: str) -> None:
     encoder: EncoderSettings = TypeAdapter(EncoderSettings).validate_python(ENCODERS[name])
@@ -215,12 +226,7 @@ def test_onnx_says_what_torch_says(windows: Windows, name: str) -> None:
     encoders = make_encoders(windows, name, repeats=1)
     heads = [linear_head(encoders, 0, 0.5)]
     recogniser = choose_recogniser(windows, "semi_supervised", {SIMCLR: encoders}, {SIMCLR: heads}, scores(simclr=0.7))
-    model = export_onnx(recogniser)
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    expected = recognise(recogniser.build(), windows.signals[:50])
-    for count in (1, 3, 50):
-        (found,) = session.run(["probabilities"], {"windows": windows.signals[:count]})
-        np.testing.assert_allclose(found, expected[:count], atol=1e-5)
+    model = exported(recogniser, windows)
     told_facts = {one.key: json.loads(one.value) for one in onnx.load_from_string(model).metadata_props}
     assert told_facts["activities"] == list(ACTIVITIES.values())
     assert told_facts["sampling_rate_hz"] == RATE
@@ -228,6 +234,20 @@ def test_onnx_says_what_torch_says(windows: Windows, name: str) -> None:
     assert told_facts["encoder"] == encoder.name
     assert told_facts["head"] == "linear"
     assert told_facts["label_budget"] == "10 %"
+
+
+@pytest.mark.parametrize("name", ["boosted trees", "hierarchical"])
+def test_heads_that_are_no_plain_layers_are_exported(windows: Windows, name: str) -> None:
+    settings: HeadSettings = TypeAdapter(HeadSettings).validate_python(HEADS[name])
+    encoders = make_encoders(windows, repeats=1)
+    head = settings.build(encoders.build(0).features, list(ACTIVITIES.values()))
+    if settings.fitted:
+        with torch.no_grad():
+            head.fit(encoders.build(0)(torch.from_numpy(windows.signals)), torch.from_numpy(windows.classes()))
+    weights = {f"head.{name}": value for name, value in head.state_dict().items()}
+    heads = [TrainedHead(facts(0, 0.5, head=settings), weights)]
+    recogniser = choose_recogniser(windows, "semi_supervised", {SIMCLR: encoders}, {SIMCLR: heads}, scores(simclr=0.7))
+    exported(recogniser, windows)
 
 
 def pieces(

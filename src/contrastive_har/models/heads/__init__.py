@@ -10,6 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 from contrastive_har.models.heads.base import BaseHeadSettings, Head
+from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
+from contrastive_har.models.heads.hierarchical import HierarchicalSettings
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
 from contrastive_har.models.heads.late_fusion import LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
@@ -20,7 +22,14 @@ from contrastive_har.models.heads.ridge import RidgeSettings
 __all__ = ["BaseHeadSettings", "Head", "HeadSettings"]
 
 HeadSettings = Annotated[
-    LinearSettings | LogisticSettings | MLPSettings | RidgeSettings | LateFusionSettings | LabelSequenceSettings,
+    LinearSettings
+    | LogisticSettings
+    | MLPSettings
+    | RidgeSettings
+    | BoostedTreesSettings
+    | HierarchicalSettings
+    | LabelSequenceSettings
+    | LateFusionSettings,
     Field(discriminator="name"),
 ]
 """Any head, chosen by its ``name`` in configuration; ``build(features, classes)`` returns it, untrained."""

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
+IMPOSSIBLE = -1e4
+"""Log-score of a class without a label."""
+
 
 class Head(nn.Module, ABC):
     """Features (batch, features) to log-scores (batch, classes), whose softmax are probabilities.

@@ -9,9 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from contrastive_har.models.heads.base import FittedHeadSettings, FittedLinear
-
-_IMPOSSIBLE = -1e4  # log-score of a class without a label
+from contrastive_har.models.heads.base import IMPOSSIBLE, FittedHeadSettings, FittedLinear
 
 
 class LogisticSettings(FittedHeadSettings):
@@ -48,7 +46,7 @@ class Logistic(FittedLinear):
 
         present = targets.unique()
         self.weight.zero_()
-        self.bias.fill_(_IMPOSSIBLE)
+        self.bias.fill_(IMPOSSIBLE)
         if len(present) == 1:
             self.bias[present] = 0.0
             return
