@@ -14,7 +14,7 @@ import yaml
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.timelines import read_timeline
-from tests.conftest import OWN_DESCRIPTION, movement, own_frame
+from tests.conftest import OWN_DESCRIPTION, own_frame
 from tests.pipelines.conftest import FEW, Project, make_project
 from tests.pipelines.test_multimodal import stored
 
