@@ -89,6 +89,43 @@ def test_classes_index_recognised_activities(windows: Windows) -> None:
     assert classes.tolist() == [expected[code] for code in windows.table["activity"]]
 
 
+@pytest.mark.parametrize(
+    ("activities", "recognised"),
+    [(None, (0, 1)), ("all", (0, 1, 2)), (("run", "rest"), (2, 0)), (["walk", "rest"], (1, 0))],
+)
+@pytest.mark.parametrize("how", [{"length": 64, "stride": 32}, {"cut": "clips", "length": 20}])
+def test_other_activities_than_described_are_recognised(
+    recordings: Recordings, tmp_path: Path, how: dict[str, object], activities: object, recognised: tuple[int, ...]
+) -> None:
+    described = recordings.description.model_copy(update={"recognised": (0, 1)})
+    settings = WindowSettings.model_validate({**how, "activities": activities})
+    assert WindowSettings.model_validate_json(settings.model_dump_json()) == settings
+    stream = cut_windows(Recordings(described, recordings.stream), settings)
+    write_windows(stream, tmp_path / "windows.parquet")
+    found = read_windows(tmp_path / "windows.parquet")
+    assert found.description == described.model_copy(update={"recognised": recognised})
+    assert set(found.table["activity"]) == set(recognised)
+    codes = found.table["activity"].to_numpy()
+    assert [recognised[index] for index in found.classes()] == codes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("activities", "message"),
+    [
+        (
+            ("walk", "jump"),
+            r"windows\.activities does not suit 'synthetic': unknown activities \['jump'\]; known are rest,",
+        ),
+        (("walk", "run", "walk"), r"windows\.activities .*: an activity is named twice: walk, run, walk"),
+    ],
+)
+def test_activities_that_there_are_not_are_refused_before_anything_is_cut(
+    recordings: Recordings, activities: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        cut_windows(recordings, WindowSettings(length=64, stride=32, activities=activities))
+
+
 def literal_clips(recording: Recording, kept: list[int]) -> list[tuple[int, int]]:
     """(first row, row after the last) of each uninterrupted run of one activity that has two samples or more."""
     runs = []
@@ -183,6 +220,8 @@ def test_the_audit_counts_all_raw_samples_of_clips(uneven: Recordings, tmp_path:
         ({"cut": "clips", "length": 2.56, "unit": "seconds"}, "clips have a length in samples and no stride"),
         ({"cut": "whole", "length": 64}, "cut"),
         ({"cut": "clips", "length": 0}, "length"),
+        ({"length": 64, "stride": 32, "activities": ["walk"]}, "activities"),
+        ({"length": 64, "stride": 32, "activities": "walk"}, "activities"),
     ],
 )
 def test_windows_that_contradict_themselves_are_refused(facts: dict[str, object], message: str) -> None:

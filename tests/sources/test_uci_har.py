@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrastive_har.signals.cutting import WindowSettings, cut_recording
+from contrastive_har.signals.cutting import WindowSettings, cut_recording, cut_windows
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
 from contrastive_har.sources import IngestionSettings, open_source, uci_har
 from contrastive_har.sources.packaged import PackagedFileError
@@ -62,6 +62,18 @@ def test_known_number_of_windows(packaged: list[Recording], tmp_path: Path) -> N
     batches = [cut_recording(recording, length, stride, list(description.recognised)) for recording in packaged]
     codes, counts = np.unique(np.concatenate([batch.activity for batch in batches]), return_counts=True)
     assert {description.activities[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)} == WINDOWS
+
+
+def test_transitions_are_recognised_on_request(packaged: list[Recording], tmp_path: Path) -> None:
+    recordings = Recordings(open_uci_har(tmp_path).description, lambda: iter(packaged))
+    assert recordings.description.class_names == list(WINDOWS)
+    stream = cut_windows(recordings, WindowSettings(length=128, stride=64, activities="all"))
+    assert stream.description.class_count == 12
+    assert stream.description.class_names[:6] == list(WINDOWS)
+    assert stream.description.class_names[6] == "stand to sit"
+    codes = np.concatenate([batch.activity for batch in stream.batches()])
+    assert set(codes) == set(range(1, 13))
+    assert (codes < 7).sum() == sum(WINDOWS.values())
 
 
 def test_official_files_give_the_same_recordings(

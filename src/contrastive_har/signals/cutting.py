@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.windows import WindowBatch, WindowStream
 
 _SHORTEST_CLIP = 2  # samples: fewer cannot be interpolated
+_CHOICES: Mapping[str, Callable[[DatasetDescription, Any], DatasetDescription]] = {
+    "modalities": DatasetDescription.regrouped,
+    "activities": DatasetDescription.recognising,
+}
 
 
 class WindowSettings(BaseModel):
@@ -34,6 +38,8 @@ class WindowSettings(BaseModel):
         keep_unlabelled: Also cut unlabelled samples; their windows are used for pre-training only.
         modalities: Sensors by modality, to group channels in another way than the data set's description; sensors that
             are not named are left out. Empty keeps the description's.
+        activities: Activities to recognise instead of those of the data set's description, by name; ``all`` for every
+            activity it names; null keeps the description's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +50,7 @@ class WindowSettings(BaseModel):
     unit: Literal["samples", "seconds"] = "samples"
     keep_unlabelled: bool = False
     modalities: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    activities: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> WindowSettings:
@@ -76,14 +83,12 @@ def cut_windows(recordings: Recordings, settings: WindowSettings, engine: Engine
     """Plan the windows of all recordings; nothing is read until the stream is consumed.
 
     Raises:
-        ValueError: if the description lacks a sensor of ``settings.modalities``, or lengths are no whole samples.
+        ValueError: if the description lacks a sensor of ``settings.modalities`` or an activity of
+            ``settings.activities``, or lengths are no whole samples.
     """
-    description = recordings.description
-    channels: list[int] | None = None
-    if settings.modalities:
-        known = description.channel_names
-        description = _regrouped(description, settings)
-        channels = [known.index(name) for name in description.channel_names]
+    known = recordings.description.channel_names
+    description = _as_chosen(recordings.description, settings)
+    channels = [known.index(name) for name in description.channel_names] if settings.modalities else None
     length, stride = settings.in_samples(description.sampling_rate_hz)
     activities = list(description.recognised) + ([UNLABELLED] if settings.keep_unlabelled else [])
     plan = _Cut(length, stride, activities, channels)
@@ -91,11 +96,15 @@ def cut_windows(recordings: Recordings, settings: WindowSettings, engine: Engine
     return WindowStream(description, length, stride, lambda: engine.map(cut, recordings))
 
 
-def _regrouped(description: DatasetDescription, settings: WindowSettings) -> DatasetDescription:
-    try:
-        return description.regrouped(settings.modalities)
-    except ValueError as error:
-        raise ValueError(f"windows.modalities does not suit '{description.name}': {error}.") from error
+def _as_chosen(description: DatasetDescription, settings: WindowSettings) -> DatasetDescription:
+    """Return the description with the modalities and activities that the settings choose."""
+    for key, change in _CHOICES.items():
+        if chosen := getattr(settings, key):
+            try:
+                description = change(description, chosen)
+            except ValueError as error:
+                raise ValueError(f"windows.{key} does not suit '{description.name}': {error}.") from error
+    return description
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ class _Division:
                     raise SplitError(
                         f"Split '{name}' with the label budget '{budget.name}' leaves no window of '{activity}' to "
                         "test on: choose smaller label_budgets. An activity with a single window needs more "
-                        "recordings, or leave it out of 'recognised' in the data set's description."
+                        "recordings, or list the others in windows.activities."
                     )
             yield budget, "train", np.flatnonzero(train)
             yield budget, "validation", np.flatnonzero(validation_mask & labelled)
@@ -280,7 +280,7 @@ class _Division:
             if len(of_class) == 0:
                 raise SplitError(
                     f"Split '{self.plan.name}' has no window of '{activity}' to label. Record it with more subjects, "
-                    "or take it out of 'recognised' in the data set's description."
+                    "or list the others in windows.activities."
                 )
         drawn = np.zeros(len(classes), bool)
         counts = budget.counts(np.array([len(of_class) for of_class in members]))
