@@ -76,6 +76,18 @@ def test_transitions_are_recognised_on_request(packaged: list[Recording], tmp_pa
     assert (codes < 7).sum() == sum(WINDOWS.values())
 
 
+def test_short_transitions_have_a_window_around_them(packaged: list[Recording], tmp_path: Path) -> None:
+    recordings = Recordings(open_uci_har(tmp_path).description, lambda: iter(packaged))
+    settings = WindowSettings(length=128, stride=64, activities="all", short_runs="centre")
+    counts = np.zeros((2, 13), np.int64)
+    for batch in cut_windows(recordings, settings).batches():
+        tested = batch.subject in {"2", "4", "9", "10", "12", "13", "18", "20", "24"}
+        np.add.at(counts[int(tested)], batch.activity, 1)
+    assert counts[0].tolist() == [0, 1226, 1073, 987, 1293, 1423, 1413, 52, 44, 75, 61, 90, 58]
+    assert counts[1].tolist() == [0, 496, 471, 420, 508, 556, 545, 25, 18, 32, 26, 49, 28]
+    assert counts.sum() == 10_969
+
+
 def test_official_files_give_the_same_recordings(
     packaged: list[Recording], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
