@@ -439,6 +439,26 @@ def test_a_label_budget_may_have_batches_of_its_own(windows: Windows, stages: in
         probabilities({"5 %": 8})
 
 
+def test_every_head_copes_with_an_activity_without_labels(windows: Windows) -> None:
+    """It is tested, but heads that know activities by their labels only do not find it."""
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["without walk"]
+    split = SplitSettings(title="U", leak_free=True, held_out="subject", pretrain_on="train")
+    roles = divide(windows, names, split=split)
+    heads: list[dict[str, object]] = [{"name": name} for name in ("linear", "mlp", "logistic", "ridge")]
+    heads += [{"name": "late_fusion", "head": head} for head in heads[:3]]
+    evaluations = {str(index): linear(head=head, epochs=20) for index, head in enumerate(heads)}
+    evaluations["fine"] = linear(trained_stages=1, learning_rate=0.01)
+    predictions, curves, trained = judge(windows, roles, encoders, names, **evaluations)
+    assert np.isfinite(curves["loss"]).all()
+    assert [one.facts.evaluation for one in trained] == list(evaluations)
+    for _, rows in predictions.groupby("evaluation"):
+        np.testing.assert_array_equal(rows["window"], roles.members(0, "test", *budgets(*names)))
+        assert set(rows["true"]) == {0, 1, 2}
+        assert set(rows["predicted"]) == {0, 2}
+        assert np.isfinite(rows["probability"]).all()
+
+
 def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
     encoders, _ = train(windows, UntrainedSettings())
     names = ["10 %", "30 %"]
