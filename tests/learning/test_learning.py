@@ -439,6 +439,102 @@ def test_a_label_budget_may_have_batches_of_its_own(windows: Windows, stages: in
         probabilities({"5 %": 8})
 
 
+HOW: list[dict[str, object]] = [{}, {"trained_stages": 1, "learning_rate": 0.01}, {"head": {"name": "mlp"}}]
+
+
+@pytest.mark.parametrize("how", HOW, ids=["side by side", "with a stage", "alone"])
+def test_steps_are_counted_through_epochs(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch, how: dict[str, object]
+) -> None:
+    """10 % of the labels are three batches, and 30 % are seven: 12 steps are four epochs, or one and 5 batches."""
+    states: list[list[torch.Tensor]] = []
+    original = torch.optim.Adam.step
+
+    def step(self: torch.optim.Adam) -> None:
+        original(self)
+        states.append([value.detach().clone() for group in self.param_groups for value in group["params"]])
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %", "30 %"]
+    roles = divide(windows, names)
+    of_batches = {name: -(-len(roles.members(0, "train", *budgets(name))) // 16) for name in names}
+    assert of_batches == {"10 %": 3, "30 %": 7}
+
+    def trained(name: str, **changes: object) -> tuple[pd.DataFrame, pd.DataFrame]:
+        states.clear()
+        return judge(windows, roles, encoders, [name], e=linear(**how, **changes))[:2]
+
+    whole = trained("10 %", epochs=4)
+    assert len(states) == 12
+    same = trained("10 %", epochs=None, steps=12, test_every=1)
+    for found, expected in zip(same, whole, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+    once = trained("10 %", epochs=None, steps=12)
+    pd.testing.assert_frame_equal(once[0], whole[0])
+    last = whole[1][whole[1]["epoch"] == 4].reset_index(drop=True)
+    pd.testing.assert_frame_equal(once[1], last)
+
+    trained("30 %", epochs=2)
+    longer = states.copy()
+    _, curves = trained("30 %", epochs=None, steps=12, test_every=1)
+    assert curves["epoch"].tolist() == [1, 2]
+    assert (len(longer), len(states)) == (14, 12)
+    for found, expected in zip(states, longer[:12], strict=True):
+        assert all(map(torch.equal, found, expected))
+
+    trained("30 %", epochs=None, steps=1)
+    assert len(states) == 1
+
+
+@pytest.mark.parametrize("head", [{"name": "linear"}, {"name": "mlp", "dropout": 0}])
+def test_the_loss_of_a_cut_epoch_is_the_mean_of_its_steps(windows: Windows, head: dict[str, object]) -> None:
+    """Equal windows of one activity have equal losses, and a small learning rate changes nothing."""
+    equal = replace(windows, signals=np.repeat(windows.signals[:1], len(windows.signals), axis=0))
+    encoders, _ = train(windows, UntrainedSettings())
+    (budget,) = budgets("10 %")
+    indices = np.flatnonzero(windows.classes() == 0)
+    roles = Roles.of_one_repeat(budget, train=indices[:40], validation=indices[:0], test=indices[40:])
+
+    def loss(**changes: object) -> float:
+        settings = linear(head=head, learning_rate=1e-30, **changes)
+        return float(judge(equal, roles, encoders, ["10 %"], e=settings)[1]["loss"].iloc[-1])
+
+    whole = loss(epochs=1)
+    assert whole > 0.1
+    for steps in (1, 2, 3, 4):
+        assert loss(epochs=None, steps=steps) == pytest.approx(whole, rel=1e-5)
+
+
+def test_a_head_that_is_fitted_takes_no_steps(windows: Windows) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %"]
+    settings = EvaluationSettings(title="R", head=RidgeSettings(), steps=500)
+    predictions, curves, _ = judge(windows, divide(windows, names), encoders, names, e=settings)
+    assert curves["epoch"].tolist() == [1]
+    assert len(predictions)
+
+
+def test_every_head_copes_with_an_activity_without_labels(windows: Windows) -> None:
+    """It is tested, but heads that know activities by their labels only do not find it."""
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["without walk"]
+    split = SplitSettings(title="U", leak_free=True, held_out="subject", pretrain_on="train")
+    roles = divide(windows, names, split=split)
+    heads: list[dict[str, object]] = [{"name": name} for name in ("linear", "mlp", "logistic", "ridge")]
+    heads += [{"name": "late_fusion", "head": head} for head in heads[:3]]
+    evaluations = {str(index): linear(head=head, epochs=20) for index, head in enumerate(heads)}
+    evaluations["fine"] = linear(trained_stages=1, learning_rate=0.01)
+    predictions, curves, trained = judge(windows, roles, encoders, names, **evaluations)
+    assert np.isfinite(curves["loss"]).all()
+    assert [one.facts.evaluation for one in trained] == list(evaluations)
+    for _, rows in predictions.groupby("evaluation"):
+        np.testing.assert_array_equal(rows["window"], roles.members(0, "test", *budgets(*names)))
+        assert set(rows["true"]) == {0, 1, 2}
+        assert set(rows["predicted"]) == {0, 2}
+        assert np.isfinite(rows["probability"]).all()
+
+
 def test_one_evaluation_does_not_depend_on_the_others(windows: Windows) -> None:
     encoders, _ = train(windows, UntrainedSettings())
     names = ["10 %", "30 %"]
@@ -578,6 +674,10 @@ def judged(**changes: object) -> dict[str, object]:
         (judged(learning_rate=[]), "learning_rate"),
         (judged(modalities=[]), "modalities"),
         (judged(learning_rate=None), "head 'linear' is trained by gradient and needs learning_rate"),
+        (judged(epochs=None), "head 'linear' is trained by gradient and needs epochs or steps"),
+        (judged(steps=5), "training ends after 'epochs' or 'steps'; set one of them to null"),
+        (judged(epochs=None, steps=0), "steps"),
+        (judged(test_every=0), "test_every"),
         (judged(head={"name": "ridge"}, trained_stages=1), "head 'ridge' is fitted to frozen encoders"),
         (
             row(encoder={"name": "transformer", "stride": 4}, objective={"name": "masked_reconstruction"}),

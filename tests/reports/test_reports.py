@@ -159,7 +159,40 @@ def test_label_budgets_of_different_kinds_have_panels_of_their_own(summary: pd.D
     words = {
         "5 %": "5 % of the labels",
         "5 per class": "5 labels per class",
+        "1 per class": "1 label per class",
         "long tail 50": "labels in a long tail 50",
+        "25 % of subjects": "labels of 25 % of the subjects",
+        "without walk (fast)": "no labels of walk (fast)",
     }
     assert {name: describe_budget(name) for name in words} == words
-    assert [trackable(name) for name in words] == ["5_percent", "5 per class", "long tail 50"]
+    assert [trackable(name) for name in words] == [
+        *("5_percent", "5 per class", "1 per class", "long tail 50"),
+        *("25_percent of subjects", "without walk _fast_"),
+    ]
+
+
+def test_a_label_budget_without_a_size_is_on_no_axis(summary: pd.DataFrame) -> None:
+    names = {"1 %": "without rest", "10 %": "25 % of subjects"}
+    figure = figures.draw_label_efficiency(
+        summary.assign(label_budget=summary["label_budget"].map(names)), METHODS, EVALUATIONS, SPLIT_TITLES
+    )
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "labelled subjects (%)"
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["25"]
+    figure = figures.draw_label_efficiency(
+        summary[summary["label_budget"] == "1 %"].assign(label_budget="without rest"),
+        METHODS,
+        EVALUATIONS,
+        SPLIT_TITLES,
+    )
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no data: no label budget of this run has a size"]
+
+
+def test_every_label_budget_has_columns_in_the_tables(summary: pd.DataFrame) -> None:
+    names = {"1 %": "without rest", "10 %": "25 % of subjects"}
+    other = summary.assign(label_budget=summary["label_budget"].map(names))
+    splits = {"paper": {"title": "The paper's split", "leak_free": False, "held_out": "none"}}
+    (table,) = result_tables(other, splits, METHODS, EVALUATIONS)
+    assert table.budgets == ["labels of 25 % of the subjects", "no labels of rest"]
+    text = console_table(other)
+    assert text.index("25 % of subjects") < text.index("without rest")

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
 
-NAMES: dict[str, tuple[dict[str, float], str, float]] = {
+NAMES: dict[str, tuple[dict[str, float | str], str, float]] = {
     "1 %": ({"share": 0.01}, "share", 1),
     "0.5 %": ({"share": 0.005}, "share", 0.5),
     "100 %": ({"share": 1}, "share", 100),
@@ -20,6 +20,10 @@ NAMES: dict[str, tuple[dict[str, float], str, float]] = {
     "1000 per class": ({"per_class": 1000}, "per_class", 1000),
     "long tail 50": ({"long_tail": 50}, "long_tail", 50),
     "long tail 1.5": ({"long_tail": 1.5}, "long_tail", 1.5),
+    "25 % of subjects": ({"subjects": 0.25}, "subjects", 25),
+    "7 % of subjects": ({"subjects": 0.07}, "subjects", 7),
+    "without walking upstairs": ({"without": "walking upstairs"}, "without", 0),
+    "without 5 %": ({"without": "5 %"}, "without", 0),
 }
 
 
@@ -44,6 +48,7 @@ def test_budgets_are_written_as_their_names(name: str) -> None:
 
 def test_a_space_before_the_per_cent_sign_may_be_missing() -> None:
     assert parse_budget("5%") == parse_budget("5 %") == parse_budget("5.0 %")
+    assert parse_budget("5% of subjects") == parse_budget("5 % of subjects") != parse_budget("5 %")
 
 
 @given(
@@ -51,13 +56,16 @@ def test_a_space_before_the_per_cent_sign_may_be_missing() -> None:
         st.integers(1, 10_000).map(lambda hundredths: {"share": hundredths / 10_000}),
         st.integers(1, 10**9).map(lambda count: {"per_class": count}),
         st.integers(1, 10**9).map(lambda ratio: {"long_tail": ratio}),
+        st.integers(1, 10_000).map(lambda hundredths: {"subjects": hundredths / 10_000}),
+        st.text("walk 5%é", min_size=1).map(str.strip).filter(bool).map(lambda activity: {"without": activity}),
     )
 )
 @example({"share": 0.007})
+@example({"subjects": 0.007})
 @example({"per_class": 1_000_000})
 @example({"per_class": 1_234_567})
 @example({"long_tail": 10_000_000})
-def test_every_name_can_be_read(values: dict[str, float]) -> None:
+def test_every_name_can_be_read(values: dict[str, float | str]) -> None:
     budget = LabelBudget.model_validate(values)
     assert parse_budget(budget.name) == budget
 
@@ -89,6 +97,16 @@ def test_every_name_can_be_read(values: dict[str, float]) -> None:
         "5 % ",
         " 5 %",
         "5 %\n",
+        "0 % of subjects",
+        "101 % of subjects",
+        "5 of subjects",
+        "5 % of subject",
+        "without",
+        "without ",
+        "without  walking",
+        "without walking ",
+        "without walking\n",
+        "Without walking",
     ],
 )
 def test_other_names_are_refused(name: str) -> None:
@@ -97,7 +115,9 @@ def test_other_names_are_refused(name: str) -> None:
 
 
 def test_refusals_say_what_to_write() -> None:
-    with pytest.raises(ValueError, match="'all' is no label budget; write '5 %', '5 per class' or 'long tail 50'"):
+    with pytest.raises(
+        ValueError, match=r"'all' is no label budget; write '5 %', '5 per class', .* or 'without walking'"
+    ):
         parse_budget("all")
 
 
@@ -109,10 +129,12 @@ def test_refusals_say_what_to_write() -> None:
         {"per_class": 5, "long_tail": 2},
         {"share": 0.5, "per_class": 5, "long_tail": 2},
         {"share": None},
+        {"share": 0.5, "subjects": 0.5},
+        {"per_class": 5, "without": "walking"},
     ],
 )
 def test_a_budget_is_of_one_kind(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="either a share, a number per class or a long tail"):
+    with pytest.raises(ValueError, match="exactly one of share, per_class, long_tail, subjects, without"):
         LabelBudget.model_validate(values)
 
 
@@ -127,6 +149,10 @@ def test_a_budget_is_of_one_kind(values: dict[str, Any]) -> None:
         {"long_tail": 0.99},
         {"long_tail": float("inf")},
         {"long_tail": float("nan")},
+        {"subjects": 0},
+        {"subjects": 1.01},
+        {"without": ""},
+        {"without": " walking"},
         {"fraction": 0.5},
         0.5,
         None,
@@ -139,6 +165,7 @@ def test_impossible_budgets_are_refused(values: object) -> None:
 
 def test_budgets_are_sorted_by_kind_and_size() -> None:
     ordered = ["0.5 %", "1 %", "5 %", "10 %", "100 %", "2 per class", "10 per class", "long tail 5", "long tail 50"]
+    ordered += ["5 % of subjects", "50 % of subjects", "without running", "without walking"]
     assert sort_budgets(sorted(ordered)) == ordered
     assert sort_budgets(ordered[::-1]) == ordered
     assert sort_budgets([]) == []
@@ -146,6 +173,7 @@ def test_budgets_are_sorted_by_kind_and_size() -> None:
 
 def test_what_labels_everything() -> None:
     names = {"100 %": True, "99 %": False, "1000 per class": False, "long tail 1": True, "long tail 2": False}
+    names |= {"100 % of subjects": True, "99 % of subjects": False, "without walking": False}
     assert {name: parse_budget(name).labels_everything for name in names} == names
     available = np.array([10, 3, 3])
     for name in ("100 %", "long tail 1", "1000 per class"):
@@ -157,7 +185,14 @@ def test_draws_of_shares_are_seeded_as_before() -> None:
     assert parse_budget("10 %").key == 0.1
     assert str(parse_budget("5 %").key) == "0.05"
     assert parse_budget("5 per class").key == "5 per class"
-    assert parse_budget("long tail 5").key == "long tail 5"
+    for name in ("long tail 5", "100 % of subjects", "without walking"):
+        assert parse_budget(name).key == name
+
+
+@pytest.mark.parametrize("name", ["50 % of subjects", "without walking"])
+def test_choices_of_subjects_and_activities_have_no_counts(name: str) -> None:
+    with pytest.raises(TypeError, match=f"'{name}' has no number of windows per class"):
+        parse_budget(name).counts(np.array([10, 3]))
 
 
 def literal_counts(budget: LabelBudget, available: list[int]) -> list[int]:

@@ -212,6 +212,103 @@ def test_other_budgets_label_as_many_windows_as_they_say(windows: Windows) -> No
         assert set(roles.members(repeat, "train", tail)) <= set(roles.members(repeat, "pretrain"))
 
 
+@pytest.mark.parametrize(("name", "count"), [("1 % of subjects", 1), ("25 % of subjects", 2), ("100 % of subjects", 7)])
+def test_a_share_of_subjects_labels_all_their_windows(windows: Windows, name: str, count: int) -> None:
+    budget = parse_budget(name)
+    roles = assign_roles(windows, plan(SUBJECTS, budget, HALF, repeats=5))
+    drawn = []
+    for repeat in range(5):
+        may_be_labelled = roles.members(repeat, "pretrain")
+        train = roles.members(repeat, "train", budget)
+        drawn.append(subjects_of(windows, train))
+        assert len(drawn[-1]) == count
+        theirs = windows.table["subject"].to_numpy()[may_be_labelled]
+        np.testing.assert_array_equal(train, may_be_labelled[np.isin(theirs, list(drawn[-1]))])
+        for role in ("test", "validation"):
+            np.testing.assert_array_equal(roles.members(repeat, role, budget), roles.members(repeat, role, HALF))
+    assert len(set(map(frozenset, drawn))) > 2
+    again = assign_roles(windows, plan(SUBJECTS, budget, repeats=5))
+    assert [subjects_of(windows, again.members(repeat, "train", budget)) for repeat in range(5)] == drawn
+
+
+def test_where_nothing_is_held_out_the_other_subjects_are_tested(windows: Windows) -> None:
+    half, everyone = parse_budget("50 % of subjects"), parse_budget("100 % of subjects")
+    roles = assign_roles(windows, plan(PAPER, half, everyone))
+    assert roles.budgets == [half.name]
+    train, test = (subjects_of(windows, roles.members(0, role, half)) for role in ("train", "test"))
+    assert (len(train), len(test)) == (5, 5)
+    assert not train & test
+
+
+def with_activities(windows: Windows, performed: dict[str, list[int]]) -> Windows:
+    """Return windows without the labels of activities that a subject does not perform."""
+    rows = zip(windows.table["subject"], windows.table["activity"], strict=True)
+    activity = [code if code in performed.get(subject, [code]) else -1 for subject, code in rows]
+    return replace(windows, table=windows.table.assign(activity=np.array(activity, np.int16)))
+
+
+@pytest.fixture
+def resting(windows: Windows) -> tuple[Windows, SplitSettings]:
+    """Seven subjects may be labelled: all rest, only subject 3 runs, and only subject 4 walks."""
+    some = with_activities(windows, {str(subject): [0] for subject in range(1, 8)} | {"3": [0, 2], "4": [0, 1]})
+    held_out = {"test_groups": {"synthetic": (("8", "9"),)}, "validation_groups": {"synthetic": (("10",),)}}
+    return some, SUBJECTS.model_copy(update=held_out)
+
+
+def test_subjects_are_drawn_until_every_activity_is_labelled(
+    resting: tuple[Windows, SplitSettings], caplog: pytest.LogCaptureFixture
+) -> None:
+    some, split = resting
+    budget = parse_budget("40 % of subjects")
+    roles = assign_roles(some, plan(split, budget, repeats=10))
+    drawn = [subjects_of(some, roles.members(repeat, "train", budget)) for repeat in range(10)]
+    assert all(len(subjects) == 3 and {"3", "4"} <= subjects for subjects in drawn)
+    assert len(set.union(*drawn)) > 4, "the third is any other"
+    assert not caplog.messages
+
+
+def test_an_activity_that_no_drawn_subject_performs_is_told(
+    resting: tuple[Windows, SplitSettings], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One subject is drawn of the two that do more than rest."""
+    some, split = resting
+    budget = parse_budget("1 % of subjects")
+    roles = assign_roles(some, plan(split, budget, repeats=10))
+    drawn = [min(subjects_of(some, roles.members(repeat, "train", budget))) for repeat in range(10)]
+    missing = {"3": "walk", "4": "run"}
+    assert set(drawn) == set(missing)
+    assert caplog.messages == [
+        f"Split 's' labels subjects {one}, without a window of '{missing[one]}': no head is trained to recognise it."
+        for one in drawn
+    ]
+
+
+def test_all_windows_but_those_of_one_activity(windows: Windows) -> None:
+    without = parse_budget("without walk")
+    roles = assign_roles(windows, plan(SUBJECTS, without, ALL))
+    classes = windows.classes()
+    everything = roles.members(0, "train", ALL)
+    np.testing.assert_array_equal(roles.members(0, "train", without), everything[classes[everything] != 1])
+    for role in ("test", "validation"):
+        np.testing.assert_array_equal(roles.members(0, role, without), roles.members(0, role, ALL))
+        assert set(classes[roles.members(0, role, without)]) == {0, 1, 2}
+    with pytest.raises(SplitError, match="with the label budget 'without walk' leaves no window of 'rest' to test on"):
+        assign_roles(windows, plan(PAPER, without, HALF))
+    with pytest.raises(SplitError, match=r"budget 'without jump', but the activities are rest, walk, run\. Correct"):
+        assign_roles(windows, plan(SUBJECTS, parse_budget("without jump")))
+
+
+def test_an_activity_without_labels_needs_no_window_to_label(windows: Windows) -> None:
+    """Only the subject who is tested walks."""
+    some = with_activities(windows, {str(subject): [0, 2] for subject in range(2, 11)})
+    split = SUBJECTS.model_copy(update={"test_groups": {"synthetic": (("1",),)}})
+    roles = assign_roles(some, plan(split, parse_budget("without walk")))
+    assert 1 in some.classes()[roles.members(0, "test", parse_budget("without walk"))]
+    for name in ("without run", "50 % of subjects", "50 %"):
+        with pytest.raises(SplitError, match="no window of 'walk' to label"):
+            assign_roles(some, plan(split, parse_budget(name)))
+
+
 def test_natural_order() -> None:
     assert natural_order(["10", "9", "s2", "s10", "s1"]) == ["9", "10", "s1", "s2", "s10"]
 

@@ -61,6 +61,56 @@ def test_windows_agree_with_a_literal_search(recording: Recording, length: int, 
     assert batch.end.tolist() == [int(recording.sample[row]) + length for row, _ in expected]
 
 
+def literal_centres(recording: Recording, length: int, kept: list[int]) -> list[tuple[int, int, int]]:
+    """(row, activity, run's row) of the window around each run that is shorter than it, one run after the other."""
+    found = []
+    for begin, end in literal_clips(recording, kept, shortest=1):
+        first, last = begin, end
+        while first > 0 and recording.sample[first] - recording.sample[first - 1] == 1:
+            first -= 1
+        while last < len(recording.sample) and recording.sample[last] - recording.sample[last - 1] == 1:
+            last += 1
+        if end - begin >= length or last - first < length:
+            continue
+        row, before, after = begin, 0, 0
+        while before + (end - begin) + after < length:
+            before, after = (before + 1, after) if before <= after else (before, after + 1)
+        row = begin - before
+        while row < first:
+            row += 1
+        while row + length > last:
+            row -= 1
+        found.append((row, int(recording.activity[begin]), begin))
+    return found
+
+
+@given(messy_recordings(), st.integers(1, 30), st.integers(1, 20))
+def test_short_runs_have_a_window_around_them(recording: Recording, length: int, stride: int) -> None:
+    batch = cut_recording(recording, length, stride, [0, 1, 2], centre_short_runs=True)
+    whole = [(row, activity, row) for row, activity in literal_windows(recording, length, stride, [0, 1, 2])]
+    expected = sorted(whole + literal_centres(recording, length, [0, 1, 2]), key=lambda one: (one[2], one[0]))
+    assert [int(value) for value in batch.signals[:, 0, 1]] == [row for row, _, _ in expected]
+    assert batch.activity.tolist() == [activity for _, activity, _ in expected]
+    assert (batch.end - batch.start).tolist() == [length] * len(expected)
+    for signal in batch.signals:
+        assert (np.diff(signal[:, 0]) == 1).all(), "without a gap inside"
+
+
+def test_the_window_of_a_short_run_covers_its_neighbours_up_to_a_gap(description: DatasetDescription) -> None:
+    activity = np.repeat(np.array([0, 1, -1, 2, 0, 1], np.int16), [10, 4, 10, 3, 6, 2])
+    sample = np.arange(35) + 100 * (np.arange(35) >= 24)
+    recording = Recording("s", "r", sample, activity, np.arange(105, dtype=np.float32).reshape(35, 3))
+    single = Recordings(description, lambda: iter([recording]))
+    (batch,) = cut_windows(single, WindowSettings(length=8, stride=8, short_runs="centre")).batches()
+    rows = (batch.signals[:, 0, 0] / 3).astype(int).tolist()
+    # At the gap and at the end the window of a run of 3 and of 2 samples is shifted.
+    assert list(zip(rows, batch.activity.tolist(), strict=True)) == [(0, 0), (8, 1), (24, 2), (26, 0), (27, 1)]
+    assert batch.start.tolist() == [0, 8, 124, 126, 127]
+    assert len(cut_recording(recording, 12, 8, [2], centre_short_runs=True).start) == 0, "11 samples after the gap"
+    (batch,) = cut_windows(single, WindowSettings(length=8, stride=8)).batches()
+    assert batch.start.tolist() == [0]
+
+
 @given(messy_recordings(), st.integers(2, 20), st.integers(1, 20))
 def test_no_window_crosses_a_gap_or_an_activity(recording: Recording, length: int, stride: int) -> None:
     batch = cut_recording(recording, length, stride, [-1, 0, 1, 2, 3])
@@ -89,8 +139,45 @@ def test_classes_index_recognised_activities(windows: Windows) -> None:
     assert classes.tolist() == [expected[code] for code in windows.table["activity"]]
 
 
-def literal_clips(recording: Recording, kept: list[int]) -> list[tuple[int, int]]:
-    """(first row, row after the last) of each uninterrupted run of one activity that has two samples or more."""
+@pytest.mark.parametrize(
+    ("activities", "recognised"),
+    [(None, (0, 1)), ("all", (0, 1, 2)), (("run", "rest"), (2, 0)), (["walk", "rest"], (1, 0))],
+)
+@pytest.mark.parametrize("how", [{"length": 64, "stride": 32}, {"cut": "clips", "length": 20}])
+def test_other_activities_than_described_are_recognised(
+    recordings: Recordings, tmp_path: Path, how: dict[str, object], activities: object, recognised: tuple[int, ...]
+) -> None:
+    described = recordings.description.model_copy(update={"recognised": (0, 1)})
+    settings = WindowSettings.model_validate({**how, "activities": activities})
+    assert WindowSettings.model_validate_json(settings.model_dump_json()) == settings
+    stream = cut_windows(Recordings(described, recordings.stream), settings)
+    write_windows(stream, tmp_path / "windows.parquet")
+    found = read_windows(tmp_path / "windows.parquet")
+    assert found.description == described.model_copy(update={"recognised": recognised})
+    assert set(found.table["activity"]) == set(recognised)
+    codes = found.table["activity"].to_numpy()
+    assert [recognised[index] for index in found.classes()] == codes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("activities", "message"),
+    [
+        (
+            ("walk", "jump"),
+            r"windows\.activities does not suit 'synthetic': unknown activities \['jump'\]; known are rest,",
+        ),
+        (("walk", "run", "walk"), r"windows\.activities .*: an activity is named twice: walk, run, walk"),
+    ],
+)
+def test_activities_that_there_are_not_are_refused_before_anything_is_cut(
+    recordings: Recordings, activities: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        cut_windows(recordings, WindowSettings(length=64, stride=32, activities=activities))
+
+
+def literal_clips(recording: Recording, kept: list[int], shortest: int = 2) -> list[tuple[int, int]]:
+    """(first row, row after the last) of each uninterrupted run of one activity with ``shortest`` samples or more."""
     runs = []
     begin = 0
     for row in range(1, len(recording.sample) + 1):
@@ -98,7 +185,7 @@ def literal_clips(recording: Recording, kept: list[int]) -> list[tuple[int, int]
             recording.activity[row] != recording.activity[begin]
             or recording.sample[row] - recording.sample[row - 1] != 1
         ):
-            if recording.activity[begin] in kept and row - begin >= 2:
+            if recording.activity[begin] in kept and row - begin >= shortest:
                 runs.append((begin, row))
             begin = row
     return runs
@@ -183,6 +270,10 @@ def test_the_audit_counts_all_raw_samples_of_clips(uneven: Recordings, tmp_path:
         ({"cut": "clips", "length": 2.56, "unit": "seconds"}, "clips have a length in samples and no stride"),
         ({"cut": "whole", "length": 64}, "cut"),
         ({"cut": "clips", "length": 0}, "length"),
+        ({"cut": "clips", "length": 64, "short_runs": "centre"}, "clips are of runs of any length"),
+        ({"length": 64, "stride": 32, "short_runs": "pad"}, "short_runs"),
+        ({"length": 64, "stride": 32, "activities": ["walk"]}, "activities"),
+        ({"length": 64, "stride": 32, "activities": "walk"}, "activities"),
     ],
 )
 def test_windows_that_contradict_themselves_are_refused(facts: dict[str, object], message: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contrastive_har.files.packages import PackagedFileError
-from contrastive_har.signals.cutting import WindowSettings, cut_recording
+from contrastive_har.signals.cutting import WindowSettings, cut_recording, cut_windows
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
 from contrastive_har.sources import IngestionSettings, open_source, uci_har
 
@@ -62,6 +62,30 @@ def test_known_number_of_windows(packaged: list[Recording], tmp_path: Path) -> N
     batches = [cut_recording(recording, length, stride, list(description.recognised)) for recording in packaged]
     codes, counts = np.unique(np.concatenate([batch.activity for batch in batches]), return_counts=True)
     assert {description.activities[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)} == WINDOWS
+
+
+def test_transitions_are_recognised_on_request(packaged: list[Recording], tmp_path: Path) -> None:
+    recordings = Recordings(open_uci_har(tmp_path).description, lambda: iter(packaged))
+    assert recordings.description.class_names == list(WINDOWS)
+    stream = cut_windows(recordings, WindowSettings(length=128, stride=64, activities="all"))
+    assert stream.description.class_count == 12
+    assert stream.description.class_names[:6] == list(WINDOWS)
+    assert stream.description.class_names[6] == "stand to sit"
+    codes = np.concatenate([batch.activity for batch in stream.batches()])
+    assert set(codes) == set(range(1, 13))
+    assert (codes < 7).sum() == sum(WINDOWS.values())
+
+
+def test_short_transitions_have_a_window_around_them(packaged: list[Recording], tmp_path: Path) -> None:
+    recordings = Recordings(open_uci_har(tmp_path).description, lambda: iter(packaged))
+    settings = WindowSettings(length=128, stride=64, activities="all", short_runs="centre")
+    counts = np.zeros((2, 13), np.int64)
+    for batch in cut_windows(recordings, settings).batches():
+        tested = batch.subject in {"2", "4", "9", "10", "12", "13", "18", "20", "24"}
+        np.add.at(counts[int(tested)], batch.activity, 1)
+    assert counts[0].tolist() == [0, 1226, 1073, 987, 1293, 1423, 1413, 52, 44, 75, 61, 90, 58]
+    assert counts[1].tolist() == [0, 496, 471, 420, 508, 556, 545, 25, 18, 32, 26, 49, 28]
+    assert counts.sum() == 10_969
 
 
 def test_official_files_give_the_same_recordings(

@@ -88,9 +88,14 @@ def name_row(method: str, evaluation: str) -> str:
 def describe_budget(name: str) -> str:
     """Return a label budget in words, such as ``1 % of the labels``."""
     budget = parse_budget(name)
-    per_class = "{:g} label per class" if budget.size == 1 else "{:g} labels per class"
-    words = {"share": "{} of the labels", "per_class": per_class, "long_tail": "labels in a {}"}
-    return words[budget.kind].format(budget.size if budget.kind == "per_class" else name)
+    words = {
+        "share": f"{name} of the labels",
+        "per_class": f"{budget.size:g} label{'s' if budget.size != 1 else ''} per class",
+        "long_tail": f"labels in a {name}",
+        "subjects": f"labels of {budget.size:g} % of the subjects",
+        "without": f"no labels of {budget.without}",
+    }
+    return words[budget.kind]
 
 
 def in_percent(value: float, signed: bool = False) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -195,3 +195,20 @@ class DatasetDescription(BaseModel):
             name: body for name, body in self.skeletons.items() if names(channels, name) == names(self.channels, name)
         }
         return DatasetDescription.model_validate({**dict(self), "channels": channels, "skeletons": kept})
+
+    def recognising(self, activities: Sequence[str] | Literal["all"]) -> DatasetDescription:
+        """Return the description with other recognised activities.
+
+        Args:
+            activities: Their names, in the order of their class indices; ``all`` for every activity.
+
+        Raises:
+            ValueError: if there is no such activity, or one is named twice.
+        """
+        codes = {name: code for code, name in self.activities.items()}
+        names = list(codes) if activities == "all" else list(activities)
+        if unknown := [name for name in names if name not in codes]:
+            raise ValueError(f"unknown activities {unknown}; known are {', '.join(codes)}")
+        if len(set(names)) != len(names):
+            raise ValueError(f"an activity is named twice: {', '.join(names)}")
+        return self.model_copy(update={"recognised": tuple(codes[name] for name in names)})

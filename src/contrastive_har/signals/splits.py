@@ -27,6 +27,8 @@ from contrastive_har.signals.windows import Windows
 NOTHING = "none"
 """The value of ``held_out`` of splits that hold no group out."""
 
+_DRAWS = 1000  # of subjects to label, of which the first with the most activities is taken
+
 GroupLists = dict[str, tuple[tuple[str, ...], ...]]
 
 
@@ -113,7 +115,7 @@ def assign_roles(windows: Windows, plan: SplitPlan) -> Roles:
 
     Raises:
         SplitError: if a class has no window to label or to test on, if the group has too few values to hold out, or if
-            the data set does not have the group.
+            the data set does not have the group, or the activity of a label budget.
     """
     divided = [rows for repeat in range(plan.repeats) for rows in _Division(windows, plan, repeat).rows()]
     return Roles(pd.concat(divided, ignore_index=True))
@@ -156,8 +158,8 @@ class _Division:
                 if not holds_out and not test[classes == index].any():
                     raise SplitError(
                         f"Split '{name}' with the label budget '{budget.name}' leaves no window of '{activity}' to "
-                        "test on: choose smaller label_budgets. An activity with a single window needs more "
-                        "recordings, or leave it out of 'recognised' in the data set's description."
+                        "test on: choose other label_budgets, or hold something out. An activity with a single "
+                        "window needs more recordings, or list the others in windows.activities."
                     )
             yield budget, "train", np.flatnonzero(train)
             yield budget, "validation", np.flatnonzero(validation_mask & labelled)
@@ -274,16 +276,50 @@ class _Division:
         budget: LabelBudget,
         rng: np.random.Generator,
     ) -> NDArray[np.bool_]:
-        """Draw the labelled windows at random within each class, at least one of each."""
-        members = [np.flatnonzero(candidates & (classes == index)) for index in range(self.windows.class_count)]
-        for activity, of_class in zip(self.windows.description.class_names, members, strict=True):
-            if len(of_class) == 0:
+        """Draw the labelled windows: some of each class, at random, or all of some subjects, or all but one class."""
+        names = self.windows.description.class_names
+        if budget.without not in (None, *names):
+            raise SplitError(
+                f"Split '{self.plan.name}' has the label budget '{budget.name}', but the activities are "
+                f"{', '.join(names)}. Correct label_budgets or windows.activities."
+            )
+        members = [np.flatnonzero(candidates & (classes == index)) for index in range(len(names))]
+        for activity, of_class in zip(names, members, strict=True):
+            if len(of_class) == 0 and activity != budget.without:
                 raise SplitError(
                     f"Split '{self.plan.name}' has no window of '{activity}' to label. Record it with more subjects, "
-                    "or take it out of 'recognised' in the data set's description."
+                    "or list the others in windows.activities."
                 )
-        drawn = np.zeros(len(classes), bool)
-        counts = budget.counts(np.array([len(of_class) for of_class in members]))
-        for of_class, count in zip(members, counts, strict=True):
-            drawn[rng.choice(of_class, int(count), replace=False)] = True
+        drawn: NDArray[np.bool_] = np.zeros(len(classes), bool)
+        if budget.without is not None:
+            drawn = candidates & (classes != names.index(budget.without))
+        elif budget.subjects is not None:
+            drawn = candidates & self._draw_subjects(classes, candidates, budget.subjects, rng)
+        else:
+            counts = budget.counts(np.array([len(of_class) for of_class in members]))
+            for of_class, count in zip(members, counts, strict=True):
+                drawn[rng.choice(of_class, int(count), replace=False)] = True
         return drawn
+
+    def _draw_subjects(
+        self, classes: NDArray[np.int64], candidates: NDArray[np.bool_], share: float, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Draw a share of the candidates' subjects, with windows of every class if that is possible.
+
+        Returns:
+            Which windows are theirs (windows,).
+        """
+        subjects = self.windows.table["subject"].to_numpy().astype(str)
+        names, of_candidates = np.unique(subjects[candidates], return_inverse=True)
+        performs = np.zeros((len(names), self.windows.class_count), bool)
+        performs[of_candidates, classes[candidates]] = True
+        count = max(1, round(share * len(names)))
+        draws = (rng.choice(len(names), count, replace=False) for _ in range(_DRAWS))
+        drawn = max(draws, key=lambda some: int(performs[some].any(0).sum()))
+        for index in np.flatnonzero(~performs[drawn].any(0)):
+            logging.getLogger(__name__).warning(
+                "Split '%s' labels subjects %s, without a window of '%s': no head is trained to recognise it.",
+                *(self.plan.name, ", ".join(natural_order(list(names[drawn])))),
+                self.windows.description.class_names[index],
+            )
+        return np.isin(subjects, names[drawn])

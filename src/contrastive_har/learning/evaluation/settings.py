@@ -22,7 +22,7 @@ OTHER = "other"
 class EvaluationSettings(BaseModel):
     """One way to evaluate encoders.
 
-    A head that is fitted in closed form needs no learning rate, epochs or batch size.
+    A head that is fitted in closed form needs no learning rate, epochs, steps or batch size.
 
     Attributes:
         title: Name in tables and figures.
@@ -37,9 +37,12 @@ class EvaluationSettings(BaseModel):
         most_labels: Number of labelled windows above which it is not run, as it would take too long; null has no limit.
         learning_rate: Learning rate of Adam; of several, the best by macro-F1 on the validation windows is chosen.
         epochs: Passes over the labelled windows.
+        steps: Steps of the optimiser, instead of ``epochs``: equally many with all label budgets. The last epoch ends
+            with the last step.
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
         weight_penalty: Factor of the squared weights of trained stages, added to the loss.
         test_every: Epochs between two evaluations on the test set for the learning curves; scores use the last epoch.
+            Null: one, or with ``steps`` the last epoch only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,13 +56,20 @@ class EvaluationSettings(BaseModel):
     most_labels: int | None = Field(default=None, gt=0)
     learning_rate: LearningRate | Annotated[tuple[LearningRate, ...], Field(min_length=1)] | None = None
     epochs: int | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, gt=0)
     batch_size: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]] | None = None
     weight_penalty: float = Field(default=0.0, ge=0)
-    test_every: int = Field(default=1, gt=0)
+    test_every: int | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _suits_its_head(self) -> EvaluationSettings:
-        trained = {"learning_rate": self.learning_rate, "epochs": self.epochs, "batch_size": self.batch_size}
+        trained = {
+            "learning_rate": self.learning_rate,
+            "epochs or steps": self.epochs or self.steps,
+            "batch_size": self.batch_size,
+        }
+        if self.epochs and self.steps:
+            raise ValueError("training ends after 'epochs' or 'steps'; set one of them to null")
         if self.head.fitted and self.trained_stages != 0:
             raise ValueError(f"head '{self.head.name}' is fitted to frozen encoders; set trained_stages: 0")
         if not self.head.fitted and (missing := [name for name, value in trained.items() if value is None]):

@@ -21,9 +21,9 @@ from contrastive_har.signals.seeds import seeded
 def train_side_by_side(
     features: Mapping[int, Tensor], tasks: Sequence[Task], rate: float, compute: Compute
 ) -> Iterator[Outcome]:
-    """Train linear heads on frozen features (windows, features) by repeat; heads with equally many steps together."""
-    for steps in sorted({task.steps for task in tasks}):
-        heads = _Heads(features, [task for task in tasks if task.steps == steps], rate, compute.device)
+    """Train linear heads on frozen features (windows, features) by repeat; heads with equally many batches together."""
+    for batches in sorted({task.batches for task in tasks}):
+        heads = _Heads(features, [task for task in tasks if task.batches == batches], rate, compute.device)
         yield from heads.run()
 
 
@@ -62,9 +62,9 @@ class _Heads:
     def run(self) -> list[Outcome]:
         """Train all; return one outcome per task."""
         outcomes = [Outcome(task, self.rate) for task in self.tasks]
-        sizes = torch.tensor([len(task.train) for task in self.tasks], device=self.weights.device)
         for epoch in range(1, self.tasks[0].epochs + 1):
-            losses = torch.stack([self._step(batch) for batch in self._batches()]).sum(0) / sizes
+            batches = self._batches()[: self.tasks[0].steps_in(epoch)]
+            losses = torch.stack([self._step(batch) for batch in batches]).sum(0) / (batches >= 0).sum((0, 2))
             for head, outcome in enumerate(outcomes):
                 outcome.score(epoch, losses[head], partial(self._probabilities, head))
         for head, outcome in enumerate(outcomes):
@@ -74,12 +74,12 @@ class _Heads:
     def _batches(self) -> Tensor:
         """Return this epoch's batches (steps, heads, batch) of indices of the head's examples; -1 pads."""
         largest = max(task.batch_size for task in self.tasks)
-        batches = torch.full((self.tasks[0].steps, len(self.tasks), largest), -1)
+        batches = torch.full((self.tasks[0].batches, len(self.tasks), largest), -1)
         for head, (task, generator) in enumerate(zip(self.tasks, self.generators, strict=True)):
             size = task.batch_size
-            order = torch.full((task.steps * size,), -1)
+            order = torch.full((task.batches * size,), -1)
             order[: len(task.train)] = torch.randperm(len(task.train), generator=generator)
-            batches[:, head, :size] = order.view(task.steps, size)
+            batches[:, head, :size] = order.view(task.batches, size)
         return batches.to(self.weights.device)
 
     def _step(self, batch: Tensor) -> Tensor:

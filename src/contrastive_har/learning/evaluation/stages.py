@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -50,26 +50,29 @@ class StageTraining:
             targets = torch.from_numpy(self.task.classes).to(device)
             train = torch.from_numpy(self.task.train).to(device)
             for epoch in range(1, self.task.epochs + 1):
-                loss = self._epoch(activations, targets, train, optimiser)
+                batches = train[torch.randperm(len(train)).to(device)].split(self.task.batch_size)
+                loss = self._epoch(activations, targets, batches[: self.task.steps_in(epoch)], optimiser)
                 outcome.score(epoch, loss, partial(self._probabilities, activations))
         after = self.backbone.state_dict()
         changed = {name: value for name, value in after.items() if not torch.equal(value.cpu(), before[name])}
         outcome.keep(self.head.state_dict(), changed)
         return outcome
 
-    def _epoch(self, activations: Activations, targets: Tensor, train: Tensor, optimiser: torch.optim.Adam) -> Tensor:
+    def _epoch(
+        self, activations: Activations, targets: Tensor, batches: Sequence[Tensor], optimiser: torch.optim.Adam
+    ) -> Tensor:
+        """Take a step with each batch of windows; return the mean loss."""
         if self.trained != 0:
             self.backbone.train()
         self.head.train()
-        total = torch.zeros((), device=train.device)
-        order = train[torch.randperm(len(train)).to(train.device)]
-        for index in order.split(self.task.batch_size):
+        total = torch.zeros((), device=targets.device)
+        for index in batches:
             loss = self.head.loss(self._embed(activations, index), targets.index_select(0, index))
             optimiser.zero_grad(set_to_none=True)
             (loss + self._penalty()).backward()
             optimiser.step()
             total += loss.detach() * len(index)
-        return total / len(train)
+        return total / sum(map(len, batches))
 
     def _penalty(self) -> Tensor | float:
         if not self.penalised:

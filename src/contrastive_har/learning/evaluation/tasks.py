@@ -54,8 +54,10 @@ class Task:
 
     @property
     def epochs(self) -> int:
-        """Passes over the labelled windows; one for a head that is fitted."""
-        return self.settings.epochs or 1
+        """Passes over the labelled windows, of which the last may be in part; one for a head that is fitted."""
+        if self.settings.steps is None or self.settings.head.fitted:
+            return self.settings.epochs or 1
+        return -(-self.settings.steps // self.batches)
 
     @property
     def batch_size(self) -> int:
@@ -63,9 +65,19 @@ class Task:
         return self.settings.batch_size_for(self.budget)
 
     @property
-    def steps(self) -> int:
-        """Batches in an epoch."""
+    def batches(self) -> int:
+        """Batches in a whole epoch."""
         return -(-len(self.train) // self.batch_size)
+
+    def steps_in(self, epoch: int) -> int:
+        """Return the number of steps of an epoch (1, 2, ...), one per batch, up to the last step of all."""
+        steps = self.settings.steps or self.epochs * self.batches
+        return min(self.batches, steps - (epoch - 1) * self.batches)
+
+    def is_scored(self, epoch: int) -> bool:
+        """Return whether the head is scored after an epoch (1, 2, ...), as it always is after the last."""
+        every = self.settings.test_every or (self.epochs if self.settings.steps else 1)
+        return epoch == self.epochs or epoch % every == 0
 
     def build_head(self, widths: Sequence[int]) -> Head:
         """Return the untrained head of embeddings of some widths, initialised from the current random state."""
@@ -93,21 +105,19 @@ class Outcome:
             probabilities: Returns class probabilities (members, classes) of given windows.
         """
         task = self.task
-        last = epoch == task.epochs
-        if epoch % task.settings.test_every and not last:
+        if not task.is_scored(epoch):
             return
         for role, members in (("validation", task.validation), ("test", task.test)):
             if len(members) == 0:
                 continue
             class_probabilities = probabilities(members).cpu()
-            confusion = confusion_matrix(
-                task.classes[members], class_probabilities.argmax(1).numpy(), len(task.class_names)
-            )
+            predicted = class_probabilities.argmax(1).numpy()
+            confusion = confusion_matrix(task.classes[members], predicted, len(task.class_names))
             scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
             self.curves.append(
                 {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}
             )
-            if last and role == "test":
+            if epoch == task.epochs and role == "test":
                 self._store_predictions(class_probabilities)
 
     def _store_predictions(self, class_probabilities: Tensor) -> None:

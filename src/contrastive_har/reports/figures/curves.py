@@ -22,13 +22,14 @@ _BUDGET_AXES = {
     "share": "labelled windows (%)",
     "per_class": "labelled windows per class",
     "long_tail": "ratio of most to fewest labels per class",
+    "subjects": "labelled subjects (%)",
 }
 
 
 def draw_label_efficiency(
     summary: pd.DataFrame, titles: Mapping[str, str], evaluations: Mapping[str, str], splits: Mapping[str, str]
 ) -> Figure:
-    """Draw macro-F1 and its interval against the labels, one panel per split and kind of label budget.
+    """Draw macro-F1 and its interval against the labels, one panel per split and kind of label budget with a size.
 
     Args:
         summary: One row per cell and metric.
@@ -39,8 +40,13 @@ def draw_label_efficiency(
     rows = summary[summary["metric"] == "macro_f1"]
     budgets = [parse_budget(str(name)) for name in rows["label_budget"]]
     rows = rows.assign(kind=[budget.kind for budget in budgets], size=[budget.size for budget in budgets])
+    rows = rows[rows["kind"].isin(list(_BUDGET_AXES))]
     kinds = [kind for kind in _BUDGET_AXES if (rows["kind"] == kind).any()]
     panels = [(split, kind) for kind in kinds for split in splits]
+    if not panels:
+        figure = new_figure(5.4, 3.6)
+        say_empty(figure.subplots(), "no data: no label budget of this run has a size")
+        return figure
     cells = rows[["method", "evaluation"]].drop_duplicates().itertuples(index=False)
     names = [name_row(titles[str(method)], evaluations[str(evaluation)]) for method, evaluation in cells]
     width = 5.4 * len(panels)
