@@ -24,6 +24,16 @@ def test_families_hold_those_judged_one_way_only(scores: pd.DataFrame) -> None:
     assert found == {"linear": ["a", "b", "c", "base"], "fine": ["a", "b", "c", "base"]}
 
 
+def test_methods_with_one_evaluation_each_are_one_family(scores: pd.DataFrame) -> None:
+    """Whatever evaluations they share: rows that differ in their heads are compared once."""
+    alone = scores[scores["evaluation"] != "fine"].drop_duplicates(["method", "repeat", "metric", "group"])
+    for names in ("linear linear linear x", "linear linear x x", "w x y z"):
+        evaluation = dict(zip(["a", "b", "c", "base"], names.split(), strict=True))
+        renamed = alone.assign(evaluation=alone["method"].map(evaluation))
+        (family,) = comparisons.families(renamed)
+        assert list(family.scores.columns) == ["a", "b", "c", "base"]
+
+
 def test_wilcoxon_is_the_enumeration_of_all_signs(scores: pd.DataFrame) -> None:
     table = comparisons.compare(scores, "b", ReportSettings(resamples=200))
     assert set(table["method"]) == {"b"}

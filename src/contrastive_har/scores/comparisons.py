@@ -65,11 +65,17 @@ def _families_of(whole: pd.DataFrame) -> Iterator[Family]:
     evaluations = whole.groupby("method", sort=False)["evaluation"].agg(["nunique", "first"])
     single = evaluations.index[evaluations["nunique"] == 1]
     shared = whole.groupby("evaluation", sort=False)["method"].nunique()
+    # Where no two methods share an evaluation, all are compared by their only ones.
+    candidates = list(shared.index[shared > 1]) or list(shared.index[:1])
     for (split, budget), rows in whole.groupby(["split", "label_budget"], sort=False):
-        for evaluation in shared.index[shared > 1]:
+        seen = []
+        for evaluation in candidates:
             if evaluation not in set(rows["evaluation"]):
                 continue
             selected = rows[(rows["evaluation"] == evaluation) | rows["method"].isin(single)]
+            if selected["method"].nunique() < 2 or any(selected.index.equals(other) for other in seen):
+                continue
+            seen.append(selected.index)
             wide = selected.pivot(index="repeat", columns="method", values="value")[list(selected["method"].unique())]
             yield Family(str(split), str(evaluation), str(budget), wide)
 
