@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 
+from contrastive_har.learning import evaluation
 from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
 from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining import BackboneSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet, embed
+from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.roles import Roles
@@ -178,3 +180,34 @@ def test_late_fusion_averages_the_probabilities_of_its_modalities(windows: Windo
     np.testing.assert_array_equal(late["predicted"], mean.argmax(1))
     whole = predictions.loc[predictions["evaluation"] == "e", "probability"]
     assert not np.allclose(whole, late["probability"], atol=1e-3), "early fusion is something else"
+
+
+@pytest.mark.parametrize("memory", [2**28, 0])
+def test_frozen_stages_run_once_for_all_evaluations(
+    windows: Windows, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = thinned(windows, *TWO)
+    encoders = encoders_of(several)
+    evaluations = {
+        "ridge": settings(RIDGE, modalities="each"),
+        "late": settings(LATE, modalities="each"),
+        "frozen": settings(LINEAR, head={"name": "mlp", "hidden": [4]}),
+        "tuned": settings(TUNED),
+    }
+    expected, _, _ = judge(several, encoders, **evaluations)
+    begun: list[tuple[tuple[str, ...], object]] = []
+    begin = Backbone.begin
+
+    def count(backbone: Backbone, part: torch.Tensor, trained: TrainedStages) -> dict[str, torch.Tensor]:
+        begun.append((tuple(backbone.channels), trained))
+        return begin(backbone, part, trained)
+
+    monkeypatch.setattr(Backbone, "begin", count)
+    monkeypatch.setattr(evaluation, "_AT_ONCE", memory)
+    found, _, _ = judge(several, encoders, **evaluations)
+    pd.testing.assert_frame_equal(found, expected)
+    batches = -(-len(several.signals) // CPU.inference_batch)
+    if memory:
+        assert begun == [(TWO, 0)] * 2 * batches + [(TWO, "all")] * 2 * batches, "once per repeat"
+    else:
+        assert len(begun) > 4 * batches, "nothing is kept"

@@ -68,7 +68,7 @@ def _families_of(whole: pd.DataFrame) -> Iterator[Family]:
     # Where no two methods share an evaluation, all are compared by their only ones.
     candidates = list(shared.index[shared > 1]) or list(shared.index[:1])
     for (split, budget), rows in whole.groupby(["split", "label_budget"], sort=False):
-        seen = []
+        seen: list[pd.Index] = []
         for evaluation in candidates:
             if evaluation not in set(rows["evaluation"]):
                 continue

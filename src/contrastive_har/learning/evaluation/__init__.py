@@ -7,8 +7,8 @@ several repeats and all label budgets are trained side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
@@ -23,7 +23,7 @@ from contrastive_har.learning.evaluation.stages import StageTraining
 from contrastive_har.learning.evaluation.tasks import PREDICTED, Outcome, Task
 from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining.encoders import EncoderSet
-from contrastive_har.models.backbone import Backbone
+from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.seeds import derive_seed
@@ -36,7 +36,7 @@ PREDICTION_COLUMNS = [*_KEY, *PREDICTED]
 CURVE_COLUMNS = [*_KEY, "learning_rate", "epoch", "loss", "role", "macro_f1", "accuracy"]
 
 _AT_ONCE = 2**28
-"""Number of frozen feature values (4 bytes each) above which no further repeat is added."""
+"""Number of values of frozen stages (4 bytes each) that are kept in memory for further heads and evaluations."""
 
 
 def evaluate(
@@ -90,6 +90,7 @@ class _Evaluator:
     trained: EncoderSet
     plan: EvaluationPlan
     compute: Compute
+    frozen: dict[tuple[int, TrainedStages, str], Tensor] = field(default_factory=dict)
 
     @property
     def heads(self) -> int:
@@ -126,9 +127,8 @@ class _Evaluator:
 
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         if settings.head.fitted:
-            features = self._features(repeat, settings)
-            widths = self._backbone(repeat, settings).widths
-            yield from (fit_head(features, widths, task) for task in tasks)
+            backbone, features = self._backbone(repeat, settings), self._features(repeat, settings)
+            yield from (fit_head(features, backbone.widths, task) for task in tasks)
             return
         activations = self._run_frozen(repeat, settings)
         for task in tasks:
@@ -180,12 +180,26 @@ class _Evaluator:
             return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
 
     def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
-        """Return the activations of the frozen stages for all windows, computed once for all label budgets."""
-        backbone = self._backbone(repeat, settings).to(self.compute.device)
+        """Return the activations of the frozen stages for all windows, by modality.
+
+        Each modality's are computed once for all heads and evaluations, as far as memory allows.
+        """
+        wanted = settings.modalities or tuple(self.trained.layout.modalities)
+        keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
+        known = {name: self.frozen[key] for name, key in keys.items() if key in self.frozen}
+        missing = [name for name in wanted if name not in known]
+        activations = known | (self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {})
+        if sum(values.numel() for values in (*self.frozen.values(), *activations.values())) > _AT_ONCE:
+            self.frozen.clear()
+        self.frozen.update({keys[name]: values for name, values in activations.items()})
+        return activations
+
+    def _compute_frozen(self, repeat: int, trained: TrainedStages, modalities: Sequence[str]) -> dict[str, Tensor]:
+        backbone = self.trained.build(repeat).only(modalities).to(self.compute.device)
         signals = torch.from_numpy(self.windows.only(backbone.channels).signals)
         with torch.no_grad(), self.compute.autocast():
             parts = [
-                backbone.begin(part.to(self.compute.device), settings.trained_stages)
+                backbone.begin(part.to(self.compute.device), trained)
                 for part in signals.split(self.compute.inference_batch)
             ]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
