@@ -208,6 +208,7 @@ def test_frozen_stages_run_once_for_all_evaluations(
     pd.testing.assert_frame_equal(found, expected)
     batches = -(-len(several.signals) // CPU.inference_batch)
     if memory:
-        assert begun == [(TWO, 0)] * 2 * batches + [(TWO, "all")] * 2 * batches, "once per repeat"
+        both = tuple(several.layout.modalities)
+        assert begun == [(both, 0)] * 2 * batches + [(both, "all")] * 2 * batches, "once per repeat"
     else:
         assert len(begun) > 4 * batches, "nothing is kept"
