@@ -18,8 +18,8 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 
-_LARGEST = 1 << 28  # bytes of a file inside an archive; the largest official one has about half of it
-_LARGEST_ARCHIVE = 1 << 31  # bytes of an archive inside an archive, three times the largest official one
+_LARGEST = 1 << 28  # bytes of a file inside an archive, more than any official one has
+_LARGEST_ARCHIVE = 1 << 31  # bytes of an archive inside an archive, more than any official one has
 
 
 @dataclass(frozen=True)
