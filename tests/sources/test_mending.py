@@ -126,6 +126,15 @@ def test_an_impossible_time_costs_no_more_than_a_gap(time: float) -> None:
     assert recording.mended
 
 
+@pytest.mark.parametrize("time", [-50.0, 0.0, 1e9])
+def test_one_odd_time_does_not_divide(time: float) -> None:
+    seconds = 20 + np.arange(30) / RATE
+    seconds[15] = time
+    recording = mended(seconds, np.arange(30.0)[:, None])
+    np.testing.assert_allclose(recording.samples[:, 0], np.arange(30))
+    assert recording.mended == {"rows of odd times": 1, "samples interpolated": 1}
+
+
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_hardly_any_rows(rows: int) -> None:
     recording = mended(np.arange(rows) / RATE, np.ones((rows, 2)))

@@ -55,27 +55,24 @@ def pamap2(folder: Path) -> dict[str, np.ndarray]:
     return tables
 
 
-def axivity(folder: Path, names: list[str], codes: list[int]) -> dict[str, pd.DataFrame]:
-    """Write .csv files, the second with a column that numbers the rows; return the tables by file name."""
-    rng = np.random.default_rng(0)
-    tables = {}
-    folder.mkdir()
-    for number, name in enumerate(names):
-        table = pd.DataFrame(rng.standard_normal((ROWS, 6)), columns=AXIVITY)
-        times = pd.Timestamp("2019-01-12 00:00:00") + pd.to_timedelta(np.arange(ROWS) * 20, unit="ms")
-        table.insert(0, "timestamp", times.strftime("%Y-%m-%d %H:%M:%S.%f").str[:-3])
-        table["label"] = np.repeat(codes, ROWS // len(codes))
-        table.to_csv(folder / f"{name}.csv", index=number == 1)
-        tables[name] = table
-    return tables
+def put_axivity(path: Path, codes: list[int], numbered: bool = False) -> pd.DataFrame:
+    """Write a .csv file, perhaps with a column that numbers its rows; return its table."""
+    table = pd.DataFrame(np.random.default_rng(codes).standard_normal((ROWS, 6)), columns=AXIVITY)
+    times = pd.Timestamp("2019-01-12 00:00:00") + pd.to_timedelta(np.arange(ROWS) * 20, unit="ms")
+    table.insert(0, "timestamp", times.strftime("%Y-%m-%d %H:%M:%S.%f").str[:-3])
+    table["label"] = np.repeat(codes, ROWS // len(codes))
+    path.parent.mkdir(exist_ok=True)
+    table.to_csv(path, index=numbered)
+    return table
 
 
 def harth(folder: Path) -> dict[str, pd.DataFrame]:
-    return axivity(folder / "harth", ["S006", "S015", "S030"], [6, 130, 4])
+    codes = {"S006": [6, 130, 4], "S015": [7, 8], "S030": [1, 2, 3]}
+    return {name: put_axivity(folder / f"harth/{name}.csv", codes[name], name == "S015") for name in codes}
 
 
 def har70plus(folder: Path) -> dict[str, pd.DataFrame]:
-    return axivity(folder / "har70plus", ["501", "518"], [1, 8])
+    return {name: put_axivity(folder / f"har70plus/{name}.csv", [1, int(name) % 10]) for name in ("505", "518")}
 
 
 def mhealth(folder: Path) -> dict[str, np.ndarray]:
@@ -183,7 +180,7 @@ def test_both_can_share_a_folder(tmp_path: Path) -> None:
     harth(tmp_path)
     har70plus(tmp_path)
     assert set(found(tmp_path, "harth")) == {"subject 6", "subject 15", "subject 30"}
-    assert set(found(tmp_path, "har70plus")) == {"subject 501", "subject 518"}
+    assert set(found(tmp_path, "har70plus")) == {"subject 505", "subject 518"}
 
 
 @pytest.mark.parametrize("as_archive", [False, True])

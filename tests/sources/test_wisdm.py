@@ -116,6 +116,10 @@ DEFECTS: dict[str, tuple[list[Row] | list[str], dict[str, int]]] = {
     "rows out of order": (swapped(GOOD), {"rows out of order": 100}),
     "backwards": (GOOD[::-1], {"rows out of order": 199}),
     "times of a low resolution": (coarse(GOOD), {"rows of equal times": 150}),
+    "an odd time": (
+        [*GOOD[:50], ("A", START * 9, *GOOD[50][2:]), *GOOD[51:]],
+        {"rows of odd times": 1, "samples interpolated": 1},
+    ),
     "rows of another form": (
         [
             *(f"1600,A,{row[1]},{row[2]:.7g},{row[3]:.7g},{row[4]:.7g};" for row in GOOD),
@@ -199,8 +203,8 @@ def test_a_faster_sensor_is_filtered(tmp_path: Path) -> None:
 REJECTED = {
     "other times": (rows("A", TIMES + 10**13), "200 rows of this activity"),
     "another activity": (rows("B", TIMES), "200 rows of this activity"),
-    "one time for all rows": ([(row[0], START, *row[2:]) for row in GOOD], "the rate of theirs (200 rows) suits no"),
-    "one row a second": (rows("A", START + np.arange(10) * 19 * STEP), "the rate of theirs (10 rows) suits no"),
+    "one time for all rows": ([(row[0], START, *row[2:]) for row in GOOD], "the rate of 200 of them suits no"),
+    "one row a second": (rows("A", START + np.arange(10) * 19 * STEP), "the rate of 10 of them suits no"),
 }
 
 

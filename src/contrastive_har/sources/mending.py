@@ -26,6 +26,14 @@ def repeated(*columns: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     return found
 
 
+def odd(seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which times (time,) are a gap away from both neighbours, which are not from each other."""
+    far = np.abs(np.diff(seconds)) > LONGEST_GAP
+    found = np.zeros(len(seconds), bool)
+    found[1:-1] = far[:-1] & far[1:] & (np.abs(seconds[2:] - seconds[:-2]) <= LONGEST_GAP)
+    return found
+
+
 def spread(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Repeat each index as often as its count says; return the indices and, for each, the number of its repetition."""
     indices = np.repeat(np.arange(len(counts)), counts)
@@ -48,7 +56,8 @@ def mend(recording: Recording, seconds: NDArray[np.float64], rate: float) -> Rec
 
     The rows are the clock; their times only say where some are missing:
 
-    * Rows without a time, and rows that repeat an earlier one, are left out. Others of one time are spread evenly.
+    * Rows without a time or with an odd one, and rows that repeat an earlier one, are left out. Others of one time are
+      spread evenly.
     * A step that is longer than usual is a gap; a step back begins anew after a gap.
     * What is missing is interpolated linearly between the samples around it if these are at most :data:`LONGEST_GAP`
       apart. Other rows that lack a sample are left out.
@@ -59,7 +68,9 @@ def mend(recording: Recording, seconds: NDArray[np.float64], rate: float) -> Rec
         rate: Declared samples per second.
     """
     timed, again = np.isfinite(seconds), repeated(seconds, recording.samples)
-    rows = timed & ~again
+    rows = np.flatnonzero(timed & ~again)
+    is_odd = odd(seconds[rows])
+    rows = rows[~is_odd]
     times, longest = apart(seconds[rows]), round(LONGEST_GAP * rate)
     jumps, is_declared = _jumps(times, rate)
     # Short gaps get rows, which lack all samples and are then filled like all others.
@@ -73,6 +84,7 @@ def mend(recording: Recording, seconds: NDArray[np.float64], rate: float) -> Rec
     mended = {
         "rows without a time": (~timed).sum(),
         "rows that repeat another": (timed & again).sum(),
+        "rows of odd times": is_odd.sum(),
         "rows of equal times": (times != seconds[rows]).sum(),
         "times that go back": (np.diff(times) < 0).sum(),
         "samples with times of another rate": 0 if is_declared else len(times),

@@ -3,7 +3,7 @@
 A file holds the rows of one sensor and person, ``id,activity,time in nanoseconds,x,y,z;``. A recording is a stretch of
 one activity in which both sensors have rows, without a gap above :data:`LONGEST_GAP`, on one clock of 20 Hz:
 
-* Rows of another form, and rows that repeat an earlier one of the activity, are left out.
+* Rows of another form or with an odd time, and rows that repeat an earlier one of the activity, are left out.
 * Rows are put in the order of their times, and those of equal times spread evenly up to the next time. A larger step
   than a gap may have, ahead or back, begins another stretch.
 * Stretches of both sensors that share most time are joined first. A stretch that shares none, or whose rate no clock of
@@ -28,7 +28,7 @@ from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, 
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.clocks import resample
-from contrastive_har.sources.mending import LONGEST_GAP, apart, repeated
+from contrastive_har.sources.mending import LONGEST_GAP, apart, odd, repeated
 
 _SENSORS = {"accel": "accelerometer", "gyro": "gyroscope"}
 _NUMBER = r"(-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
@@ -130,8 +130,9 @@ def _of_activity(
             else:
                 alone.append(stretch)
         if alone:
-            where = members[sensor].where
-            yield Candidate.failed(f"{name}, {title}", where, BadRecordingError(f"{where}: {_refusal(alone)}"))
+            here, there = (members[key].where for key in sorted(_SENSORS, key=lambda key: key != sensor))
+            refusal = BadRecordingError(f"{here}: {_refusal(alone, there)}")
+            yield Candidate.failed(f"{name}, {title}", here, refusal)
     where = members["accel"].where
     for number, pair in enumerate(pairs, start=1):
         title = f"{name}, stretch {number}"
@@ -158,7 +159,11 @@ def _stretches(rows: NDArray[np.float64], others: int, mended: Counter[str]) -> 
     """Divide the rows of an activity, times and values (rows, 4), and add to the counts of what was mended."""
     again = repeated(rows[:, 0], rows[:, 1:])
     rows = rows[~again]
-    mended.update({"rows of another form": others, "rows that repeat another": int(again.sum())})
+    is_odd = odd(rows[:, 0] / _NANOSECONDS)
+    rows = rows[~is_odd]
+    mended["rows of another form"] += others
+    mended["rows that repeat another"] += int(again.sum())
+    mended["rows of odd times"] += int(is_odd.sum())
     breaks = np.flatnonzero(np.abs(np.diff(rows[:, 0])) > LONGEST_GAP * _NANOSECONDS) + 1
     stretches = []
     for part in np.split(rows, breaks) if len(rows) else []:
@@ -180,14 +185,14 @@ def _pairs(ours: Sequence[_Stretch], theirs: Sequence[_Stretch]) -> list[_Pair]:
     return sorted(pairs, key=lambda pair: pair.start)
 
 
-def _refusal(alone: Sequence[_Stretch]) -> str:
-    """Say why stretches are not used."""
+def _refusal(alone: Sequence[_Stretch], there: str) -> str:
+    """Say why stretches are not joined with any in the other sensor's file."""
     rows = sum(len(stretch.seconds) for stretch in alone)
     first, last = min(stretch.seconds[0] for stretch in alone), max(stretch.seconds[-1] for stretch in alone)
-    odd = sum(len(stretch.seconds) for stretch in alone if not stretch.is_usable)
+    unusable = sum(len(stretch.seconds) for stretch in alone if not stretch.is_usable)
     return (
-        f"{rows} rows of this activity between {first:.3f} and {last:.3f} s cannot be joined with the other sensor: it "
-        f"has none at their times{f', or the rate of theirs ({odd} rows) suits no clock of 20 Hz' if odd else ''}. "
+        f"{rows} rows of this activity between {first:.3f} and {last:.3f} s cannot be joined with those of {there}: "
+        f"none has their times{f', or the rate of {unusable} of them suits no clock of 20 Hz' if unusable else ''}. "
         "Correct the times, or leave the rows out."
     )
 
