@@ -49,8 +49,13 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
 def test_two_readings_of_the_same_files_share_a_folder(dataset: str) -> None:
     bootstrap_project(ROOT)
     loader = load_configuration(ROOT, default_run_env="base", runtime_params={"dataset": dataset})
-    expected = "motion_sense" if dataset == "motion_sense_user_acceleration" else dataset
-    assert loader["catalog"]["raw_files"]["filepath"] == f"data/01_raw/{expected}"
+    shared = {
+        "motion_sense_user_acceleration": "motion_sense",
+        "wisdm_watch": "wisdm",
+        "wisdm_phone": "wisdm",
+        "har70plus": "harth",
+    }
+    assert loader["catalog"]["raw_files"]["filepath"] == f"data/01_raw/{shared.get(dataset, dataset)}"
 
 
 def clustering(protocol: ProtocolSettings, method: str) -> str:

@@ -50,7 +50,10 @@ from contrastive_har.use.timelines import Timeline, TimelineRows, read_timeline,
 from tests.conftest import OWN_DESCRIPTION, own_frame
 from tests.sources.test_mmact import put_clip
 from tests.sources.test_official_files import COLUMNS
+from tests.sources.test_stamped_files import put_axivity, put_numbers
 from tests.sources.test_utd_mhad import utd_mhad
+from tests.sources.test_wisdm import put as put_wisdm_rows
+from tests.sources.test_wisdm import rows as wisdm_rows
 
 SETTINGS = TPNSettings(channels=(4, 4), kernels=(8, 4))
 BACKBONE = BackboneSettings(encoder=SETTINGS)
@@ -160,6 +163,19 @@ def put_utd_mhad(path: Path) -> None:
 
 def put_mmact(path: Path) -> None:
     put_clip(next(parent for parent in path.parents if parent.name == "mmact"), (1, 1, 1, "walking"))
+
+
+def put_wisdm(path: Path) -> None:
+    times = np.arange(20) * 50_000_000
+    for sensor in ("accel", "gyro"):
+        put_wisdm_rows(path.parents[4], 1600, "watch", sensor, wisdm_rows("A", times))
+
+
+def put_nested_zip(path: Path) -> None:
+    inner = path.with_name("inner.zip")
+    put_zip(inner, "A_DeviceMotion_data/wlk_7/sub_1.csv", motion_sense_csv())
+    put_zip(path, "inner.zip", inner.read_bytes())
+    inner.unlink()
 
 
 def put_own_csv(path: Path) -> None:
@@ -368,6 +384,22 @@ GIVEN = [
         "mmact/pose/cross_view/trainval/subject1/cam1/scene1/session1/walking.json",
         put_mmact,
         opened("mmact", lambda path: path.parents[7]),
+    ),
+    Format("zip in a zip", "a/data.zip", put_nested_zip, opened("motion_sense")),
+    Format(
+        "mHealth log",
+        "a/mHealth_subject1.log",
+        lambda path: put_numbers(path, np.ones((9, 24)), "\t"),
+        opened("mhealth"),
+        parts_are_files=True,
+    ),
+    Format("HARTH CSV", "a/S006.csv", lambda path: put_axivity(path, [1]), opened("harth"), parts_are_files=True),
+    Format(
+        "WISDM rows",
+        "wisdm-dataset/raw/watch/gyro/data_1600_gyro_watch.txt",
+        put_wisdm,
+        opened("wisdm_watch", lambda path: path.parents[4]),
+        parts_are_files=True,
     ),
     Format(
         "UCI-HAR samples",

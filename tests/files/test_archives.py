@@ -11,12 +11,18 @@ import pytest
 
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources import archive
-from tests.files.formats import opened, put_zip
+from tests.files.formats import motion_sense_csv, opened, put_zip
 
 ARCHIVES = [
     ("motion_sense", "A_DeviceMotion_data/wlk_7/sub_1.csv"),
     ("usc_had", "USC-HAD/Subject1/a1t1.mat"),
 ]
+
+
+def put_nested(path: Path, inside: str, content: bytes, inner: str = "inner.zip") -> None:
+    put_zip(path.with_name("made.zip"), inside, content)
+    put_zip(path, inner, path.with_name("made.zip").read_bytes())
+    path.with_name("made.zip").unlink()
 
 
 def files_below(folder: Path) -> set[Path]:
@@ -70,3 +76,41 @@ def test_archives_that_lie_are_refused(
     path.write_bytes(content)
     with pytest.raises(BadRecordingError, match=r"data\.zip"):
         opened(dataset, lambda path: path)(tmp_path)
+
+
+def test_an_archive_in_an_archive_is_read_where_it_is(tmp_path: Path) -> None:
+    put_nested(tmp_path / "data.zip", "A_DeviceMotion_data/wlk_7/sub_1.csv", motion_sense_csv())
+    before = files_below(tmp_path)
+    (recording,) = opened("motion_sense", lambda path: path)(tmp_path)
+    assert recording.name == "wlk_7, subject 1"
+    assert files_below(tmp_path) == before
+    other = motion_sense_csv().replace(b"0.1", b"0.2")
+    put_nested(tmp_path / "data.zip", "A_DeviceMotion_data/wlk_8/sub_1.csv", other)
+    assert [item.name for item in opened("motion_sense", lambda path: path)(tmp_path)] == ["wlk_8, subject 1"]
+
+
+@pytest.mark.parametrize(
+    ("inside", "content", "message"),
+    [
+        ("../A_DeviceMotion_data/wlk_7/sub_1.csv", b"", r"inner\.zip: its entry .* points out of the archive"),
+        ("A_DeviceMotion_data/wlk_7/sub_1.csv", bytes(1 << 20), r"sub_1\.csv: unpacks to more than 65536 bytes"),
+        ("A_DeviceMotion_data/wlk_7/sub_1.csv", b"oops", r"data\.zip: inner\.zip: .*sub_1\.csv: no column"),
+    ],
+)
+def test_an_archive_in_an_archive_is_trusted_no_more(
+    inside: str, content: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_LARGEST", 1 << 16)
+    put_nested(tmp_path / "data.zip", inside, content)
+    with pytest.raises(BadRecordingError, match=message):
+        opened("motion_sense", lambda path: path)(tmp_path)
+
+
+def test_a_broken_or_enormous_archive_in_an_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_zip(tmp_path / "data.zip", "inner.zip", b"not a zip")
+    with pytest.raises(BadRecordingError, match=r"data\.zip: inner\.zip: not a readable zip archive"):
+        opened("motion_sense", lambda path: path)(tmp_path)
+    monkeypatch.setattr(archive, "_LARGEST_ARCHIVE", 1 << 16)
+    put_zip(tmp_path / "data.zip", "inner.zip", bytes(1 << 20))
+    with pytest.raises(BadRecordingError, match=r"data\.zip: inner\.zip unpacks to more than 65536 bytes"):
+        opened("motion_sense", lambda path: path)(tmp_path)

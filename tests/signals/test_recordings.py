@@ -57,6 +57,22 @@ def test_rejections_survive_storage_and_reach_the_summary(recordings: Recordings
     assert summary["seconds"].sum() == pytest.approx(10 * 3 * 8.0)
 
 
+def test_what_was_mended_survives_storage_and_reaches_the_summary(recordings: Recordings, tmp_path: Path) -> None:
+    first, second, *others = recordings
+    counts = {"rows that repeat another": 3, "samples interpolated": 5}
+    changed = [first, replace(second, mended=counts), *others]
+    path = tmp_path / "recordings.parquet"
+    write_recordings(Recordings(recordings.description, lambda: iter(changed)), path)
+    stored = read_recordings(path)
+    assert [recording.mended for recording in stored] == [{}, counts, *[{}] * len(others)]
+    summary = summarise(stored)
+    assert summary.dropna(subset=["mended"])[["mended", "defect", "count"]].to_numpy().tolist() == [
+        [second.name, "rows that repeat another", 3],
+        [second.name, "samples interpolated", 5],
+    ]
+    assert summary["seconds"].sum() == pytest.approx(10 * 3 * 8.0)
+
+
 def test_no_usable_recording_is_an_error_with_all_reasons(description: DatasetDescription, tmp_path: Path) -> None:
     nothing = Recordings(description, lambda: iter([Rejection("a", "reason one"), Rejection("b", "reason two")]))
     with pytest.raises(BadRecordingError, match=r"(?s)reason one.*reason two"):

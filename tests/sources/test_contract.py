@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.engines import EngineSettings
 from contrastive_har.signals.recordings import (
     BadRecordingError,
@@ -22,12 +23,23 @@ from contrastive_har.signals.recordings import (
 from contrastive_har.sources import IngestionSettings, describe_source, open_source
 from tests.sources.test_mmact import mmact
 from tests.sources.test_official_files import motion_sense, usc_had
+from tests.sources.test_stamped_files import har70plus, harth, mhealth, opportunity, pamap2
+from tests.sources.test_uci_har_official import uci_har_official
 from tests.sources.test_utd_mhad import utd_mhad
+from tests.sources.test_wisdm import wisdm
 
 EXAMPLES: dict[str, Callable[[Path], object]] = {
     "motion_sense": motion_sense,
     "usc_had": usc_had,
     "utd_mhad": utd_mhad,
+    "uci_har_official": uci_har_official,
+    "opportunity": opportunity,
+    "pamap2": pamap2,
+    "wisdm_watch": wisdm("watch"),
+    "wisdm_phone": wisdm("phone"),
+    "harth": harth,
+    "har70plus": har70plus,
+    "mhealth": mhealth,
     "mmact": mmact,
 }
 
@@ -58,7 +70,8 @@ def test_recordings_agree_with_the_description(dataset: str, folder: Path) -> No
     for recording in found:
         assert recording.samples.dtype == np.float32
         assert recording.samples.shape == (len(recording.sample), len(recordings.description.channels))
-        assert set(recording.activity.tolist()) <= set(recordings.description.activities)
+        assert set(recording.activity.tolist()) <= {UNLABELLED, *recordings.description.activities}
+        assert set(recording.activity.tolist()) != {UNLABELLED}
         assert set(recording.groups) == set(recordings.description.groups)
     assert len({recording.subject for recording in found}) > 1
 
@@ -77,6 +90,7 @@ def test_recordings_survive_storage(dataset: str, folder: Path, tmp_path: Path) 
     assert stored.description == recordings.description
     for before, after in zip(recordings, stored, strict=True):
         assert (before.name, before.subject, before.groups) == (after.name, after.subject, after.groups)
+        assert before.mended == after.mended
         np.testing.assert_array_equal(before.samples, after.samples)
         np.testing.assert_array_equal(before.activity, after.activity)
 

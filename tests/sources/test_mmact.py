@@ -305,7 +305,7 @@ FORMS: dict[str, Callable[[list[list[float]]], Any]] = {
 def read(folder: Path, frames: Any) -> tuple[np.ndarray, np.ndarray]:
     path = folder / "clip.json"
     path.write_text(json.dumps(frames))
-    return read_poses(Member(path, "", ()))
+    return read_poses(Member(path, (), ()))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -39,6 +39,7 @@ class Recording:
         activity: Activity code of each row, int16 (time,).
         samples: Measurements, float32 (time, channels), in the units of the description.
         groups: Value of each group that the description declares, such as ``{"session": "2"}``.
+        mended: Defects of its file that were mended by rule, and how many rows or samples had them.
     """
 
     subject: str
@@ -47,6 +48,7 @@ class Recording:
     activity: NDArray[np.int16]
     samples: NDArray[np.float32]
     groups: Mapping[str, str] = field(default_factory=dict)
+    mended: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,18 +149,20 @@ def check_recording(
 
 
 def summarise(recordings: Recordings) -> pd.DataFrame:
-    """Return recordings and seconds per subject and activity, then one row per rejected recording.
+    """Return recordings and seconds per subject and activity, then one row per rejected recording or mended defect.
 
-    Columns: subject, activity, recordings, seconds, rejected (name of the recording), reason.
+    Columns: subject, activity, recordings, seconds, rejected (name of the recording), reason, mended (name of the
+    recording), defect, count.
     """
     description = recordings.description
     names = {UNLABELLED: "(unlabelled)", **description.activities}
     sample_counts: dict[tuple[str, int], list[int]] = {}
-    rejected = []
+    others: list[dict[str, object]] = []
     for item in recordings.stream():
         if isinstance(item, Rejection):
-            rejected.append({"rejected": item.recording, "reason": item.reason})
+            others.append({"rejected": item.recording, "reason": item.reason})
             continue
+        others += [{"mended": item.name, "defect": defect, "count": count} for defect, count in item.mended.items()]
         for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
             sample_counts.setdefault((item.subject, int(code)), []).append(int(samples))
     rows: list[dict[str, object]] = [
@@ -170,14 +174,15 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
         }
         for (subject, code), samples in sample_counts.items()
     ]
-    columns = ["subject", "activity", "recordings", "seconds", "rejected", "reason"]
-    return pd.DataFrame(rows + rejected, columns=columns).astype({"recordings": "Int64"})
+    columns = ["subject", "activity", "recordings", "seconds", "rejected", "reason", "mended", "defect", "count"]
+    table = pd.DataFrame(rows + others, columns=columns)
+    return table.astype({"recordings": "Int64", "count": "Int64"})
 
 
 def write_recordings(recordings: Recordings, path: Path) -> None:
     """Stream recordings into one Parquet file, one row group per recording, in the memory of one recording.
 
-    Rejected recordings are stored in the metadata of the file, so that they can be reported.
+    Rejected recordings and mended defects are stored in the metadata of the file, so that they can be reported.
 
     Raises:
         BadRecordingError: if not a single recording is usable.
@@ -185,7 +190,7 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     description = recordings.description
     schema = _arrow_schema(description)
     rejections: list[dict[str, str]] = []
-    written = 0
+    mended: dict[str, Mapping[str, int]] = {}  # by recording
     # Dictionaries and statistics of samples take longer to write than all else, and no reader uses them.
     with pq.ParquetWriter(
         path,
@@ -214,9 +219,10 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
                 ),
                 row_group_size=rows,
             )
-            written += 1
-        writer.add_key_value_metadata({"rejections": json.dumps(rejections)})
-    if not written:
+            mended[item.name] = item.mended
+        counts = {name: counts for name, counts in mended.items() if counts}
+        writer.add_key_value_metadata({"rejections": json.dumps(rejections), "mended": json.dumps(counts)})
+    if not mended:
         reasons = "\n".join(f"  {r['recording']}: {r['reason']}" for r in rejections) or "  there were no recordings"
         raise BadRecordingError(f"No usable recording in data set '{description.name}':\n{reasons}")
 
@@ -244,6 +250,7 @@ def read_recordings(path: Path) -> Recordings:
                     activity=table["activity"].to_numpy(),
                     samples=np.column_stack([table[name].to_numpy() for name in header.description.channel_names]),
                     groups={name: table[name][0].as_py() for name in header.description.groups},
+                    mended=header.mended.get(table["recording"][0].as_py(), {}),
                 )
                 check_recording(recording, header.description, f"recording '{recording.name}'")
                 yield recording
@@ -257,6 +264,7 @@ class _Header(BaseModel):
 
     description: Json[DatasetDescription]
     rejections: Json[tuple[Rejection, ...]]
+    mended: Json[dict[str, dict[str, int]]] = {}
 
 
 def refuse_other_columns(found: pa.Schema, expected: pa.Schema) -> None:

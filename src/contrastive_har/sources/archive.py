@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import stat
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
+from typing import IO
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 
-_LARGEST = 1 << 28  # bytes of a file inside an archive, a hundred times the size of official files
+_LARGEST = 1 << 28  # bytes of a file inside an archive, more than any official one has
+_LARGEST_ARCHIVE = 1 << 31  # bytes of an archive inside an archive, more than any official one has
 
 
 @dataclass(frozen=True)
@@ -23,18 +28,19 @@ class Member:
 
     Attributes:
         path: The file, or the archive.
-        inside: Name inside the archive; empty for a file on disk.
+        inside: Name inside the archive, after that of the archive inside the archive if there is one; empty for a file
+            on disk.
         parts: Matches of the groups of the search pattern.
     """
 
     path: Path
-    inside: str
+    inside: tuple[str, ...]
     parts: tuple[str, ...]
 
     @property
     def where(self) -> str:
         """The file's name for messages."""
-        return f"{self.path}: {self.inside}" if self.inside else str(self.path)
+        return ": ".join([str(self.path), *self.inside])
 
     def read(self) -> bytes:
         """Return the file's content.
@@ -45,7 +51,8 @@ class Member:
         try:
             if not self.inside:
                 return self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.inside) as file:
+            *outer, name = self.inside
+            with zipfile.ZipFile(_archive(self.path, *outer)) as archive, archive.open(name) as file:
                 content = file.read(_LARGEST + 1)  # whatever size the archive declares
         except Exception as error:  # the errors of damaged archives are not documented
             raise BadRecordingError(f"{self.where}: cannot be read ({explain(error)}). Download it again.") from error
@@ -58,7 +65,7 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription, pa
     """Find official files by their path, in the order of the numbers in their names.
 
     Args:
-        folder: Searched with all its subfolders and zip archives; or one archive.
+        folder: Searched with all its subfolders, its zip archives, and the archives in those; or one archive.
         pattern: Regular expression for a path inside it, with ``/`` between folders.
         description: For the message.
         part: Which of its files match, for the message; empty if all do.
@@ -71,7 +78,7 @@ def find_members(folder: Path, pattern: str, description: DatasetDescription, pa
     found: dict[tuple[str, ...], Member] = {}
     # Unpacked files come first, in case the archive is there as well.
     for path, inside in [*_files(folder), *_archived(folder)]:
-        name = inside or path.relative_to(folder).as_posix()
+        name = inside[-1] if inside else path.relative_to(folder).as_posix()
         match = expression.fullmatch(name)
         if match and "__MACOSX/" not in name:
             found.setdefault(match.groups(), Member(path, inside, match.groups()))
@@ -107,26 +114,62 @@ def warn_of_missing(found: int, folder: Path, description: DatasetDescription) -
         )
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, str]]:
-    yield from ((path, "") for path in sorted(folder.rglob("*")) if path.is_file())
+def _files(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    yield from ((path, ()) for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def _archived(folder: Path) -> Iterator[tuple[Path, str]]:
+def _archived(folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     inside = (path for path in sorted(folder.rglob("*.zip")) if not path.name.startswith("."))  # interrupted downloads
     for path in [folder] if folder.is_file() else inside:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                entries = archive.infolist()
-        except Exception as error:  # not documented either
+        for entry in _entries(path):
+            yield path, (entry,)
+            if entry.endswith(".zip") and "__MACOSX/" not in entry:
+                yield from ((path, (entry, inner)) for inner in _entries(path, entry))
+
+
+def _entries(path: Path, *outer: str) -> Iterator[str]:
+    where = ": ".join([str(path), *outer])
+    try:
+        with zipfile.ZipFile(_archive(path, *outer)) as archive:
+            entries = archive.infolist()
+    except BadRecordingError:
+        raise
+    except Exception as error:  # not documented either
+        raise BadRecordingError(
+            f"{where}: not a readable zip archive ({explain(error)}). Download it again."
+        ) from error
+    for entry in entries:
+        # Harmless here, since nothing is unpacked, but a sign of a malicious archive.
+        name = PureWindowsPath(entry.filename)  # recognises roots and parents of all systems
+        if name.anchor or ".." in name.parts or stat.S_ISLNK(entry.external_attr >> 16):
             raise BadRecordingError(
-                f"{path}: not a readable zip archive ({explain(error)}). Download it again."
-            ) from error
-        for entry in entries:
-            # Harmless here, since nothing is unpacked, but a sign of a malicious archive.
-            name = PureWindowsPath(entry.filename)  # recognises roots and parents of all systems
-            if name.anchor or ".." in name.parts or stat.S_ISLNK(entry.external_attr >> 16):
-                raise BadRecordingError(
-                    f"{path}: its entry '{entry.filename}' points out of the archive. Download it again from its "
-                    "publisher."
-                )
-            yield path, entry.filename
+                f"{where}: its entry '{entry.filename}' points out of the archive. Download it again from its "
+                "publisher."
+            )
+        yield entry.filename
+
+
+def _archive(path: Path, *outer: str) -> Path | IO[bytes]:
+    """Return what to open as an archive: the file, or a copy of the archive inside it."""
+    if not outer:
+        return path
+    state = path.stat()
+    return _copy(path, *outer, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _copy(path: Path, name: str, *state: int) -> IO[bytes]:
+    """Copy an archive inside an archive to a temporary file: it cannot be searched where it is, as it is compressed.
+
+    Args:
+        path: The outer archive.
+        name: Name of the inner one.
+        state: Size and time of the outer one; another is copied anew.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(name).file_size > _LARGEST_ARCHIVE:  # no more than the declared size is ever read
+            raise BadRecordingError(f"{path}: {name} unpacks to more than {_LARGEST_ARCHIVE} bytes. Download it again.")
+        copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed, and so deleted, with the last reference
+        with archive.open(name) as inner:
+            shutil.copyfileobj(inner, copy)
+    return copy

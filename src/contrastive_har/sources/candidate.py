@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
@@ -25,6 +26,11 @@ class Candidate:
     where: str
     load: Callable[[], Recording]
     rows: Sequence[int] | None = None
+
+    @classmethod
+    def failed(cls, name: str, where: str, error: Exception) -> Candidate:
+        """Return the recording of a file that could not be read, whose error is raised when it is read."""
+        return cls(name, where, partial(_raise, error))
 
     def __call__(self) -> Iterable[Candidate]:
         """Return the single recording of this file."""
@@ -51,3 +57,7 @@ class Candidate:
 
 File = Callable[[], Iterable[Candidate]]
 """A file that can be read in any process: a function that returns the recordings in it."""
+
+
+def _raise(error: Exception) -> Recording:
+    raise error

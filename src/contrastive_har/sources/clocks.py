@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive_har.signals.rates import Resampler
+
 
 def are_storable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which values are finite as the 32-bit numbers that recordings hold."""
@@ -25,6 +27,28 @@ def interpolate(
         Values (wanted, channels).
     """
     return np.column_stack([np.interp(wanted, times, column) for column in values.T])
+
+
+def resample(
+    wanted: NDArray[np.float64], times: NDArray[np.float64], values: NDArray[np.float64], from_hz: float, to_hz: float
+) -> NDArray[np.float64]:
+    """Interpolate linearly, after a low-pass filter if the rate falls.
+
+    Args:
+        wanted: Times of the result (wanted,), within those of the values.
+        times: Ascending times of the values (time,).
+        values: Values (time, channels).
+        from_hz: Nominal rate of the values.
+        to_hz: Rate of the result.
+
+    Returns:
+        Values (wanted, channels).
+    """
+    if from_hz <= to_hz:
+        return interpolate(wanted, times, values)
+    resampler = Resampler(from_hz, to_hz)
+    filtered = np.vstack([resampler.push(times, values), resampler.finish()]).astype(np.float64)
+    return interpolate(wanted, times[0] + np.arange(len(filtered)) / to_hz, filtered)
 
 
 def stretch(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:

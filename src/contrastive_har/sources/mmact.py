@@ -13,7 +13,6 @@ first is at the first sample of any sensor, and the last at the last.
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,11 +25,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.signals.descriptions import DatasetDescription
-from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
-from contrastive_har.sources.clocks import are_storable, interpolate, nearest
+from contrastive_har.sources.clocks import are_storable, interpolate, nearest, resample
+from contrastive_har.sources.columns import read_csv
 from contrastive_har.sources.poses import read_poses
 
 # Nominal rates of the sensors by folder, in the order of the description.
@@ -122,19 +121,12 @@ def _at(clock: NDArray[np.float64], stream: _Stream, sensor: str, rate: float) -
     """Return a sensor's values at the times of the clock."""
     if sensor == _ANGLES:
         return nearest(clock, stream.seconds, stream.values)
-    if _RATES[sensor] <= rate:
-        return interpolate(clock, stream.seconds, stream.values)
-    resampler = Resampler(_RATES[sensor], rate)
-    values = np.vstack([resampler.push(stream.seconds, stream.values), resampler.finish()])
-    return interpolate(clock, stream.seconds[0] + np.arange(len(values)) / rate, values.astype(np.float64))
+    return resample(clock, stream.seconds, stream.values, _RATES[sensor], rate)
 
 
 def _read_table(member: Member) -> pd.DataFrame:
     """Read the time stamps, as text, and the numbers of a sensor."""
-    try:
-        table = pd.read_csv(io.BytesIO(member.read()), header=None, dtype=str)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise BadRecordingError(f"{member.where}: not a table ({error}). Copy it again.") from error
+    table = read_csv(member, header=None, dtype=str)
     if table.shape[1] != 4:
         raise BadRecordingError(f"{member.where}: {table.shape[1]} columns instead of 4. Copy it again.")
     numbers = table.iloc[:, 1:].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)

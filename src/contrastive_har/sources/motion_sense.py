@@ -7,7 +7,6 @@ are columns of the files.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.columns import read_csv
 
 # Official short names, with which the names of the folders begin.
 _ACTIVITIES = {
@@ -50,10 +50,7 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
 
 
 def _load(member: Member, name: str, description: DatasetDescription) -> Recording:
-    try:
-        frame = pd.read_csv(io.BytesIO(member.read()), index_col=0)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise BadRecordingError(f"{member.where}: not a table ({error}). Download it again.") from error
+    frame = read_csv(member, index_col=0)
     samples = np.stack([_channel(frame, channel, member.where) for channel in description.channel_names], axis=1)
     activity, _, subject = member.parts
     codes = {title: code for code, title in description.activities.items()}

@@ -68,15 +68,11 @@ def _in_file(path: Path, folder: Path, description: DatasetDescription, gaps: st
     try:
         frame = _read_file(path, folder, description)
     except Exception as error:  # noqa: BLE001 - raised again when the candidate is loaded
-        yield Candidate(default_name(path, folder), str(path), partial(_raise, error))
+        yield Candidate.failed(default_name(path, folder), str(path), error)
         return
     for name, rows in frame.groupby("recording", sort=False):
         load = partial(_load, rows, str(name), description, path, gaps)
         yield Candidate(str(name), str(path), load, rows=rows.index)
-
-
-def _raise(error: Exception) -> Recording:
-    raise error
 
 
 def _read_file(path: Path, folder: Path, description: DatasetDescription) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Tables of users, labelled or not: parsing of names, numbers, times and ``dataset.yml``."""
+"""Tables of users, labelled or not, and of data sets: parsing of names, numbers, times and ``dataset.yml``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def as_text(column: pd.Series) -> pd.Series:
     return column.astype("string").str.strip().fillna("").astype(object)
 
 
-def numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
+def numbers(column: pd.Series, name: str, path: Path | str) -> NDArray[np.float64]:
     """Return a column, indexed by the file's row numbers, as numbers (rows,), NaN if missing.
 
     Raises:
@@ -78,7 +78,7 @@ def numbers(column: pd.Series, name: str, path: Path) -> NDArray[np.float64]:
     return np.asarray(found, np.float64)
 
 
-def seconds(stamps: pd.Series, path: Path) -> NDArray[np.float64]:
+def seconds(stamps: pd.Series, path: Path | str) -> NDArray[np.float64]:
     """Return time stamps, indexed by the file's row numbers, as seconds (rows,); dates count from 1970.
 
     Raises:

