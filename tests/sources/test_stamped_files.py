@@ -118,6 +118,7 @@ def test_opportunity(tmp_path: Path, as_archive: bool) -> None:
     for name, table in tables.items():
         recording = recordings[name]
         assert f"subject {recording.subject}, {recording.groups['run']}" == name
+        assert recording.groups["session"] == f"S{recording.subject}-{recording.groups['run']}"
         np.testing.assert_array_equal(recording.samples, table[:, np.array(columns) - 1])
         np.testing.assert_array_equal(recording.sample, np.arange(ROWS))
         assert recording.mended == {}

@@ -18,7 +18,7 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 
-_LARGEST = 1 << 28  # bytes of a file inside an archive, more than any official one has
+_LARGEST = 1 << 29  # bytes of a file inside an archive, more than any official one has
 _LARGEST_ARCHIVE = 1 << 31  # bytes of an archive inside an archive, more than any official one has
 
 

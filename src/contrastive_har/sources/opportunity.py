@@ -45,6 +45,6 @@ def _load(member: Member, name: str, description: DatasetDescription) -> Recordi
         sample=np.arange(len(numbers)),
         activity=np.where(np.isin(codes, list(description.activities)), codes, UNLABELLED).astype(np.int16),
         samples=numbers[:, 1:-1].astype(np.float32),
-        groups={"run": run},
+        groups={"run": run, "session": f"S{subject}-{run}"},
     )
     return mend(recording, numbers[:, 0] / 1000, description.sampling_rate_hz)
