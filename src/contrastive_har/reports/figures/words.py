@@ -32,6 +32,7 @@ def draw_word_graph(activities: Sequence[str], names: Sequence[Sequence[str]]) -
     left, right = (np.linspace(0, height - 1, count + 2)[1:-1] for count in (len(activities), len(words)))
     figure = new_figure(7.5, _ROW * height + 0.4)
     axis = figure.subplots()
+    sides = (axis, axis.twinx())
     colours = cycle(COLOURS)
     for end, word in zip(right, words, strict=True):
         shared = len(rows[word]) > 1
@@ -39,11 +40,14 @@ def draw_word_graph(activities: Sequence[str], names: Sequence[Sequence[str]]) -
         for row in rows[word]:
             axis.plot([0, 1], [left[row], end], color=colour, linewidth=1.6 if shared else 0.8, zorder=1)
         axis.scatter([1], [end], s=25 + 22 * len(rows[word]), color=[colour], zorder=2)
-        label = f"{word} ({len(rows[word])})" if shared else word
-        axis.text(1.04, end, label, va="center", fontsize=9, fontweight="bold" if shared else "normal")
     axis.scatter(np.zeros(len(left)), left, s=25, color="black", zorder=2)
-    for start, activity in zip(left, activities, strict=True):
-        axis.text(-0.04, start, activity, ha="right", va="center", fontsize=9)
-    axis.set_ylim(height - 0.5, -0.5)
-    axis.set_axis_off()
+    counted = [f"{word} ({len(rows[word])})" if len(rows[word]) > 1 else word for word in words]
+    for side, places, labels in zip(sides, (left, right), (activities, counted), strict=True):
+        side.set_yticks(places, labels, fontsize=9)
+        side.set_ylim(height - 0.5, -0.5)
+        side.tick_params(length=0)
+        side.spines[:].set_visible(False)
+    for label, word in zip(sides[1].get_yticklabels(), words, strict=True):
+        label.set_fontweight("bold" if len(rows[word]) > 1 else "normal")
+    axis.set_xticks([])
     return figure
