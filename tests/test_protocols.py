@@ -13,9 +13,17 @@ from kedro.framework.startup import bootstrap_project
 from pydantic import ValidationError
 
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
-from contrastive_har.pipeline_registry import register_pipelines
+from contrastive_har.pipeline_registry import _spells, register_pipelines
 from contrastive_har.pipelines.windowing.nodes import check_methods
-from contrastive_har.protocols import IllPosedError, ProtocolSettings, evaluation_titles, refinements, require_trainable
+from contrastive_har.protocols import (
+    IllPosedError,
+    ProtocolSettings,
+    evaluation_titles,
+    refinements,
+    require_trainable,
+    spells,
+    vocabulary_of,
+)
 from contrastive_har.runs.session import RunSession
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.sensors import Channel, Layout
@@ -322,6 +330,25 @@ def test_titles_of_evaluations_in_results_have_their_modalities() -> None:
         "linear/foot": "L, foot",
         "linear/hand": "L, hand",
     }
+
+
+def test_activities_are_spelled_as_the_first_head_that_spells_does() -> None:
+    trained = {"title": "E", "learning_rate": 0.1, "epochs": 1, "batch_size": 4}
+    spelled = [{"name": "label_sequence", "names": {"walking": name}, "shared": False} for name in ("stroll", "go")]
+    evaluations = {
+        "linear": {**trained, "head": {"name": "linear"}},
+        **{f"spelled_{index}": {**trained, "head": head} for index, head in enumerate(spelled)},
+    }
+    settings = protocol(evaluations=evaluations)
+    assert spells(settings)
+    assert vocabulary_of(settings, ["walking", "stroll up"]).names == (("stroll",), ("stroll", "up"))
+    assert not spells(protocol())
+    assert vocabulary_of(protocol(), ["walking"]).names == (("walking",),)
+
+
+@pytest.mark.parametrize(("head", "expected"), [({"name": "label_sequence"}, True), ({"name": "linear"}, False)])
+def test_the_registry_knows_which_protocols_spell(head: dict[str, Any], expected: bool) -> None:
+    assert _spells({"evaluations": {"a": {}, "b": {"head": None}, "c": {"head": head}}}) == expected
 
 
 @pytest.mark.parametrize("budget", [{"keep": "best_in_second_half"}, {"patience": 3}])

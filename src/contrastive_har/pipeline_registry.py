@@ -126,9 +126,15 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "pretraining": partial(pretraining.create_pipeline, cells),
         "evaluation": partial(evaluation.create_pipeline, cells),
         "registration": partial(registration.create_pipeline, [cell for cell in cells if cell.split in validated]),
-        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep"))),
+        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep")), _spells(settings)),
     }
     return build[stage]()
+
+
+def _spells(protocol: dict[str, Any]) -> bool:
+    """Return whether a head of a protocol spells the names of activities."""
+    heads = (evaluation.get("head") or {} for evaluation in protocol["evaluations"].values())
+    return any(head.get("name") == "label_sequence" for head in heads)
 
 
 def _parameters() -> dict[str, Any]:

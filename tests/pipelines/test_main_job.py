@@ -70,6 +70,7 @@ def test_every_entry_is_persisted_except_the_reports_facts(finished: Project) ->
         "summary.parquet",
         "metrics.json",
         "comparisons.parquet",
+        "complexity.parquet",
         "label_efficiency.png",
         "budgets.png",
         "critical_differences.png",
@@ -100,6 +101,18 @@ def test_the_bad_recording_is_reported(finished: Project) -> None:
     assert re.search(r"s11\.csv, row 7: channel 'x' is nan", row["reason"])
     assert summary["subject"].nunique() == 10
     assert "row 7: channel" in finished.newest("report.html").read_text()
+
+
+def test_the_report_has_the_sections_that_apply_and_no_others(finished: Project) -> None:
+    text = finished.newest("report.html").read_text()
+    assert text.index("Written</td>") < text.index("<h2>Size and speed</h2>"), "times are no part of the results above"
+    for words in ("Frequent and rare", "Words of", "share words", "Without a test window", "A colour is"):
+        assert words not in text
+    assert not list(finished.path.glob("data/**/word_*"))
+    complexity = read_table(finished.newest("complexity.parquet"), "complexity")
+    cells = {(method, evaluation) for _, method, evaluation, _ in finished.cells("semi_supervised")}
+    assert set(complexity[["method", "evaluation"]].itertuples(index=False, name=None)) == cells
+    assert not complexity.duplicated(["method", "evaluation"]).any()
 
 
 def test_summary_in_markdown(finished: Project) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contrastive_har.scores import comparisons
-from contrastive_har.scores.cells import Cell, name_evaluation, parse_evaluation, title_evaluations
+from contrastive_har.scores.cells import Cell, by_cell, name_evaluation, parse_evaluation, title_evaluations
 from contrastive_har.scores.statistics import ReportSettings
 from tests.scores.examples import long_scores
 
@@ -44,6 +44,13 @@ def test_cells_are_namespaces_of_three_names() -> None:
     assert Cell.parse(cell.namespace) == cell
     assert cell.artifact("heads") == "multimodal.subject_wise.cmc.heads"
     assert Cell.parse("multimodal.subject_wise") is Cell.parse(None) is None
+
+
+def test_artifacts_are_found_by_cell() -> None:
+    cells = [Cell("p", "unseen", "heads"), Cell("p", "heads", "cmc")]
+    artifacts = {cell.artifact(name): (cell, name) for cell in cells for name in ("heads", "encoders")}
+    others = {"heads": 1, "p.heads": 2, "p.unseen.heads": 3, "p.a.b.c.heads": 4, "p.unseen.cmc.heads_of": 5}
+    assert by_cell({**artifacts, **others}, "heads") == {cell: (cell, "heads") for cell in cells}
 
 
 def test_methods_are_compared_by_the_same_modalities_only() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastive_har.scores.selection import LABEL_FREE, SELECTION_COLUMNS, select
+from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.selection import LABEL_FREE, SELECTION_COLUMNS, last_epochs, select
 from contrastive_har.scores.table import CELL, EVERYTHING, PAPER_STYLE, VALIDATION, score
 from tests.scores.examples import CLASSES, SUBJECTS, curves, long_scores, predictions
 
@@ -178,3 +179,10 @@ def test_validation_scores_are_those_of_the_last_epoch() -> None:
     without = score(table, curves(table), SUBJECTS, CLASSES, **names)
     assert VALIDATION not in set(without["metric"])
     pd.testing.assert_frame_equal(scored[scored["metric"] != VALIDATION].reset_index(drop=True), without)
+
+
+def test_the_last_epoch_is_taken_of_each_cell_and_repeat() -> None:
+    history = pd.DataFrame({"repeat": [0, 1, 0, 1, 0], "epoch": [1, 2, 3, 1, 2], "loss": [5.0, 4.0, 3.0, 2.0, 1.0]})
+    cells = {Cell("p", "s", "trained"): history, Cell("p", "t", "untrained"): history.iloc[:0]}
+    rows = last_epochs(cells)[["split", "method", "repeat", "epoch", "loss"]]
+    assert rows.to_numpy().tolist() == [["s", "trained", 0, 3, 3.0], ["s", "trained", 1, 2, 4.0]]

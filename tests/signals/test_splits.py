@@ -406,3 +406,21 @@ def test_a_neighbour_that_overlaps_in_time_is_caught(windows: Windows) -> None:
     assert report["by_label_budget"][0]["shared_with"]["train"] == {"raw_samples": 32, "windows": 0, "subjects": 1}
     with pytest.raises(LeakageError):
         require_leak_free(report, "s")
+
+
+def test_classes_without_a_test_window_are_found_by_repeat() -> None:
+    members = {0: {"train": [0, 1, 2, 3], "test": [4, 5]}, 2: {"train": [5, 4], "test": [0, 1, 6]}}
+    rows = [
+        {"split": "s", "repeat": repeat, "label_budget": budget, "window": window, "role": role}
+        for repeat, by_role in members.items()
+        for budget in ("10 %", "50 %")
+        for role, windows in by_role.items()
+        for window in windows
+    ]
+    classes = np.array([0, 1, 1, 2, 2, 3, -1])
+    assert Roles(pd.DataFrame(rows)).untested(classes, 5) == {0: [0], 1: [0], 2: [2], 3: [2], 4: [0, 2]}
+
+
+def test_every_class_is_tested_where_nothing_is_held_out(windows: Windows) -> None:
+    settings = SUBJECTS.model_copy(update={"held_out": "none", "leak_free": False, "pretrain_on": "all"})
+    assert assign_roles(windows, plan(settings)).untested(windows.classes(), windows.class_count) == {}

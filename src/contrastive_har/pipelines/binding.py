@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from kedro.pipeline import Pipeline, pipeline
 
 from contrastive_har.protocols import PLANS
+from contrastive_har.scores.cells import Cell
 
 
 def bind(function: Callable[..., Any], **values: Any) -> Callable[..., Any]:
@@ -58,3 +59,13 @@ def in_namespace(
     return pipeline(
         stage, namespace=namespace, inputs=dict(inputs), outputs=dict(outputs), parameters=parameters, tags=tags
     )
+
+
+def from_cells(cells: Iterable[Cell], name: str) -> dict[str, str]:
+    """Return the local name of an artifact of each cell by its catalog name; underscores replace the dots."""
+    return {cell.artifact(name): f"{cell.split}__{cell.method}__{name}" for cell in cells}
+
+
+def inverted(names: Mapping[str, str]) -> dict[str, str]:
+    """Return catalog names by local name, given the reverse."""
+    return {local: name for name, local in names.items()}

@@ -11,7 +11,9 @@ from contrastive_har.protocols.plans import (
     is_protocol,
     plans_of,
     refinements,
+    spells,
     titles,
+    vocabulary_of,
 )
 from contrastive_har.protocols.settings import ProtocolSettings
 
@@ -27,5 +29,7 @@ __all__ = [
     "plans_of",
     "refinements",
     "require_trainable",
+    "spells",
     "titles",
+    "vocabulary_of",
 ]

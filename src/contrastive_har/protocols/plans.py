@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
 
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
+from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
+from contrastive_har.models.heads.words import Vocabulary
 from contrastive_har.protocols.methods import REFINED, MethodSettings
 from contrastive_har.protocols.settings import ProtocolSettings
 from contrastive_har.refining import plain, refined_keys
@@ -80,3 +82,25 @@ def refinements(protocol: ProtocolSettings, dataset: str) -> dict[str, dict[str,
     for name, row in protocol.methods.items():
         refined[name] = refined_keys(above, {key: plain(getattr(row, key)) for key in REFINED})
     return {name: keys for name, keys in refined.items() if keys}
+
+
+def spells(protocol: ProtocolSettings) -> bool:
+    """Return whether a head of a protocol spells the names of activities."""
+    return bool(_spelling_heads(protocol))
+
+
+def vocabulary_of(protocol: ProtocolSettings, classes: Sequence[str]) -> Vocabulary:
+    """Return the words of the names of some classes, spelled as by the first head that spells them.
+
+    Names share their words here, also if that head keeps them apart.
+
+    Raises:
+        ValueError: if a name has no word, or two have the same.
+    """
+    heads = _spelling_heads(protocol)
+    return Vocabulary.of(classes, heads[0].names if heads else {})
+
+
+def _spelling_heads(protocol: ProtocolSettings) -> list[LabelSequenceSettings]:
+    heads = (evaluation.head for evaluation in protocol.evaluations.values())
+    return [head for head in heads if isinstance(head, LabelSequenceSettings)]

@@ -14,11 +14,16 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from contrastive_har.models.heads.words import Vocabulary
+from contrastive_har.reports.complexity import complexity_rows, published_rows
 from contrastive_har.reports.contributions import contribution_tables
 from contrastive_har.reports.findings import Finding
+from contrastive_har.reports.frequencies import divide_by_frequency, frequency_tables
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
+from contrastive_har.reports.words import word_tables
 from contrastive_har.scores.cells import Cell, title_evaluations
 from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.scores.words import count_words, telling_words
 from contrastive_har.signals.descriptions import DatasetDescription
 
 _PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
@@ -31,17 +36,22 @@ class ReportFacts:
     Attributes:
         description: The data set.
         windows: Number of windows.
+        windows_by_class: Number of labelled windows by activity.
         subjects: Number of subjects.
         recordings_summary: Recordings per subject and activity, and the rejected ones.
         leakage: The leakage audit by split.
+        untested: By split, the class indices without a test window, and the repeats in which there is none.
         scores: Long scores.
         summary: One row per cell and metric.
         findings: The comparisons of methods in sentences.
         protocol: The protocol's settings as plain data.
         refinements: Settings of rows, and of the windows of this data set, that differ from those of the protocol.
         modalities: Sentences on what pre-training across modalities gives each modality.
+        vocabulary: The words of the activities' names, if a head spells them.
+        word_scores: Recall of each word by split, if a head spells names.
         label_free: The last epoch of pre-training of every cell and repeat, with its measures that need no labels.
         selection: What choosing the setting of a sweep gives; None without a sweep.
+        complexity: Size, arithmetic and time by method and evaluation.
         seed: Seed of the run.
         confidence: Confidence level of the intervals.
         device: Device and precision.
@@ -50,17 +60,22 @@ class ReportFacts:
 
     description: DatasetDescription
     windows: int
+    windows_by_class: Mapping[str, int]
     subjects: int
     recordings_summary: pd.DataFrame
     leakage: Mapping[str, Any]
+    untested: Mapping[str, Mapping[int, Sequence[int]]]
     scores: pd.DataFrame
     summary: pd.DataFrame
     findings: Sequence[Finding]
     protocol: Mapping[str, Any]
     refinements: Mapping[str, Mapping[str, tuple[Any, Any]]]
     modalities: Sequence[str]
+    vocabulary: Vocabulary | None
+    word_scores: Mapping[str, pd.DataFrame]
     label_free: pd.DataFrame
     selection: pd.DataFrame | None
+    complexity: pd.DataFrame
     seed: int
     confidence: float
     device: str
@@ -93,15 +108,17 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     protocol = facts.protocol
     methods = {name: method["title"] for name, method in protocol["methods"].items()}
     configured = {name: evaluation["title"] for name, evaluation in protocol["evaluations"].items()}
+    splits = {name: split["title"] for name, split in protocol["splits"].items()}
     evaluations = title_evaluations(configured, facts.summary["evaluation"].unique())
     fewest = budgets_of_all(facts.summary)[0]
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {
         "facts": facts,
         "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
-        "contributions": contribution_tables(
-            facts.summary, methods, configured, {name: split["title"] for name, split in protocol["splits"].items()}
-        ),
+        "untested": _untested(facts, splits),
+        "contributions": contribution_tables(facts.summary, methods, configured, splits),
+        "frequencies": frequency_tables(facts.scores, facts.windows_by_class, methods, evaluations, splits),
+        "thirds": divide_by_frequency(facts.windows_by_class),
         "label_free": _label_free(facts, methods),
         "selection": [] if facts.selection is None else facts.selection.to_dict("records"),
         "evaluations": evaluations,
@@ -113,6 +130,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "few": describe_budget(fewest),
         "comparisons": _by_family(facts.findings),
         "by_class": _by_class(facts, methods, evaluations, fewest),
+        **_words(facts, methods, evaluations, splits, fewest),
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
         "notes": list(facts.summary["note"].dropna().unique()),
         "interval": f"{100 * facts.confidence:g} % bootstrap interval",
@@ -120,6 +138,8 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
             activity: rows["seconds"].sum()
             for activity, rows in facts.recordings_summary.groupby("activity", sort=False)
         },
+        "complexity": complexity_rows(facts.complexity, methods, evaluations),
+        "published_complexity": published_rows(str(facts.scores["protocol"].iloc[0])),
         "machine": _machine(facts.device),
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
@@ -163,6 +183,33 @@ def _by_class(
         label = name_row(methods[method], evaluations[evaluation])
         tables.setdefault(facts.protocol["splits"][split]["title"], []).append((label, values))
     return tables
+
+
+def _untested(facts: ReportFacts, splits: Mapping[str, str]) -> dict[str, str]:
+    """Return which activities lack test windows, and in which repeats, by title of the split; of splits with such."""
+    texts = {}
+    for split, repeats_by_class in facts.untested.items():
+        parts = []
+        for index, repeats in repeats_by_class.items():
+            listed = ", ".join(str(repeat + 1) for repeat in repeats)
+            when = "every repeat" if len(repeats) == facts.protocol["repeats"] else f"repeat {listed}"
+            parts.append(f"{facts.description.class_names[index]} ({when})")
+        if parts:
+            texts[splits[split]] = ", ".join(parts)
+    return texts
+
+
+def _words(
+    facts: ReportFacts,
+    methods: Mapping[str, str],
+    evaluations: Mapping[str, str],
+    splits: Mapping[str, str],
+    budget: str,
+) -> dict[str, Any]:
+    """Return in how many names each word is, and the recalls of words with the smallest label budget."""
+    words = count_words(telling_words(facts.vocabulary)) if facts.vocabulary else {}
+    recalls = {splits[split]: table for split, table in facts.word_scores.items()}
+    return {"words": words, "by_word": word_tables(recalls, list(words), budget, methods, evaluations)}
 
 
 def _label_free(facts: ReportFacts, methods: Mapping[str, str]) -> list[tuple[str, str, list[str]]]:

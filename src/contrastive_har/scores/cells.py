@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from contrastive_har.signals.sensors import AND
+
+Artifact = TypeVar("Artifact")
 
 _OF = "/"  # between the name of an evaluation and its modalities
 
@@ -38,6 +41,16 @@ class Cell:
         """Return the cell of a namespace; None if it is not the namespace of a single cell."""
         parts = (namespace or "").split(".")
         return cls(*parts) if len(parts) == 3 else None
+
+
+def by_cell(artifacts: Mapping[str, Artifact], name: str) -> dict[Cell, Artifact]:
+    """Return one artifact of each cell, of ``artifacts`` by catalog name."""
+    found = {}
+    for full_name, artifact in artifacts.items():
+        namespace, _, last = full_name.rpartition(".")
+        if last == name and (cell := Cell.parse(namespace)):
+            found[cell] = artifact
+    return found
 
 
 def name_evaluation(evaluation: str, modalities: Iterable[str]) -> str:

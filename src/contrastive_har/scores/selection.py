@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.table import EVERYTHING, VALIDATION
 
 LABEL_FREE = ("alignment", "uniformity", "recall_at_1")
@@ -79,3 +80,14 @@ def _correlation(test: pd.DataFrame, measure: pd.Series) -> float:
     if both["score"].nunique() < 2 or both["measure"].nunique() < 2:
         return float("nan")
     return float(stats.spearmanr(both["score"], both["measure"]).statistic)
+
+
+def last_epochs(histories: Mapping[Cell, pd.DataFrame]) -> pd.DataFrame:
+    """Return the last epoch of pre-training of every cell and repeat, with columns split and method."""
+    rows = [last_epoch(history).assign(split=cell.split, method=cell.method) for cell, history in histories.items()]
+    return pd.concat(rows, ignore_index=True)
+
+
+def last_epoch(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of each repeat's last epoch; none of a method without pre-training."""
+    return history.sort_values("epoch").groupby("repeat", as_index=False).last()

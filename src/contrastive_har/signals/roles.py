@@ -71,6 +71,18 @@ class Roles:
             rows = rows[rows["label_budget"] == (budget.name if budget else None)]
         return np.sort(rows["window"].to_numpy(np.int64))
 
+    def untested(self, classes: NDArray[np.int64], count: int) -> dict[int, list[int]]:
+        """Return the classes of which a repeat has no test window: the repeats by class index.
+
+        Args:
+            classes: Class index of each window, or -1 (windows,).
+            count: Number of classes.
+        """
+        tests = self.table[self.table["role"] == "test"]
+        tested = {repeat: set(classes[rows["window"]]) for repeat, rows in tests.groupby("repeat")}
+        repeats = {index: [repeat for repeat, of in tested.items() if index not in of] for index in range(count)}
+        return {index: of_class for index, of_class in repeats.items() if of_class}
+
     @property
     def budgets(self) -> list[str]:
         """Names of the label budgets, in the order in which labels were drawn."""

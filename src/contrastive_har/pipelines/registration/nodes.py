@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.cells import by_cell
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.recognisers import choose_recogniser as choose
@@ -21,12 +21,7 @@ def choose_recogniser(windows: Windows, scores: pd.DataFrame, *, protocol: str, 
         protocol: Name of the protocol.
         **trained: Encoders and heads, by the names of the artifacts.
     """
-    artifacts: dict[str, dict[Cell, Any]] = {"encoders": {}, "heads": {}}
-    for name, value in trained.items():
-        namespace, _, kind = name.rpartition(".")
-        if cell := Cell.parse(namespace):
-            artifacts[kind][cell] = value
-    return choose(windows, protocol, artifacts["encoders"], artifacts["heads"], scores)
+    return choose(windows, protocol, by_cell(trained, "encoders"), by_cell(trained, "heads"), scores)
 
 
 def register_recogniser(recogniser: TrainedRecogniser) -> TrainedRecogniser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind
+from contrastive_har.pipelines.binding import bind, from_cells, inverted
 from contrastive_har.pipelines.registration.nodes import choose_recogniser, register_recogniser
 from contrastive_har.scores.cells import Cell
 
@@ -16,10 +16,7 @@ def create_pipeline(cells: list[Cell]) -> Pipeline:
         cells: Cells to choose from; their splits have validation windows.
     """
     protocol = cells[0].protocol
-    # In local names, underscores replace the dots of other namespaces; ``outside`` has the catalog names.
-    trained = {
-        cell.artifact(kind): f"{cell.split}__{cell.method}__{kind}" for cell in cells for kind in ("encoders", "heads")
-    }
+    trained = {**from_cells(cells, "encoders"), **from_cells(cells, "heads")}
     stage = Pipeline(
         [
             Node(
@@ -36,5 +33,4 @@ def create_pipeline(cells: list[Cell]) -> Pipeline:
             ),
         ]
     )
-    outside = {local: name for name, local in trained.items()}
-    return pipeline(stage, namespace=protocol, inputs=outside, tags="registration")
+    return pipeline(stage, namespace=protocol, inputs=inverted(trained), tags="registration")

@@ -1,23 +1,33 @@
-"""Scores to statistics, figures, tracked runs and the report."""
+"""Scores to statistics, tracked runs and the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.protocols import ProtocolSettings, evaluation_titles, refinements, titles
-from contrastive_har.reports import contributions, figures, findings
+from contrastive_har.protocols import (
+    ProtocolSettings,
+    evaluation_titles,
+    refinements,
+    spells,
+    titles,
+    vocabulary_of,
+)
+from contrastive_har.reports import contributions, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
-from contrastive_har.scores import comparisons, statistics
-from contrastive_har.scores.cells import Cell, parse_evaluation
-from contrastive_har.scores.selection import select
+from contrastive_har.scores import statistics, words
+from contrastive_har.scores.cells import Cell, by_cell, parse_evaluation
+from contrastive_har.scores.comparisons import compare
+from contrastive_har.scores.selection import last_epochs, select
 from contrastive_har.scores.statistics import ReportSettings
+from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.windows import Windows
+from contrastive_har.use import complexity
 
 
 def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
@@ -25,77 +35,20 @@ def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFra
     return statistics.summarise(scores, statistics.read_published(), report)
 
 
-def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
-    """Draw macro-F1 against pre-training epochs and batch size, where methods differ in them."""
-    budgets = {name: row.budget for name, row in protocol.methods.items() if row.objective.trains}
-    few = summary[(summary["metric"] == "macro_f1") & (summary["label_budget"] == protocol.fewest_labels.name)]
-    rows = few[few["method"].isin(list(budgets))].assign(
-        epochs=lambda table: [budgets[name].epochs for name in table["method"]],
-        batch_size=lambda table: [budgets[name].batch_size for name in table["method"]],
-    )
-    return figures.draw_budgets(rows, evaluation_titles(protocol, rows), titles(protocol.splits))
-
-
 def compare_methods(scores: pd.DataFrame, protocol: ProtocolSettings, report: ReportSettings) -> pd.DataFrame:
     """Test the differences between one method and all others, paired by repeat."""
-    return comparisons.compare(scores, protocol.compared_with, report)
+    return compare(scores, protocol.compared_with, report)
 
 
-def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
-    """Draw macro-F1 against the labels."""
-    return figures.draw_label_efficiency(
-        summary, titles(protocol.methods), evaluation_titles(protocol, summary), titles(protocol.splits)
-    )
+def measure_complexity(windows: Windows, **trained: Any) -> pd.DataFrame:
+    """Measure the recognisers of a split's methods; encoders and heads by artifact name."""
+    return complexity.measure_complexity(windows, by_cell(trained, "encoders"), by_cell(trained, "heads"))
 
 
-def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
-    """Draw loss curves and the clusters' agreement with the activities; histories by artifact name."""
-    methods, splits, of_cells = titles(protocol.methods), titles(protocol.splits), dict(_by_cell(histories))
-    return (
-        figures.draw_loss_curves(of_cells, methods, splits),
-        figures.draw_cluster_agreement(of_cells, methods, splits),
-    )
-
-
-def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
-    """Draw a split's confusion matrices with the fewest labels; predictions by method."""
-    few = protocol.fewest_labels.name
-    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *predictions.values())
-    return figures.draw_confusion_matrices(predictions, few, methods, evaluations, windows.description.class_names)
-
-
-def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
-    """Draw the scores of a split's test subjects with the fewest labels; scores by method."""
-    few = protocol.fewest_labels.name
-    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
-    return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
-
-
-def draw_critical_differences(
-    protocol: ProtocolSettings, report: ReportSettings, *, split: str, **scores: pd.DataFrame
-) -> Figure:
-    """Draw the mean ranks of a split's methods and their critical difference; scores by method."""
-    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
-    return figures.draw_critical_differences(
-        pd.concat(scores.values()), split, methods, evaluations, 1 - report.confidence
-    )
-
-
-def draw_embedding_map(
-    windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
-) -> Figure:
-    """Draw t-SNE maps of a split's test windows; embeddings by method.
-
-    Single modalities are shown of the method that all others are compared with, and of the one that trains each alone.
-    """
-    # Untrained encoders have equal embeddings: one map of them is enough.
-    maps: dict[str, pd.DataFrame] = {}
-    for method, table in embeddings.items():
-        if not any(table.equals(other) for other in maps.values()):
-            maps[method] = table
-    in_parts = (protocol.compared_with, protocol.trained_apart)
-    maps = {name: table if name in in_parts else table[table["modality"] == ""] for name, table in maps.items()}
-    return figures.draw_embeddings(maps, titles(protocol.methods), windows.description.class_names, report)
+def score_words(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> pd.DataFrame:
+    """Score the words of activities' names on one split; predictions by method."""
+    vocabulary = vocabulary_of(protocol, windows.description.class_names)
+    return pd.concat([words.score_words(table, vocabulary).assign(method=name) for name, table in predictions.items()])
 
 
 def describe_runs(
@@ -149,51 +102,57 @@ def gather_facts(
         report: How results are summarised.
         compute: Where they were computed.
         seed: Seed of the run.
-        **artifacts: windows, recordings_summary, scores, summary and comparisons; each split's leakage and each cell's
-            history, by artifact name.
+        **artifacts: windows, recordings_summary, scores, summary, comparisons and complexity; each split's roles,
+            leakage and scores by word, and each cell's history, by artifact name.
 
     Raises:
         ValueError: if the stored results were computed with other settings than the report would state.
     """
-    histories = dict(_by_cell({name: table for name, table in artifacts.items() if name.endswith(".history")}))
-    windows: Windows = artifacts["windows"]
-    _require_same_settings(protocol, histories, artifacts["scores"])
-    sentences = findings.findings(
-        artifacts["comparisons"],
-        titles(protocol.methods),
-        evaluation_titles(protocol, artifacts["scores"]),
-        titles(protocol.splits),
-        1 - report.confidence,
-    )
-    dataset = windows.description.name
-    of_all = artifacts["comparisons"]["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])
-    modalities = contributions.modality_sentences(
-        artifacts["comparisons"][of_all],
-        str(protocol.trained_apart),
-        titles(protocol.methods),
-        evaluation_titles(protocol, artifacts["scores"]),
-        titles(protocol.splits),
-        1 - report.confidence,
-    )
+    histories, windows = by_cell(artifacts, "history"), artifacts["windows"]
+    scores, comparisons = artifacts["scores"], artifacts["comparisons"]
+    _require_same_settings(protocol, histories, scores)
+    named = (titles(protocol.methods), evaluation_titles(protocol, scores), titles(protocol.splits))
+    level = 1 - report.confidence
+    dataset, classes = windows.description.name, windows.description.class_names
+    of_all = comparisons[comparisons["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])]
+    roles = _by_split(artifacts, "roles")
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
+        windows_by_class=_count(windows),
         subjects=windows.table["subject"].nunique(),
         recordings_summary=artifacts["recordings_summary"],
-        leakage={name.split(".")[1]: counted for name, counted in artifacts.items() if name.endswith(".leakage")},
-        scores=artifacts["scores"],
+        leakage=_by_split(artifacts, "leakage"),
+        untested={split: of_split.untested(windows.classes(), len(classes)) for split, of_split in roles.items()},
+        scores=scores,
         summary=artifacts["summary"],
-        findings=list(sentences),
-        protocol=_protocol_of(dataset, protocol, artifacts["scores"]),
+        findings=list(findings.findings(comparisons, *named, level)),
+        protocol=_protocol_of(dataset, protocol, scores),
         refinements=refinements(protocol, dataset),
-        modalities=list(modalities),
-        label_free=_last_epochs({name: table for name, table in artifacts.items() if name.endswith(".history")}),
+        modalities=list(contributions.modality_sentences(of_all, str(protocol.trained_apart), *named, level)),
+        vocabulary=vocabulary_of(protocol, classes) if spells(protocol) else None,
+        word_scores=_by_split(artifacts, "word_scores"),
+        label_free=last_epochs(histories),
         selection=artifacts.get("selection"),
+        complexity=artifacts["complexity"],
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
         seconds={cell: float(history["seconds"].sum()) for cell, history in histories.items()},
     )
+
+
+def _by_split(artifacts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one artifact of each split, of artifacts named ``protocol.split.name``."""
+    parts = {tuple(full_name.split(".")): artifact for full_name, artifact in artifacts.items()}
+    return {part[1]: artifact for part, artifact in parts.items() if len(part) == 3 and part[2] == name}
+
+
+def _count(windows: Windows) -> dict[str, int]:
+    """Return the number of windows of each activity."""
+    classes = windows.classes()
+    counts = np.bincount(classes[classes != UNLABELLED], minlength=windows.class_count)
+    return dict(zip(windows.description.class_names, map(int, counts), strict=True))
 
 
 def _protocol_of(dataset: str, protocol: ProtocolSettings, scores: pd.DataFrame) -> dict[str, Any]:
@@ -223,31 +182,7 @@ def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
 
 def select_setting(protocol: ProtocolSettings, scores: pd.DataFrame, **histories: pd.DataFrame) -> pd.DataFrame:
     """Choose the setting of the sweep on validation windows, per repeat; histories by artifact name."""
-    return select(scores, _last_epochs(histories), protocol.swept())
-
-
-def draw_sweep(summary: pd.DataFrame, protocol: ProtocolSettings, *, split: str, **histories: pd.DataFrame) -> Figure:
-    """Draw a split's scores against the setting of the sweep; histories by method."""
-    rows = summary[summary["split"] == split]
-    last = pd.concat([_last_epoch(history).assign(method=method) for method, history in histories.items()])
-    titled = evaluation_titles(protocol, rows)
-    return figures.draw_sweep(rows, last, protocol.swept(), titled, str(protocol.sweep).rpartition(".")[2])
-
-
-def _last_epochs(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    rows = [_last_epoch(history).assign(split=cell.split, method=cell.method) for cell, history in _by_cell(histories)]
-    return pd.concat(rows, ignore_index=True)
-
-
-def _last_epoch(history: pd.DataFrame) -> pd.DataFrame:
-    """Return the row of each repeat's last epoch; none of a method without pre-training."""
-    return history.sort_values("epoch").groupby("repeat", as_index=False).last()
-
-
-def _by_cell(artifacts: Mapping[str, pd.DataFrame]) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    for name, table in artifacts.items():
-        if cell := Cell.parse(name.rpartition(".")[0]):
-            yield cell, table
+    return select(scores, last_epochs(by_cell(histories, "history")), protocol.swept())
 
 
 def _require_same_settings(

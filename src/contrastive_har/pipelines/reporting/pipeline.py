@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, in_namespace
-from contrastive_har.pipelines.reporting.nodes import (
-    compare_methods,
-    describe_runs,
+from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted
+from contrastive_har.pipelines.reporting.drawing import (
     draw_budgets,
     draw_confusion_matrices,
     draw_critical_differences,
@@ -15,33 +15,42 @@ from contrastive_har.pipelines.reporting.nodes import (
     draw_histories,
     draw_label_efficiency,
     draw_subjects,
-    draw_sweep,
+)
+from contrastive_har.pipelines.reporting.nodes import (
+    compare_methods,
+    describe_runs,
     gather_facts,
     gather_runs,
     list_metrics,
-    select_setting,
+    measure_complexity,
     summarise_scores,
     write_html,
     write_markdown,
 )
+from contrastive_har.pipelines.reporting.sections import SWEEP, WORDS, Section
 from contrastive_har.scores.cells import Cell
 
 _SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "embedding_map")
+_SPLIT_FACTS = ("leakage", "roles")
 _FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "augmentation_preview")
+_TABLES = ("windows", "scores", "summary", "comparisons", "complexity")
 
 
-def create_pipeline(cells: list[Cell], sweeps: bool = False) -> Pipeline:
+def create_pipeline(cells: list[Cell], sweeps: bool = False, spells: bool = False) -> Pipeline:
     """Return the reporting stage of a protocol.
 
     Args:
         cells: All cells of the protocol.
         sweeps: Whether the protocol's rows differ in one setting.
+        spells: Whether a head of the protocol spells the names of activities.
     """
-    splits = list(dict.fromkeys(cell.split for cell in cells))
-    stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, splits, sweeps)]
-    stages += [_of_split(split, [cell for cell in cells if cell.split == split]) for split in splits]
+    by_split = {cell.split: [other for other in cells if other.split == cell.split] for cell in cells}
+    sections = [one for one, chosen in ((SWEEP, sweeps), (WORDS, spells)) if chosen]
+    stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, sections)]
+    stages += [_complexity(by_split[cells[0].split])]
+    stages += [_of_split(split, of_split) for split, of_split in by_split.items()]
     stages += [_of_cell(cell) for cell in cells]
-    stages += [_sweep(cells, splits)] if sweeps else []
+    stages += [section.create(by_split) for section in sections]
     return pipeline(sum(stages, Pipeline([])), tags="reporting")
 
 
@@ -84,60 +93,51 @@ def _statistics(protocol: str) -> Pipeline:
 
 
 def _histories(cells: list[Cell]) -> Pipeline:
-    histories = _from_cells(cells, "history")
+    histories = from_cells(cells, "history")
     node = Node(
         func=draw_histories,
         inputs={"protocol": "params:protocol", **histories},
         outputs=["loss_curves", "cluster_agreement"],
         name="draw_histories",
     )
-    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=_inverted(histories))
+    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=inverted(histories))
 
 
 def _tracking(cells: list[Cell]) -> Pipeline:
-    described = _from_cells(cells, "described_runs")
+    described = from_cells(cells, "described_runs")
     node = Node(
         func=gather_runs,
         inputs=list(described.values()),
         outputs="tracked_runs",
         name="gather_runs",
     )
-    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=_inverted(described))
+    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=inverted(described))
 
 
-def _sweep(cells: list[Cell], splits: list[str]) -> Pipeline:
-    """Return the nodes of a protocol whose rows differ in one setting."""
-    protocol, histories = cells[0].protocol, _from_cells(cells, "history")
-    choosing = Node(
-        func=select_setting,
-        inputs={"protocol": "params:protocol", "scores": "scores", **histories},
-        outputs="selection",
-        name="select_setting",
+def _complexity(cells: list[Cell]) -> Pipeline:
+    trained = {**from_cells(cells, "encoders"), **from_cells(cells, "heads")}
+    node = Node(
+        func=measure_complexity,
+        inputs={"windows": "windows", **trained},
+        outputs="complexity",
+        name="measure_complexity",
     )
-    nodes = [choosing]
-    # Not in the namespaces of the splits, which nodes of the protocol would interrupt.
-    for split in splits:
-        of_split = {cell.method: histories[cell.artifact("history")] for cell in cells if cell.split == split}
-        drawing = Node(
-            func=bind(draw_sweep, split=split),
-            inputs={"summary": "summary", "protocol": "params:protocol", **of_split},
-            outputs=f"{split}__sweep",
-            name=f"draw_sweep_of_{split}",
-        )
-        nodes.append(drawing)
-    outside = {name: f"{protocol}.{name}" for name in ("scores", "summary")}
-    drawn = {f"{split}__sweep": f"{protocol}.{split}.sweep" for split in splits}
-    return in_namespace(Pipeline(nodes), protocol, inputs={**outside, **_inverted(histories)}, outputs=drawn)
-
-
-def _report(cells: list[Cell], splits: list[str], sweeps: bool) -> Pipeline:
     protocol = cells[0].protocol
-    names = ("windows", "recordings_summary", "scores", "summary", "comparisons", *(["selection"] if sweeps else []))
-    local_inputs = {name: name for name in names}
-    split_figures = (*_SPLIT_FIGURES, *(["sweep"] if sweeps else []))
-    histories = _from_cells(cells, "history")
-    leakage = {f"{protocol}.{split}.leakage": f"{split}__leakage" for split in splits}
-    pictures = {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in split_figures}
+    return in_namespace(Pipeline([node]), protocol, inputs={"windows": f"{protocol}.windows", **inverted(trained)})
+
+
+def _report(cells: list[Cell], sections: list[Section]) -> Pipeline:
+    protocol = cells[0].protocol
+
+    def of_splits(names: Iterable[str]) -> dict[str, str]:
+        splits = dict.fromkeys(cell.split for cell in cells)
+        return {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in names}
+
+    tables = [*_TABLES, *(name for section in sections for name in section.tables)]
+    figures = [*_FIGURES, *(name for section in sections for name in section.figures)]
+    facts = of_splits([*_SPLIT_FACTS, *(name for section in sections for name in section.split_tables)])
+    pictures = of_splits([*_SPLIT_FIGURES, *(name for section in sections for name in section.split_figures)])
+    histories = from_cells(cells, "history")
     stage = Pipeline(
         [
             Node(
@@ -147,8 +147,8 @@ def _report(cells: list[Cell], splits: list[str], sweeps: bool) -> Pipeline:
                     "report": "params:report",
                     "compute": "params:compute",
                     "seed": "params:seed",
-                    **local_inputs,
-                    **leakage,
+                    **{name: name for name in ("recordings_summary", *tables)},
+                    **facts,
                     **histories,
                 },
                 outputs="report_facts",
@@ -158,7 +158,7 @@ def _report(cells: list[Cell], splits: list[str], sweeps: bool) -> Pipeline:
                 func=write_html,
                 inputs={
                     "facts": "report_facts",
-                    **{name: name for name in _FIGURES},
+                    **{name: name for name in figures},
                     **{name.partition(".")[2]: local for name, local in pictures.items()},
                 },
                 outputs="report",
@@ -172,9 +172,9 @@ def _report(cells: list[Cell], splits: list[str], sweeps: bool) -> Pipeline:
             ),
         ]
     )
-    of_protocol = [*(name for name in names if name != "recordings_summary"), *_FIGURES]
-    outside = {"recordings_summary": "recordings_summary", **{name: f"{protocol}.{name}" for name in of_protocol}}
-    return in_namespace(stage, protocol, inputs={**outside, **_inverted({**histories, **leakage, **pictures})})
+    outside = {"recordings_summary": "recordings_summary"}
+    outside |= {name: f"{protocol}.{name}" for name in (*tables, *figures)}
+    return in_namespace(stage, protocol, inputs={**outside, **inverted({**histories, **facts, **pictures})})
 
 
 def _of_split(split: str, cells: list[Cell]) -> Pipeline:
@@ -242,12 +242,3 @@ def _of_cell(cell: Cell) -> Pipeline:
         cell.namespace,
         inputs={"windows": f"{cell.protocol}.windows", **{name: cell.artifact(name) for name in artifacts}},
     )
-
-
-def _from_cells(cells: list[Cell], name: str) -> dict[str, str]:
-    """Return the local name of an artifact of each cell by its catalog name; underscores replace the dots."""
-    return {cell.artifact(name): f"{cell.split}__{cell.method}__{name}" for cell in cells}
-
-
-def _inverted(names: dict[str, str]) -> dict[str, str]:
-    return {local: name for name, local in names.items()}

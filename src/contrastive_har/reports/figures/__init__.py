@@ -8,11 +8,13 @@ from contrastive_har.reports.figures.curves import (
     draw_label_efficiency,
     draw_loss_curves,
 )
+from contrastive_har.reports.figures.embeddings import draw_embeddings, draw_embeddings_by_word
 from contrastive_har.reports.figures.predictions import draw_confusion, draw_confusion_matrices, draw_one_confusion
-from contrastive_har.reports.figures.signals import draw_embeddings, draw_views
+from contrastive_har.reports.figures.signals import draw_views
 from contrastive_har.reports.figures.spreads import draw_critical_differences, draw_subjects
 from contrastive_har.reports.figures.style import COLOURS
 from contrastive_har.reports.figures.sweeps import draw_sweep
+from contrastive_har.reports.figures.words import draw_word_graph
 
 __all__ = [
     "COLOURS",
@@ -22,10 +24,12 @@ __all__ = [
     "draw_confusion_matrices",
     "draw_critical_differences",
     "draw_embeddings",
+    "draw_embeddings_by_word",
     "draw_label_efficiency",
     "draw_loss_curves",
     "draw_one_confusion",
     "draw_subjects",
     "draw_sweep",
     "draw_views",
+    "draw_word_graph",
 ]

@@ -1,4 +1,4 @@
-"""Windows, their augmented views, and maps of their embeddings."""
+"""Windows and their augmented views."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 
 from contrastive_har.reports.figures.skeletons import StickFigures
 from contrastive_har.reports.figures.style import COLOURS, new_figure
-from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.sensors import Layout
 
 _MOST_LINES = 12  # channels of a modality; more could not be told apart
@@ -82,42 +80,3 @@ def _draw_skeletons(
         for axis, window in zip(row, windows, strict=True):
             figures.draw(axis, window, rate)
     return [*figures.legend()]
-
-
-def draw_embeddings(
-    embeddings: Mapping[str, pd.DataFrame], titles: Mapping[str, str], classes: Sequence[str], settings: ReportSettings
-) -> Figure:
-    """Draw t-SNE maps of embeddings, one column per method and one row per modality, coloured by true activity.
-
-    Args:
-        embeddings: Embeddings by method; columns modality (empty for all together), class, f0, f1, ...
-        titles: Titles of the methods.
-        classes: Names of the class indices.
-        settings: Iterations and seed of t-SNE.
-    """
-    from sklearn.manifold import TSNE
-
-    modalities = list(dict.fromkeys(name for table in embeddings.values() for name in table["modality"]))
-    figure = new_figure(4.3 * len(embeddings), 4.4 * len(modalities))
-    axes = figure.subplots(len(modalities), len(embeddings), squeeze=False)
-    panels = [(row, column) for row in range(len(modalities)) for column in range(len(embeddings))]
-    for row, column in panels:
-        axis, modality = axes[row, column], modalities[row]
-        name, whole = list(embeddings.items())[column]
-        table = whole[whole["modality"] == modality]
-        if table.empty:  # the method does not have this modality
-            axis.set_visible(False)
-            continue
-        features = table.filter(regex=r"^f\d+$").dropna(axis=1, how="all").to_numpy()
-        perplexity = min(30.0, (len(features) - 1) / 3)
-        mapping = TSNE(perplexity=perplexity, init="pca", max_iter=settings.tsne_iterations, random_state=settings.seed)
-        positions = mapping.fit_transform(features)
-        for index, activity in enumerate(classes):
-            of_class = table["class"].to_numpy() == index
-            axis.scatter(*positions[of_class].T, s=6, alpha=0.7, color=COLOURS[index % len(COLOURS)], label=activity)
-        axis.set_title(f"{titles[name]}, {modality}" if modality else titles[name], fontsize=9)
-        axis.set_xticks([])
-        axis.set_yticks([])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8, markerscale=2, frameon=False)
-    return figure

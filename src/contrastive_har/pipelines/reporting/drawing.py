@@ -1,0 +1,108 @@
+"""Scores and what they were computed from to figures."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from contrastive_har.protocols import ProtocolSettings, evaluation_titles, spells, titles, vocabulary_of
+from contrastive_har.reports import figures
+from contrastive_har.reports.words import common_words, neighbours
+from contrastive_har.scores.cells import by_cell
+from contrastive_har.scores.selection import last_epoch
+from contrastive_har.scores.statistics import ReportSettings
+from contrastive_har.scores.words import telling_words
+from contrastive_har.signals.windows import Windows
+
+
+def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
+    """Draw macro-F1 against pre-training epochs and batch size, where methods differ in them."""
+    budgets = {name: row.budget for name, row in protocol.methods.items() if row.objective.trains}
+    few = summary[(summary["metric"] == "macro_f1") & (summary["label_budget"] == protocol.fewest_labels.name)]
+    rows = few[few["method"].isin(list(budgets))].assign(
+        epochs=lambda table: [budgets[name].epochs for name in table["method"]],
+        batch_size=lambda table: [budgets[name].batch_size for name in table["method"]],
+    )
+    return figures.draw_budgets(rows, evaluation_titles(protocol, rows), titles(protocol.splits))
+
+
+def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
+    """Draw macro-F1 against the labels."""
+    return figures.draw_label_efficiency(
+        summary, titles(protocol.methods), evaluation_titles(protocol, summary), titles(protocol.splits)
+    )
+
+
+def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
+    """Draw loss curves and the clusters' agreement with the activities; histories by artifact name."""
+    methods, splits, of_cells = titles(protocol.methods), titles(protocol.splits), by_cell(histories, "history")
+    return (
+        figures.draw_loss_curves(of_cells, methods, splits),
+        figures.draw_cluster_agreement(of_cells, methods, splits),
+    )
+
+
+def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
+    """Draw a split's confusion matrices with the fewest labels; predictions by method.
+
+    Where names are spelled, activities that share words are near one another.
+    """
+    few = protocol.fewest_labels.name
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *predictions.values())
+    classes = windows.description.class_names
+    order = neighbours(vocabulary_of(protocol, classes)) if spells(protocol) else None
+    return figures.draw_confusion_matrices(predictions, few, methods, evaluations, classes, order)
+
+
+def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
+    """Draw the scores of a split's test subjects with the fewest labels; scores by method."""
+    few = protocol.fewest_labels.name
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
+    return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
+
+
+def draw_critical_differences(
+    protocol: ProtocolSettings, report: ReportSettings, *, split: str, **scores: pd.DataFrame
+) -> Figure:
+    """Draw the mean ranks of a split's methods and their critical difference; scores by method."""
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
+    return figures.draw_critical_differences(
+        pd.concat(scores.values()), split, methods, evaluations, 1 - report.confidence
+    )
+
+
+def draw_embedding_map(
+    windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
+) -> Figure:
+    """Draw t-SNE maps of a split's test windows, coloured by word where names are spelled; embeddings by method.
+
+    Single modalities are shown of the method that all others are compared with, and of the one that trains each alone.
+    """
+    # Untrained encoders have equal embeddings: one map of them is enough.
+    maps: dict[str, pd.DataFrame] = {}
+    for method, table in embeddings.items():
+        if not any(table.equals(other) for other in maps.values()):
+            maps[method] = table
+    in_parts = (protocol.compared_with, protocol.trained_apart)
+    maps = {name: table if name in in_parts else table[table["modality"] == ""] for name, table in maps.items()}
+    methods, classes = titles(protocol.methods), windows.description.class_names
+    if spells(protocol):
+        words = common_words(vocabulary_of(protocol, classes))
+        return figures.draw_embeddings_by_word(maps, methods, classes, words, report)
+    return figures.draw_embeddings(maps, methods, classes, report)
+
+
+def draw_sweep(summary: pd.DataFrame, protocol: ProtocolSettings, *, split: str, **histories: pd.DataFrame) -> Figure:
+    """Draw a split's scores against the setting of the sweep; histories by method."""
+    rows = summary[summary["split"] == split]
+    last = pd.concat([last_epoch(history).assign(method=method) for method, history in histories.items()])
+    titled = evaluation_titles(protocol, rows)
+    return figures.draw_sweep(rows, last, protocol.swept(), titled, str(protocol.sweep).rpartition(".")[2])
+
+
+def draw_word_graph(windows: Windows, protocol: ProtocolSettings) -> Figure:
+    """Draw the activities and the words of their names."""
+    classes = windows.description.class_names
+    vocabulary = vocabulary_of(protocol, classes)
+    names, order = telling_words(vocabulary), neighbours(vocabulary)
+    return figures.draw_word_graph([classes[index] for index in order], [names[index] for index in order])
