@@ -95,7 +95,12 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "dropout": 0.2,
     },
     "co_occurrence": {"name": "co_occurrence", "channels": [8, 26, 8, 8, 8, 8]},
+    "ma_cnn": {"name": "ma_cnn", "channels": [8, 8], "hidden": 8},
+    "tst": {"name": "tst", **SMALL_TRANSFORMER, "channels": [8], "kernels": [1]},
+    "that": {"name": "that", "temporal_layers": 2, "temporal_filters": 8, "temporal_kernels": [5, 9]},
+    "tarnet": {"name": "tarnet", **SMALL_TRANSFORMER, "channels": [16], "kernels": [1], "pooling": "flatten"},
     "hand_features": {"name": "hand_features"},
+    "rocket": {"name": "rocket", "kernels": 40},
     "minirocket": {"name": "minirocket", "size": 252},
 }
 HEAD_GROUPS = {

@@ -12,12 +12,17 @@ from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSett
 from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.ma_cnn import MACNNSettings
+from contrastive_har.models.encoders.tarnet import TARNet, TARNetSettings
+from contrastive_har.models.encoders.that import THATSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.models.encoders.tst import TSTSettings
 from contrastive_har.signals.sensors import Channel, Layout
 
 LENGTH = 50
 SMALL_TPN = TPNSettings(channels=(4, 5, 6), kernels=(5, 3, 3))
+TARNET = TARNetSettings(channels=(8,), layers=2, heads=2, feedforward=8)
 GRU = ConvGRUSettings(channels=(4, 5), hidden=7, layers=2)
 ALL: dict[str, EncoderSettings] = {
     "tpn": SMALL_TPN,
@@ -28,6 +33,10 @@ ALL: dict[str, EncoderSettings] = {
     "conv_gru": GRU,
     "conv_bins": ConvBinsSettings(channels=(4, 5), kernels=(3, 5), differences=True, pooling="both"),
     "co_occurrence": CoOccurrenceSettings(channels=(4, 26, 5, 6, 7, 8)),
+    "ma_cnn": MACNNSettings(channels=(4, 5), hidden=6),
+    "tst": TSTSettings(channels=(8,), layers=2, heads=2, feedforward=8),
+    "that": THATSettings(temporal_layers=2, temporal_filters=5),
+    "tarnet": TARNET,
 }
 CHANNELS = {"inertial": slice(0, 6), "pressure": slice(6, 7), "skeleton": slice(7, 11)}
 STATISTICS = torch.linspace(-2, 3, 11), torch.linspace(0.5, 4, 11)
@@ -176,6 +185,30 @@ def test_frozen_and_trained_stages_of_several_modalities_are_the_whole(trained: 
         if trained == "all" or index >= encoder.depth - trained
     ]
     assert [id(stage) for stage in backbone.trained(trained)] == [id(stage) for stage in expected]
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "tarnet"])
+def test_most_encoders_add_no_loss_and_draw_nothing_for_it(name: str) -> None:
+    backbone = make(inertial=ALL[name]).train()
+    activations = backbone.begin(raw(width=6), "all")
+    state = torch.get_rng_state()
+    assert backbone.auxiliary_loss(activations, "all") is None
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_losses_are_added_up_over_encoders_that_are_trained_whole() -> None:
+    one, two, tpn = TARNET, TARNET.model_copy(update={"layers": 3}), SMALL_TPN
+    backbone = make(inertial=one, pressure=tpn, skeleton=two)
+    activations = backbone.begin(raw(), "all")
+    torch.manual_seed(0)
+    encoders = {name: encoder for name, encoder in backbone.by_modality.items() if isinstance(encoder, TARNet)}
+    expected = {name: encoder.auxiliary_loss(activations[name]) for name, encoder in encoders.items()}
+    for trained, losses in (("all", ["inertial", "skeleton"]), (4, ["inertial", "skeleton"]), (3, ["inertial"])):
+        torch.manual_seed(0)
+        found = backbone.auxiliary_loss(activations, trained)
+        torch.testing.assert_close(found, torch.stack([expected[name] for name in losses]).sum())
+    for trained in (0, 1, 2):
+        assert backbone.auxiliary_loss(backbone.begin(raw(), trained), trained) is None
 
 
 def test_a_state_has_the_statistics_and_every_encoder() -> None:

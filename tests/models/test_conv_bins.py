@@ -5,17 +5,15 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import nn
 from torch.nn import functional
 
 from contrastive_har.models.encoders.conv_bins import ConvBins, ConvBinsSettings, pool_bins
 from contrastive_har.models.layers.differences import differences
 from contrastive_har.models.layers.dropout import Dropout
+from tests.models.examples import exported, parameters
 
 SMALL: dict[str, Any] = {"channels": (4, 5), "kernels": (3, 5)}
 
@@ -80,7 +78,9 @@ def test_it_agrees_with_plain_layers_and_all_gradients_flow(
     fast, slow = encoder(windows), literal(encoder, windows)
     assert fast.shape == (8, encoder.features) == (8, 5 * 4 * (2 if pooling == "both" else 1))
     torch.testing.assert_close(fast, slow)
-    learned = [parameter for block in encoder.blocks for parameter in block[0].parameters()]
+    # Batch normalisation takes a bias away again: it learns nothing then.
+    names = ["weight"] if batch_norm else ["weight", "bias"]
+    learned = [getattr(block[0], name) for block in encoder.blocks for name in names]
     direction = torch.randn_like(fast)
     for mine, theirs in zip(
         torch.autograd.grad((fast * direction).sum(), learned),
@@ -96,13 +96,20 @@ def test_it_agrees_with_plain_layers_and_all_gradients_flow(
     [
         ({}, (6 * 5 + 1) * 64 + (64 * 5 + 1) * 128 + (128 * 5 + 1) * 128),
         ({"differences": True}, (12 * 5 + 1) * 64 + (64 * 5 + 1) * 128 + (128 * 5 + 1) * 128),
-        ({"batch_norm": True}, 6 * 5 * 64 + 64 * 5 * 128 + 128 * 5 * 128 + 2 * (64 + 128 + 128)),
+        ({"batch_norm": True}, (6 * 5 + 1) * 64 + (64 * 5 + 1) * 128 + (128 * 5 + 1) * 128 + 2 * (64 + 128 + 128)),
         ({"bins": 7, "pooling": "both"}, (6 * 5 + 1) * 64 + (64 * 5 + 1) * 128 + (128 * 5 + 1) * 128),
     ],
 )
 def test_it_has_its_number_of_parameters(changes: dict[str, Any], count: int) -> None:
-    encoder = ConvBinsSettings(**changes).build(6, 50)
-    assert sum(parameter.numel() for parameter in encoder.parameters()) == count
+    assert parameters(ConvBinsSettings(**changes).build(6, 50)) == count
+
+
+def test_one_of_its_shapes_is_that_of_share() -> None:
+    """Two convolutions of 128 filters and length 3 with batch normalisation; the decoder takes their mean over time."""
+    share = ConvBinsSettings(channels=(128, 128), kernels=(3, 3), bins=1, pooling="mean", batch_norm=True)
+    encoder = share.build(6, 128)
+    assert parameters(encoder) == 52_224
+    assert encoder.features == 128
 
 
 def test_the_order_of_events_survives_and_differences_see_motion_only() -> None:
@@ -141,16 +148,6 @@ def test_every_part_needs_a_sample() -> None:
 
 
 def test_parts_that_share_samples_export() -> None:
-    encoder: nn.Module = ConvBinsSettings(pooling="both", **SMALL).build(6, 50).eval()
-    program = torch.onnx.export(
-        encoder,
-        (torch.zeros(2, 50, 6),),
-        input_names=["windows"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        dynamo=True,
-        verbose=False,
-    )
-    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    encoder = ConvBinsSettings(pooling="both", **SMALL).build(6, 50).eval()
     windows = torch.randn(5, 50, 6)
-    (found,) = session.run(None, {"windows": windows.numpy()})
-    np.testing.assert_allclose(found, encoder(windows).detach().numpy(), atol=1e-5)
+    torch.testing.assert_close(exported(encoder, windows), encoder(windows).detach(), atol=1e-5, rtol=0)

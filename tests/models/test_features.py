@@ -9,8 +9,10 @@ import pytest
 import torch
 from scipy import stats
 
+from contrastive_har.models.encoders.computed import ComputedFeaturesSettings
 from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
 from contrastive_har.models.encoders.minirocket import _KERNELS, MiniRocket, MiniRocketSettings, dilations_of
+from contrastive_har.models.encoders.rocket import RocketSettings
 
 TIME = 50
 SENSORS = ((0, 1, 2), (3,))
@@ -109,6 +111,19 @@ def test_a_still_window_has_finite_features() -> None:
     assert torch.isfinite(encoder(still)).all()
 
 
+def test_features_are_measured_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a part that is one window too."""
+    windows = make_windows(41)
+    encoder = HandFeaturesSettings().build(4, TIME, SENSORS)
+    features = encoder.compute(windows).double()
+    monkeypatch.setattr("contrastive_har.models.encoders.computed._AT_ONCE", 8)
+    encoder.calibrate(windows)
+    deviation = features.std(0, correction=0)
+    moving = deviation > 1e-4
+    torch.testing.assert_close(encoder.mean.double(), features.mean(0), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(encoder.deviation.double()[moving], deviation[moving], rtol=1e-5, atol=0)
+
+
 def literal_minirocket(encoder: MiniRocket, window: np.ndarray) -> list[float]:
     """Every feature, sample by sample, in the encoder's order."""
     features, first = [], 0
@@ -181,14 +196,14 @@ def test_dilations_grow_until_a_kernel_spans_the_window(
 
 def test_one_channel_is_enough() -> None:
     windows = make_windows(channels=1)
-    for settings in (HandFeaturesSettings(), MiniRocketSettings(size=84)):
+    for settings in (HandFeaturesSettings(), MiniRocketSettings(size=84), RocketSettings(kernels=20)):
         encoder = settings.build(1, TIME)
         encoder.calibrate(windows)
         assert encoder(windows).shape == (12, encoder.features)
 
 
-@pytest.mark.parametrize("encoder", [HandFeaturesSettings(), MiniRocketSettings(size=84)])
-def test_low_precision_is_not_used(encoder: HandFeaturesSettings | MiniRocketSettings) -> None:
+@pytest.mark.parametrize("encoder", [HandFeaturesSettings(), MiniRocketSettings(size=84), RocketSettings(kernels=20)])
+def test_low_precision_is_not_used(encoder: ComputedFeaturesSettings) -> None:
     torch.manual_seed(0)
     built = encoder.build(4, TIME, SENSORS)
     built.calibrate(make_windows())

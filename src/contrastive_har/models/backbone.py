@@ -98,6 +98,21 @@ class Backbone(nn.Module):
         ]
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, dim=1)
 
+    def auxiliary_loss(self, activations: Mapping[str, Tensor], trained: TrainedStages) -> Tensor | None:
+        """Return the sum of the losses that encoders add when all their stages are trained; None if there are none.
+
+        Args:
+            activations: What :meth:`begin` returned.
+            trained: Number of stages that are trained.
+        """
+        losses = [
+            encoder.auxiliary_loss(activations[name])
+            for name, encoder in self._named()
+            if self._frozen(encoder, trained) == 0
+        ]
+        own = [loss for loss in losses if loss is not None]
+        return torch.stack(own).sum() if own else None
+
     def trained(self, trained: TrainedStages) -> list[nn.Module]:
         """Return the modules of the stages that are trained."""
         return [stage for _, encoder in self._named() for stage in encoder.stages[self._frozen(encoder, trained) :]]

@@ -67,9 +67,10 @@ class StageTraining:
         self.head.train()
         total = torch.zeros((), device=targets.device)
         for index in batches:
-            loss = self.head.loss(self._embed(activations, index), targets.index_select(0, index))
+            chosen = self._choose(activations, index)
+            loss = self.head.loss(self._embed(chosen), targets.index_select(0, index))
             optimiser.zero_grad(set_to_none=True)
-            (loss + self._penalty()).backward()
+            (loss + self._penalty() + self._auxiliary(chosen)).backward()
             optimiser.step()
             total += loss.detach() * len(index)
         return total / sum(map(len, batches))
@@ -79,15 +80,23 @@ class StageTraining:
             return 0.0
         return self.task.settings.weight_penalty * torch.stack([w.square().sum() for w in self.penalised]).sum()
 
+    def _auxiliary(self, activations: Activations) -> Tensor | float:
+        with self.compute.autocast():
+            loss = self.backbone.auxiliary_loss(activations, self.trained)
+        return 0.0 if loss is None else loss
+
     def _probabilities(self, activations: Activations, members: NDArray[np.int64]) -> Tensor:
         self.backbone.eval()
         self.head.eval()
         with torch.no_grad():
             parts = torch.from_numpy(members).to(self.compute.device).split(self.compute.inference_batch)
-            return torch.cat([self.head(self._embed(activations, part)).softmax(1) for part in parts])
+            return torch.cat([self.head(self._embed(self._choose(activations, part))).softmax(1) for part in parts])
 
-    def _embed(self, activations: Activations, members: Tensor) -> Tensor:
+    @staticmethod
+    def _choose(activations: Activations, members: Tensor) -> Activations:
+        # Indexing keeps the memory order in which convolutions are fast; index_select does not.
+        return {modality: values[members] for modality, values in activations.items()}
+
+    def _embed(self, activations: Activations) -> Tensor:
         with self.compute.autocast():
-            # Indexing keeps the memory order in which convolutions are fast; index_select does not.
-            chosen = {modality: values[members] for modality, values in activations.items()}
-            return self.backbone.finish(chosen, self.trained).float()
+            return self.backbone.finish(activations, self.trained).float()

@@ -11,7 +11,7 @@ from torch.nn import functional
 from contrastive_har.learning.objectives.base import BaseObjectiveSettings, Objective, Step, StepResult, full_precision
 from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoder
-from contrastive_har.models.encoders.transformer import ConvolutionalTransformer, TransformerSettings
+from contrastive_har.models.encoders.transformer import BaseTransformerSettings, ConvolutionalTransformer
 from contrastive_har.signals.augmentations import View, make_view
 from contrastive_har.signals.sensors import Layout
 
@@ -81,20 +81,15 @@ class MaskedReconstructionSettings(BaseObjectiveSettings):
         masked: Share of the samples that are set to zero in all channels.
     """
 
-    suits: ClassVar[tuple[str, ...]] = ("transformer",)
+    suits: ClassVar[tuple[str, ...]] = ("transformer", "tst", "tarnet")
 
     name: Literal["masked_reconstruction"] = "masked_reconstruction"
     masked: float = Field(default=0.1, gt=0, lt=1)
 
     def refusal(self, encoder: EncoderSettings) -> str | None:
         """Return why this objective cannot train the encoder: it reconstructs every sample."""
-        if isinstance(encoder, TransformerSettings):
-            if encoder.stride > 1:
-                return (
-                    f"reconstructs every sample, but its encoder has a stride of {encoder.stride}; set its stride to 1"
-                )
-            if encoder.steps(encoder.shortest_window) != encoder.shortest_window:
-                return "reconstructs every sample, but its encoder has fewer or more steps; set its padding to same"
+        if isinstance(encoder, BaseTransformerSettings) and encoder.uneven:
+            return f"reconstructs every sample, but {encoder.uneven}"
         return super().refusal(encoder)
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> MaskedReconstruction:

@@ -16,9 +16,14 @@ from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
 from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
+from contrastive_har.models.encoders.ma_cnn import MACNNSettings
 from contrastive_har.models.encoders.minirocket import MiniRocketSettings
+from contrastive_har.models.encoders.rocket import RocketSettings
+from contrastive_har.models.encoders.tarnet import TARNetSettings
+from contrastive_har.models.encoders.that import THATSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.models.encoders.tst import TSTSettings
 
 __all__ = ["BaseEncoderSettings", "Encoder", "EncoderSettings", "Sensors"]
 
@@ -30,7 +35,12 @@ EncoderSettings = Annotated[
     | ConvGRUSettings
     | ConvBinsSettings
     | CoOccurrenceSettings
+    | MACNNSettings
+    | TSTSettings
+    | THATSettings
+    | TARNetSettings
     | HandFeaturesSettings
+    | RocketSettings
     | MiniRocketSettings,
     Field(discriminator="name"),
 ]

@@ -57,6 +57,14 @@ class Encoder(nn.Module, ABC):
     def calibrate(self, windows: Tensor) -> None:
         """Set what follows from statistics of unlabelled ``windows`` (windows, time, channels); nothing, by default."""
 
+    def auxiliary_loss(self, activations: Tensor) -> Tensor | None:
+        """Return a loss to add to that of the labels when all stages are trained with them; None, by default.
+
+        Args:
+            activations: What :meth:`enter` returned.
+        """
+        return None
+
     def require_length(self, windows: Tensor) -> None:
         """Refuse ``windows`` (batch, time, channels) that are too short.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -55,9 +56,16 @@ class ComputedFeatures(Encoder):
 
     def calibrate(self, windows: Tensor) -> None:
         """Measure the features' mean and deviation over ``windows`` (windows, time, channels)."""
-        features = torch.cat([self.compute(part.float()) for part in windows.split(_AT_ONCE)]).double()
-        deviation = features.std(0, correction=0)
-        self.mean.copy_(features.mean(0))
+        count = 0
+        mean, squares = torch.zeros(2, self.features, dtype=torch.float64, device=self.mean.device)
+        for part in windows.split(_AT_ONCE):  # the features of all windows need much memory
+            features = self.compute(part.float()).double()
+            own = features.mean(0)
+            before, count = count, count + len(part)
+            squares += len(part) * (features.var(0, correction=0) + (own - mean).square() * before / count)
+            mean += (own - mean) * len(part) / count
+        deviation = (squares / count).sqrt()
+        self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > _SMALLEST, deviation, torch.ones_like(deviation)))
 
     def enter(self, windows: Tensor) -> Tensor:
@@ -68,3 +76,9 @@ class ComputedFeatures(Encoder):
     def run(self, activations: Tensor, first: int, end: int) -> Tensor:
         """Return ``activations`` as they are: there is no stage."""
         return activations
+
+
+def random_channels(channels: int, most: int) -> Tensor:
+    """Return a random subset of ``channels``, at most ``most``; the logarithm of one more than its size is uniform."""
+    limit = math.log2(min(channels, most) + 1)
+    return torch.randperm(channels)[: int(2 ** (limit * float(torch.rand(()))))]

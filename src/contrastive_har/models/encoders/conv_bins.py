@@ -128,8 +128,7 @@ def pool_bins(activations: Tensor, bins: int, pooling: Pooling) -> Tensor:
 
 def _block(before: int, after: int, kernel: int, settings: ConvBinsSettings) -> nn.Sequential:
     """Return one convolution, normalised if configured, with ReLU and dropout."""
-    shape = (1, kernel)
-    convolution = nn.Conv2d(before, after, shape, padding=(0, kernel // 2), bias=not settings.batch_norm)
+    convolution = nn.Conv2d(before, after, (1, kernel), padding=(0, kernel // 2))
     parts: list[nn.Module] = [initialise_like_keras(convolution)]
     if settings.batch_norm:
         parts.append(nn.BatchNorm2d(after))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from contrastive_har.models.encoders.base import Sensors
-from contrastive_har.models.encoders.computed import ComputedFeatures, ComputedFeaturesSettings
+from contrastive_har.models.encoders.computed import ComputedFeatures, ComputedFeaturesSettings, random_channels
 
 _TAPS = 9
 _KERNELS = tuple(combinations(range(_TAPS), 3))  # the three taps with weight 2; the others have -1
@@ -70,8 +70,7 @@ class MiniRocket(ComputedFeatures):
         channels = windows.shape[2]
         self.subsets.zero_()
         for subset in self.subsets.flatten(0, 1):
-            most = math.log2(min(channels, _TAPS) + 1)
-            subset[torch.randperm(channels)[: int(2 ** (most * float(torch.rand(()))))]] = 1.0
+            subset[random_channels(channels, _TAPS)] = 1.0
         ranks = (torch.arange(1, self.features + 1, dtype=torch.float64) * _GOLDEN_RATIO % 1).to(self.biases)
         columns = ranks.view_as(self.biases).split(self.counts, dim=1)
         for index, (wanted, biases) in enumerate(zip(columns, self.biases.split(self.counts, dim=1), strict=True)):

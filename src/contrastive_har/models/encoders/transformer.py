@@ -1,4 +1,7 @@
-"""Convolutions and a transformer over time: CSSHAR's encoder and, with other settings, masked reconstruction's."""
+"""Convolutions and a transformer over time: CSSHAR's encoder.
+
+With other settings it is masked reconstruction's, TST or the network of TARNet.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
+from contrastive_har.models.layers.transformer import BatchNormOfSteps, TransformerLayer
+
+_LARGEST_POSITION = 0.02  # initial learned positions, as in TST
 
 
-class TransformerSettings(BaseEncoderSettings):
-    """The encoder's shape; the defaults are CSSHAR's for UCI-HAR.
+class BaseTransformerSettings(BaseEncoderSettings):
+    """The shape of an encoder with a transformer; the defaults are CSSHAR's for UCI-HAR.
 
     Attributes:
         channels: Outputs of each convolution; the last is the transformer's width.
@@ -24,28 +30,36 @@ class TransformerSettings(BaseEncoderSettings):
         stride: Stride of the last convolution: the transformer has one step per ``stride`` samples.
         batch_norm: Whether a convolution is followed by batch normalisation and ``activation``.
         activation: ``leaky_relu`` (CSSHAR) or ``relu``.
+        positions: ``sinusoidal``, or ``learned`` for each step.
         layers: Transformer layers.
         heads: Attention heads; the width is a multiple of them.
         feedforward: Width of the hidden part of a layer.
+        feedforward_activation: Activation of the hidden part, ``relu`` or ``gelu``.
+        normalisation: In a layer, ``layer`` over the features of each step, or ``batch`` of each feature over the steps
+            of all windows.
         dropout: Dropout inside the transformer and after the positions are added.
+        attention_dropout: Whether attention is dropped as well, which on a CPU makes it two to four times as slow.
         pooling: ``flatten`` concatenates all time steps (CSSHAR), ``mean`` averages them.
     """
 
-    name: Literal["transformer"] = "transformer"
     channels: tuple[int, ...] = (32, 64, 128)
     kernels: tuple[int, ...] = (3, 3, 3)
     padding: Literal["same"] | Annotated[int, Field(ge=0)] = "same"
     stride: int = Field(default=1, gt=0)
     batch_norm: bool = True
     activation: Literal["leaky_relu", "relu"] = "leaky_relu"
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     layers: int = Field(default=8, gt=0)
     heads: int = Field(default=8, gt=0)
     feedforward: int = Field(default=2048, gt=0)
+    feedforward_activation: Literal["relu", "gelu"] = "relu"
+    normalisation: Literal["layer", "batch"] = "layer"
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    attention_dropout: bool = True
     pooling: Literal["flatten", "mean"] = "flatten"
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> TransformerSettings:
+    def _is_consistent(self) -> BaseTransformerSettings:
         if not self.channels or len(self.channels) != len(self.kernels):
             raise ValueError(f"channels {self.channels} and kernels {self.kernels} must be equally many")
         if self.padding == "same" and any(kernel % 2 == 0 for kernel in self.kernels):
@@ -78,6 +92,15 @@ class TransformerSettings(BaseEncoderSettings):
         return length
 
     @property
+    def uneven(self) -> str | None:
+        """Why the transformer does not have one step per sample, and the cure; None if it has."""
+        if self.stride > 1:
+            return f"its encoder has a stride of {self.stride}; set its stride to 1"
+        if self.steps(self.shortest_window) != self.shortest_window:
+            return "its encoder has fewer or more steps; set its padding to same"
+        return None
+
+    @property
     def depth(self) -> int:
         """Number of stages: the convolutions together, then the layers."""
         return 1 + self.layers
@@ -87,8 +110,14 @@ class TransformerSettings(BaseEncoderSettings):
         return ConvolutionalTransformer(sensor_channels, length, self)
 
 
+class TransformerSettings(BaseTransformerSettings):
+    """CSSHAR's shape, unless it is set otherwise."""
+
+    name: Literal["transformer"] = "transformer"
+
+
 class ConvolutionalTransformer(Encoder):
-    """Convolutions, sinusoidal positions, transformer layers (Khaertdinov et al. 2021, CSSHAR).
+    """Convolutions, positions, transformer layers (Khaertdinov et al. 2021, CSSHAR).
 
     Args:
         sensor_channels: Channels of a window.
@@ -96,7 +125,7 @@ class ConvolutionalTransformer(Encoder):
         settings: Shape of the encoder.
     """
 
-    def __init__(self, sensor_channels: int, length: int, settings: TransformerSettings) -> None:
+    def __init__(self, sensor_channels: int, length: int, settings: BaseTransformerSettings) -> None:
         super().__init__()
         self.shortest_window = length if settings.pooling == "flatten" else settings.shortest_window
         self.width = settings.channels[-1]
@@ -111,20 +140,14 @@ class ConvolutionalTransformer(Encoder):
             if settings.batch_norm:
                 parts += [nn.BatchNorm1d(after), nn.ReLU() if settings.activation == "relu" else nn.LeakyReLU()]
         self.convolutions = nn.Sequential(*parts)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                self.width, settings.heads, settings.feedforward, settings.dropout, batch_first=True
-            )
-            for _ in range(settings.layers)
-        )
+        self.layers = nn.ModuleList(_layer(self.width, settings) for _ in range(settings.layers))
         self.dropout = nn.Dropout(settings.dropout)
-        self.positions: Tensor
-        self.register_buffer("positions", _sinusoids(steps, self.width), persistent=False)
+        self.positions = _Positions(steps, self.width, settings.positions == "learned")
 
     @property
     def stages(self) -> Sequence[nn.Module]:
-        """The convolutions together, then each transformer layer."""
-        return [self.convolutions, *self.layers]
+        """The convolutions and positions together, then each transformer layer."""
+        return [nn.ModuleList([self.convolutions, self.positions]), *self.layers]
 
     def enter(self, windows: Tensor) -> Tensor:
         """Return ``windows`` (batch, time, channels) as (batch, channels, time)."""
@@ -148,11 +171,40 @@ class ConvolutionalTransformer(Encoder):
 
     def _stage(self, activations: Tensor, stage: int) -> Tensor:
         if stage == 0:
-            steps = self.convolutions(activations).transpose(1, 2)
-            activations = self.dropout(steps + self.positions[: steps.shape[1]])
+            activations = self.dropout(self.positions(self.convolutions(activations).transpose(1, 2)))
         else:
             activations = self.layers[stage - 1](activations)
         return activations
+
+
+class _Positions(nn.Module):
+    """Adds to each step of (batch, steps, width) what tells it from the others."""
+
+    values: Tensor
+
+    def __init__(self, steps: int, width: int, learned: bool) -> None:
+        super().__init__()
+        if learned:
+            self.values = nn.Parameter(torch.empty(steps, width).uniform_(-_LARGEST_POSITION, _LARGEST_POSITION))
+        else:
+            self.register_buffer("values", _sinusoids(steps, width), persistent=False)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return steps + self.values[: steps.shape[1]]
+
+
+def _layer(width: int, settings: BaseTransformerSettings) -> nn.Module:
+    heads, hidden, dropout = settings.heads, settings.feedforward, settings.dropout
+    layer: nn.TransformerEncoderLayer | TransformerLayer
+    if settings.normalisation == "layer":
+        activation = settings.feedforward_activation
+        layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, activation, batch_first=True)
+    else:
+        rectify = nn.GELU() if settings.feedforward_activation == "gelu" else nn.ReLU()
+        feedforward = nn.Sequential(nn.Linear(width, hidden), rectify, nn.Dropout(dropout), nn.Linear(hidden, width))
+        layer = TransformerLayer(width, heads, dropout, feedforward, BatchNormOfSteps)
+    layer.self_attn.dropout = dropout if settings.attention_dropout else 0.0
+    return layer
 
 
 def _sinusoids(length: int, width: int) -> Tensor:
