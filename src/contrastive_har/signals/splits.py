@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.groups import natural_order, units_of_windows
+from contrastive_har.signals.labelling import draw_labels
 from contrastive_har.signals.roles import Role, Roles, SplitError, rows_of
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
@@ -27,7 +28,6 @@ from contrastive_har.signals.windows import Windows
 NOTHING = "none"
 """The value of ``held_out`` of splits that hold no group out."""
 
-_DRAWS = 1000  # of subjects to label, of which the first with the most activities is taken
 
 GroupLists = dict[str, tuple[tuple[str, ...], ...]]
 
@@ -152,7 +152,7 @@ class _Division:
             if budget.labels_everything and not holds_out and len(self.plan.label_budgets) > 1:
                 continue  # all windows would be labelled: none is left to test on
             rng = np.random.default_rng(derive_seed(self.plan.seed, "labels", name, self.repeat, budget.key))
-            train = self._draw_labels(classes, available & labelled, budget, rng)
+            train = draw_labels(self.windows, available & labelled, budget, name, rng)
             test = labelled & (test_mask if holds_out else ~train)
             for index, activity in enumerate(self.windows.description.class_names):
                 if not holds_out and not test[classes == index].any():
@@ -268,58 +268,3 @@ class _Division:
                 "not have. Correct test_groups or validation_groups, or complete the recordings."
             )
         return listed
-
-    def _draw_labels(
-        self,
-        classes: NDArray[np.int64],
-        candidates: NDArray[np.bool_],
-        budget: LabelBudget,
-        rng: np.random.Generator,
-    ) -> NDArray[np.bool_]:
-        """Draw the labelled windows: some of each class, at random, or all of some subjects, or all but one class."""
-        names = self.windows.description.class_names
-        if budget.without not in (None, *names):
-            raise SplitError(
-                f"Split '{self.plan.name}' has the label budget '{budget.name}', but the activities are "
-                f"{', '.join(names)}. Correct label_budgets or windows.activities."
-            )
-        members = [np.flatnonzero(candidates & (classes == index)) for index in range(len(names))]
-        for activity, of_class in zip(names, members, strict=True):
-            if len(of_class) == 0 and activity != budget.without:
-                raise SplitError(
-                    f"Split '{self.plan.name}' has no window of '{activity}' to label. Record it with more subjects, "
-                    "or list the others in windows.activities."
-                )
-        drawn: NDArray[np.bool_] = np.zeros(len(classes), bool)
-        if budget.without is not None:
-            drawn = candidates & (classes != names.index(budget.without))
-        elif budget.subjects is not None:
-            drawn = candidates & self._draw_subjects(classes, candidates, budget.subjects, rng)
-        else:
-            counts = budget.counts(np.array([len(of_class) for of_class in members]))
-            for of_class, count in zip(members, counts, strict=True):
-                drawn[rng.choice(of_class, int(count), replace=False)] = True
-        return drawn
-
-    def _draw_subjects(
-        self, classes: NDArray[np.int64], candidates: NDArray[np.bool_], share: float, rng: np.random.Generator
-    ) -> NDArray[np.bool_]:
-        """Draw a share of the candidates' subjects, with windows of every class if that is possible.
-
-        Returns:
-            Which windows are theirs (windows,).
-        """
-        subjects = self.windows.table["subject"].to_numpy().astype(str)
-        names, of_candidates = np.unique(subjects[candidates], return_inverse=True)
-        performs = np.zeros((len(names), self.windows.class_count), bool)
-        performs[of_candidates, classes[candidates]] = True
-        count = max(1, round(share * len(names)))
-        draws = (rng.choice(len(names), count, replace=False) for _ in range(_DRAWS))
-        drawn = max(draws, key=lambda some: int(performs[some].any(0).sum()))
-        for index in np.flatnonzero(~performs[drawn].any(0)):
-            logging.getLogger(__name__).warning(
-                "Split '%s' labels subjects %s, without a window of '%s': no head is trained to recognise it.",
-                *(self.plan.name, ", ".join(natural_order(list(names[drawn])))),
-                self.windows.description.class_names[index],
-            )
-        return np.isin(subjects, names[drawn])
