@@ -17,7 +17,7 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # kedro-viz and mlflow send no usage statistics.
 export DO_NOT_TRACK := true
 
-.PHONY: airflow airflow-check clean-runs dags help run test chaos check data docs lock
+.PHONY: airflow airflow-check clean-runs dags help run test test-all chaos check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -35,6 +35,9 @@ run: $(VENV)/.installed ## install what is missing, run the main job, print the 
 # One test process per core, each with one thread: tests are too small for several threads.
 test: $(VENV)/.installed-dev ## install what is missing, run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --dist=worksteal --cov --cov-report=term
+
+test-all: $(VENV)/.installed-dev ## the same with all tests, also those that take long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" --numprocesses=logical --dist=worksteal
 
 chaos: $(VENV)/.installed-dev ## kill the main job 300 times at random moments, on tiny data
 	$(BIN)/python -m tests.pipelines.chaos --kills=300
