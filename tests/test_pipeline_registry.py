@@ -65,7 +65,11 @@ def test_pipelines_are_built_when_looked_into() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["semi_supervised", "self_supervised", "ablation", "multimodal", "multimodal_concentration", "modality_subsets"],
+    [
+        *("semi_supervised", "self_supervised", "ablation"),
+        *("multimodal", "multimodal_concentration", "modality_subsets"),
+        *("label_structures", "unseen_names", "names_on_encoders"),
+    ],
 )
 def test_no_namespace_is_interrupted(name: str) -> None:
     """Kedro would warn of it whenever the pipeline is run, and refuse to group nodes by namespace."""

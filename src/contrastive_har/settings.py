@@ -25,9 +25,9 @@ def raw_folder(dataset: str) -> str:
 
 def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
     """Return how the activities of a data set are spelled, for the parameters."""
-    from contrastive_har import sources
+    from contrastive_har.signals import label_names
 
-    return sources.label_names(dataset, path)
+    return label_names.label_names(dataset, path)
 
 
 CONFIG_LOADER_CLASS = ProjectConfigLoader

@@ -34,7 +34,9 @@ def task(windows: Windows, stages: int | str) -> Task:
     """One epoch of two steps."""
     settings = EvaluationSettings(title="S", trained_stages=stages, learning_rate=RATE, epochs=1, batch_size=16)
     train, nobody = np.arange(32), np.array([], np.int64)
-    return Task(0, "s", settings, BUDGET, SEED, windows.classes(), windows.class_count, train, nobody, nobody)
+    return Task(
+        0, "s", settings, BUDGET, SEED, windows.classes(), windows.description.class_names, train, nobody, nobody
+    )
 
 
 def run(windows: Windows, backbone: Backbone, stages: int | str) -> Outcome:

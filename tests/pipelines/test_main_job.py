@@ -39,6 +39,7 @@ def test_registry(finished: Project) -> None:
     stages = ["ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting"]
     protocols = {"__default__", "semi_supervised", "self_supervised", "ablation"}
     protocols |= {"multimodal", "multimodal_concentration", "modality_subsets"}
+    protocols |= {"label_structures", "label_structures_six", "unseen_names", "names_on_encoders"}
     assert set(pipelines) == {*protocols, *stages, "report", "inference", "export"}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()

@@ -210,9 +210,9 @@ def list_scores(finished_few: Project) -> pd.DataFrame:
     [
         (("ingestion",), "recordings.parquet"),
         (("ingestion", "windowing"), "windows.parquet"),
-        (("ingestion", "windowing"), "roles.parquet"),
-        (("ingestion", "windowing"), "leakage.json"),
-        (("ingestion", "windowing"), "method_check.json"),
+        pytest.param(("ingestion", "windowing"), "roles.parquet", marks=pytest.mark.slow),
+        pytest.param(("ingestion", "windowing"), "leakage.json", marks=pytest.mark.slow),
+        pytest.param(("ingestion", "windowing"), "method_check.json", marks=pytest.mark.slow),
         (("ingestion", "windowing", "pretraining"), "history.parquet"),
     ],
 )
@@ -299,15 +299,16 @@ def test_the_run_of_a_dead_process_is_marked_at_the_next_start(project: Project)
     assert sorted(states.values()) == ["FINISHED", "KILLED", "KILLED"]
 
 
-def test_thirty_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(30, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(tmp_path: Path, kills: int) -> None:
     """Kill the main job at random moments; see tests/pipelines/chaos.py for what must hold after each."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.pipelines.chaos", "--kills=30", f"--folder={tmp_path}"],
+        [sys.executable, "-m", "tests.pipelines.chaos", f"--kills={kills}", f"--folder={tmp_path}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=900,
     )
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
-    assert "30 kills" in ran.stdout
+    assert f"{kills} kills" in ran.stdout
     shutil.rmtree(tmp_path)

@@ -48,14 +48,13 @@ def draw_labels(
             )
     drawn: NDArray[np.bool_] = np.zeros(len(classes), bool)
     if budget.without is not None:
-        drawn = candidates & (classes != names.index(budget.without))
-        return drawn
-    if budget.subjects is not None:
-        drawn = candidates & _draw_subjects(windows, candidates, budget.subjects, split, rng)
-        return drawn
-    counts = budget.counts(np.array([len(of_class) for of_class in members]))
-    for of_class, count in zip(members, counts, strict=True):
-        drawn[rng.choice(of_class, int(count), replace=False)] = True
+        drawn |= candidates & (classes != names.index(budget.without))
+    elif budget.subjects is not None:
+        drawn |= candidates & _draw_subjects(windows, candidates, budget.subjects, split, rng)
+    else:
+        counts = budget.counts(np.array([len(of_class) for of_class in members]))
+        for of_class, count in zip(members, counts, strict=True):
+            drawn[rng.choice(of_class, int(count), replace=False)] = True
     return drawn
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
@@ -32,7 +31,6 @@ __all__ = [
     "IngestionSettings",
     "describe_source",
     "downloadable_sources",
-    "label_names",
     "modalities_of_sources",
     "open_source",
     "raw_folder",
@@ -86,39 +84,6 @@ def describe_source(name: str) -> DatasetDescription:
 def modalities_of_sources() -> frozenset[str]:
     """Return the modalities that any public data set has."""
     return frozenset(name for source in _descriptions() for name in describe_source(source).layout(1).modalities)
-
-
-class LabelNames(BaseModel):
-    """How the activities of a data set are spelled.
-
-    Attributes:
-        source: Where the spelling is from.
-        names: The spelling by name of the activity; activities that are not listed are spelled as they are.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str
-    names: dict[str, str]
-
-
-def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
-    """Return how activities are spelled for heads that read their names, by name of the activity.
-
-    Args:
-        dataset: Name of a data set; those without other names than their own have none.
-        path: A YAML file with ``source`` and ``names`` to take instead.
-
-    Raises:
-        ValueError: if the file cannot be read or says something else.
-    """
-    if path is None:
-        known = TypeAdapter(dict[str, LabelNames]).validate_python(_packaged("names.yml"))
-        return known[dataset].names if dataset in known else {}
-    try:
-        return LabelNames.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8"))).names
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise ValueError(f"label_names: {path} is no file with 'source' and 'names' ({explain(error)}).") from error
 
 
 def downloadable_sources() -> list[str]:
@@ -187,8 +152,5 @@ def _read(file: File, description: DatasetDescription) -> Iterator[tuple[str, Re
 
 @cache
 def _descriptions() -> dict[str, dict[str, object]]:
-    return cast(dict[str, dict[str, object]], _packaged("descriptions.yml"))
-
-
-def _packaged(file: str) -> object:
-    return yaml.safe_load(resources.files(__name__).joinpath(file).read_text(encoding="utf-8"))
+    text = resources.files(__name__).joinpath("descriptions.yml").read_text(encoding="utf-8")
+    return cast(dict[str, dict[str, object]], yaml.safe_load(text))

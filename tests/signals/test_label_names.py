@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
-from contrastive_har.sources import OWN_DATA, describe_source, label_names, source_names
+from contrastive_har.signals.label_names import label_names
+from contrastive_har.sources import OWN_DATA, describe_source, source_names
 
 PUBLIC = [name for name in source_names() if name != OWN_DATA]
 

@@ -1,0 +1,49 @@
+"""How activities are spelled for heads that read their names.
+
+Reading this imports nothing heavy: it is configuration, which is read before anything is run.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+_KNOWN = resources.files("contrastive_har.signals").joinpath("label_names.yml")
+
+
+class LabelNames(BaseModel):
+    """How the activities of a data set are spelled.
+
+    Attributes:
+        source: Where the spelling is from.
+        names: The spelling by name of the activity; activities that are not listed are spelled as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    names: dict[str, str]
+
+
+def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
+    """Return how activities are spelled for heads that read their names, by name of the activity.
+
+    Args:
+        dataset: Name of a data set; those without other names than their own have none.
+        path: A YAML file with ``source`` and ``names`` to take instead.
+
+    Raises:
+        ValueError: if the file cannot be read or says something else.
+    """
+    if path is None:
+        known = TypeAdapter(dict[str, LabelNames]).validate_python(yaml.safe_load(_KNOWN.read_text(encoding="utf-8")))
+        return known[dataset].names if dataset in known else {}
+    try:
+        return LabelNames.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8"))).names
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        from contrastive_har.files.stamps import explain
+
+        raise ValueError(f"label_names: {path} is no file with 'source' and 'names' ({explain(error)}).") from error
