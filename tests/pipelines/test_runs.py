@@ -208,8 +208,8 @@ def list_scores(finished_few: Project) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("stages", "file"),
     [
-        (("ingestion",), "recordings.parquet"),
-        (("ingestion", "windowing"), "windows.parquet"),
+        pytest.param(("ingestion",), "recordings.parquet", marks=pytest.mark.slow),
+        pytest.param(("ingestion", "windowing"), "windows.parquet", marks=pytest.mark.slow),
         pytest.param(("ingestion", "windowing"), "roles.parquet", marks=pytest.mark.slow),
         pytest.param(("ingestion", "windowing"), "leakage.json", marks=pytest.mark.slow),
         pytest.param(("ingestion", "windowing"), "method_check.json", marks=pytest.mark.slow),

@@ -105,17 +105,29 @@ def test_nothing_changes_by_itself(looked_at: Project, before: Lineage) -> None:
     }
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        change_of("simclr", title="Renamed"),
-        change_of("simclr", description="Explained in other words."),
-        {MAIN: {"title": "Renamed", "citation": "Somebody", "url": "https://example.org"}},
-        {MAIN: {"splits": {"paper": {"title": "Renamed"}}}},
-        {MAIN: {"evaluations": {"linear": {"title": "Renamed", "description": "Explained in other words."}}}},
-        {MAIN: {"compared_with": "simclr"}},
+        pytest.param(change_of("simclr", title="Renamed"), id="a row's title"),
+        pytest.param(
+            change_of("simclr", description="Explained in other words."), id="a row's description", marks=SLOW
+        ),
+        pytest.param(
+            {MAIN: {"title": "Renamed", "citation": "Somebody", "url": "https://example.org"}},
+            id="the protocol's words",
+            marks=SLOW,
+        ),
+        pytest.param({MAIN: {"splits": {"paper": {"title": "Renamed"}}}}, id="a split's title", marks=SLOW),
+        pytest.param(
+            {MAIN: {"evaluations": {"linear": {"title": "Renamed", "description": "Explained in other words."}}}},
+            id="an evaluation's",
+            marks=SLOW,
+        ),
+        pytest.param({MAIN: {"compared_with": "simclr"}}, id="tests"),
     ],
-    ids=["a row's title", "a row's description", "the protocol's words", "a split's title", "an evaluation's", "tests"],
 )
 def test_words_change_the_report_only(looked_at: Project, before: Lineage, change: dict[str, Any]) -> None:
     allowed = before.checks if "compared_with" in change[MAIN] else set()

@@ -60,6 +60,7 @@ def wait_for(project: Project, name: str, job: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow  # MLflow tries again for a minute
 def test_a_vanished_server_ends_the_run_and_the_next_one_succeeds(
     project: Project, finished_few: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
