@@ -24,6 +24,14 @@ EVALUATIONS = {
         for title, name in (("logistic", "linear"), ("ridge", "ridge"))
         for modality in ("inertial", "skeleton", "both")
     },
+    **{
+        f"{title} {columns}": (f"{name}{'' if columns == 'all three' else '/' + columns.replace(' and ', '-and-')}",)
+        for title, name in (("logistic", "linear"), ("ridge", "ridge"))
+        for columns in (
+            *("accelerometer", "gyroscope", "all three"),
+            *("accelerometer and gyroscope", "accelerometer and skeleton", "gyroscope and skeleton"),
+        )
+    },
 }
 
 
