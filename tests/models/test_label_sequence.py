@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.heads.label_sequence import LabelSequence, LabelSequenceSettings
 from contrastive_har.models.heads.text_vectors import text_vectors
-from contrastive_har.models.heads.words import Vocabulary, spell
+from contrastive_har.models.heads.words import Vocabulary, shown, spell
 
 SIX = ("walking", "walking upstairs", "walking downstairs", "sitting", "standing", "lying")
 SPELLED = {
@@ -137,6 +137,8 @@ def test_names_that_share_nothing_have_a_token_for_each_word() -> None:
     assert len(shared.words) == 7
     assert len(own.words) == sum(len(name) for name in own.names) == 26
     assert [len(name) for name in own.names] == [len(name) for name in shared.names]
+    for ours, theirs in zip(own.names, shared.names, strict=True):
+        assert [shown(word) for word in own.keepable(ours)] == shared.keepable(theirs), "the control cuts names alike"
 
 
 def test_names_must_differ_and_have_words() -> None:

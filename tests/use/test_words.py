@@ -45,6 +45,13 @@ def test_a_timeline_has_the_probability_of_each_word(speller: TrainedRecogniser,
         np.testing.assert_allclose(rows[f"word({word})"], together, rtol=1e-5)
 
 
+def test_words_are_the_same_if_the_decoder_keeps_names_apart(speller: TrainedRecogniser) -> None:
+    head = speller.architecture.head
+    names = speller.description.class_names
+    apart = head.model_copy(update={"shared": False})
+    assert apart.classes_by_word(names) == head.classes_by_word(names) != {}
+
+
 def test_a_timeline_of_other_heads_has_no_words(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
     planned = recognise_recordings(pieces(np.arange(500) / RATE, signal(500)), recogniser, InferenceSettings())
     assert not [column for column in told(planned, tmp_path) if column.startswith("word(")]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from contrastive_har.models.heads.base import BaseHeadSettings, Head
 from contrastive_har.models.heads.text_vectors import text_vectors
-from contrastive_har.models.heads.words import Vocabulary
+from contrastive_har.models.heads.words import Vocabulary, shown
 
 _NO_TOKEN = -100  # what cross-entropy ignores
 
@@ -53,8 +53,8 @@ class LabelSequenceSettings(BaseHeadSettings):
         return Vocabulary.of(classes, self.names, self.shared)
 
     def classes_by_word(self, classes: Sequence[str]) -> dict[str, list[int]]:
-        """Return the indices of the classes whose names have a word, by word."""
-        names = self.vocabulary(classes)
+        """Return the indices of the classes whose names have a word, by word, also if the decoder keeps them apart."""
+        names = Vocabulary.of(classes, self.names)
         return {word: [index for index, name in enumerate(names.names) if word in name] for word in names.words}
 
     def build(self, features: int, classes: Sequence[str]) -> LabelSequence:
@@ -100,7 +100,7 @@ class LabelSequence(Head):
     def initialise(self) -> None:
         """Set the words' initial vectors to those of the text model, if configured."""
         if self.settings.word_vectors == "text_model":
-            tokens = [token.partition(" (")[0] for token in self.vocabulary.tokens]
+            tokens = [shown(token) for token in self.vocabulary.tokens]
             vectors = text_vectors(tokens, self.settings.embedding)
             with torch.no_grad():
                 self.embedding.weight.copy_(vectors)

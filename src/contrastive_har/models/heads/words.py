@@ -10,6 +10,7 @@ from functools import cached_property
 START = "start"
 END = "end"
 
+_OF = " ("  # in a token of one name only, between the word and the name; no word has a space in it
 _SEPARATORS = re.compile(r"[\s_\-/&,]+")
 _MEANINGLESS = frozenset({"a", "and", "from", "of", "on", "the", "to", "with"})
 
@@ -17,6 +18,11 @@ _MEANINGLESS = frozenset({"a", "and", "from", "of", "on", "the", "to", "with"})
 def spell(name: str) -> tuple[str, ...]:
     """Return the words of a name, in lower case."""
     return tuple(word for word in _SEPARATORS.split(name.lower()) if word)
+
+
+def shown(token: str) -> str:
+    """Return the word of a token, which may be that of one name only."""
+    return token.partition(_OF)[0]
 
 
 def means_something(word: str) -> bool:
@@ -56,7 +62,7 @@ class Vocabulary:
                     "correct the head's names"
                 )
         if not shared:
-            names = [tuple(f"{word} ({' '.join(words)})" for word in words) for words in names]
+            names = [tuple(f"{word}{_OF}{' '.join(words)})" for word in words) for words in names]
         return cls(tuple(names))
 
     @cached_property
@@ -76,4 +82,5 @@ class Vocabulary:
 
     def keepable(self, name: Sequence[str]) -> list[str]:
         """Return the words of a name that may stand for it alone: meaningful ones that are no other class's name."""
-        return [word for word in name if means_something(word.partition(" (")[0]) and (word,) not in self.names]
+        whole = {shown(name[0]) for name in self.names if len(name) == 1}
+        return [word for word in name if means_something(shown(word)) and shown(word) not in whole]
