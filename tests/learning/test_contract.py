@@ -217,7 +217,25 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=", ".join)
+def is_slow(objective: str, encoder: str) -> bool:
+    """Whether a pair is left to the long tests: the others have every objective and every encoder."""
+    return encoder != "small tpn" and objective not in ("untrained", "simclr") and trains(objective, "small tpn")
+
+
+def marked(values: tuple[Any, ...], slow: bool) -> Any:
+    """The parameters of one case, of the long tests or not."""
+    name = ", ".join(values[0] if len(values) == 1 else values)
+    return pytest.param(*values, marks=[pytest.mark.slow] if slow else [], id=name)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        # Other sources than the first have every objective, with one encoder.
+        marked((one,), is_slow(*one[1:]) or (one[0] == "watch" and one[2] != "small tpn"))
+        for one in CASES
+    ],
+)
 def case(request: pytest.FixtureRequest) -> Case:
     """One objective with one encoder on one source; module scope keeps the checks of a case together."""
     source, objective, encoder = request.param
@@ -230,7 +248,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.mark.parametrize("dropout", [False, True])
-@pytest.mark.parametrize(("objective", "encoder"), STEPS)
+@pytest.mark.parametrize(("objective", "encoder"), [marked(pair, is_slow(*pair)) for pair in STEPS])
 def test_without_dropout_a_step_draws_nothing_unseeded(
     windows: Windows, two_modalities: Windows, objective: str, encoder: str, dropout: bool
 ) -> None:
