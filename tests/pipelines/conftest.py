@@ -6,12 +6,14 @@ import contextlib
 import functools
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from kedro.framework.startup import bootstrap_project
@@ -97,6 +99,20 @@ class Project:
             for budget in TINY[protocol]["label_budgets"]
             if budget in evaluations[evaluation].get("label_budgets", [budget])
         }
+
+    def replace_recordings(self, frames: Mapping[str, pd.DataFrame], description: Mapping[str, Any]) -> None:
+        """Put own recordings, by name of the file, in the place of those that the project has."""
+        folder = self.path / "data/01_raw/my_data"
+        shutil.rmtree(folder)
+        folder.mkdir()
+        for name, frame in frames.items():
+            frame.to_csv(folder / f"{name}.csv", index=False)
+        (folder / "dataset.yml").write_text(yaml.safe_dump(dict(description), sort_keys=False))
+
+    def stored(self, name: str) -> Path:
+        """The newest version of a stored file of a protocol or a cell, by its path without the layer."""
+        (folder,) = self.path.glob(f"data/*/my_data/{name}")
+        return max(folder.iterdir()) / folder.name
 
     def newest(self, name: str) -> Path:
         """The newest version of a stored file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.timelines import read_timeline
 from tests.conftest import OWN_DESCRIPTION, own_frame
 from tests.pipelines.conftest import FEW, Project, make_project
-from tests.pipelines.test_multimodal import stored
 
 ROWS = ("share", "share_unshared", "share_linear", "minirocket", "minirocket_share")
 NAMES = {"rest": "stand still", "run": "walk quickly"}
@@ -52,45 +50,39 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     file = project.path / "conf/base/parameters_label_structures.yml"
     protocol = yaml.safe_load(file.read_text())["label_structures"]
     file.write_text(yaml.safe_dump({"label_structures": shrink(protocol)}, sort_keys=False))
-    folder = project.path / "data/01_raw/my_data"
-    shutil.rmtree(folder)
-    folder.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(1, 9):
-        frame = own_frame(f"s{number}", rng, seconds=6)
+    frames = {f"s{number}": own_frame(f"s{number}", rng, seconds=6) for number in range(1, 9)}
+    for frame in frames.values():
         # Half a second between rest and walking, which is shorter than a window, is a transition.
         edge = int((frame["activity"] != frame["activity"].iloc[0]).to_numpy().argmax())
         frame.loc[edge : edge + 24, "activity"] = TRANSITION
-        frame.to_csv(folder / f"s{number}.csv", index=False)
     activities = {**OWN_DESCRIPTION["activities"], 3: TRANSITION}
-    (folder / "dataset.yml").write_text(
-        yaml.safe_dump({**OWN_DESCRIPTION, "activities": activities, "recognised": [0, 1, 2]})
-    )
+    project.replace_recordings(frames, {**OWN_DESCRIPTION, "activities": activities, "recognised": [0, 1, 2]})
     (project.path / "names.yml").write_text(yaml.safe_dump({"source": "a test", "names": NAMES}))
     project.run("label_structures", label_names="names.yml")
     return project
 
 
 def test_rows_are_scored_with_every_label_budget(finished: Project) -> None:
-    scores = pd.read_parquet(stored(finished, "label_structures/scores.parquet"))
+    scores = pd.read_parquet(finished.stored("label_structures/scores.parquet"))
     whole = scores[(scores["metric"] == "macro_f1") & (scores["group"] == "all")]
     assert set(whole["method"]) == set(ROWS)
     assert set(whole["label_budget"]) == set(BUDGETS)
     assert f"class: {TRANSITION}" in set(scores["group"])
-    comparisons = pd.read_parquet(stored(finished, "label_structures/comparisons.parquet"))
+    comparisons = pd.read_parquet(finished.stored("label_structures/comparisons.parquet"))
     assert set(comparisons["method"]) == {"share"}
     assert set(comparisons["other"]) == set(ROWS) - {"share"}, "every row is compared, whatever its head"
 
 
 def test_an_activity_without_a_label_is_not_predicted_by_a_ridge_regression(finished: Project) -> None:
-    predictions = pd.read_parquet(stored(finished, "label_structures/subject_wise/minirocket/predictions.parquet"))
+    predictions = pd.read_parquet(finished.stored("label_structures/subject_wise/minirocket/predictions.parquet"))
     unseen = predictions[predictions["label_budget"] == "without run"]
     assert not (unseen["predicted"] == 2).any()
     assert (unseen["true"] == 2).any()
 
 
 def test_the_recogniser_spells_names_as_the_file_says(finished: Project) -> None:
-    recogniser = read_recogniser(stored(finished, "label_structures/recogniser.safetensors"))
+    recogniser = read_recogniser(finished.stored("label_structures/recogniser.safetensors"))
     assert TRANSITION in recogniser.description.class_names
     head = recogniser.architecture.head
     if isinstance(head, LabelSequenceSettings) and head.shared:

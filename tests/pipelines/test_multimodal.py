@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +65,10 @@ def make(path: Path) -> Project:
     settings = yaml.safe_load(file.read_text())
     shrunk = {name: shrink(settings[name], methods) for name, methods in METHODS.items()}
     file.write_text(yaml.safe_dump(shrunk, sort_keys=False))
-    folder = path / "data/01_raw/my_data"
-    shutil.rmtree(folder)
-    folder.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(1, 9):
-        worn(f"s{number}", rng).to_csv(folder / f"s{number}.csv", index=False)
     described = {key: value for key, value in OWN_DESCRIPTION.items() if key != "channels"}
-    (folder / "dataset.yml").write_text(yaml.safe_dump({**described, "modalities": MODALITIES}, sort_keys=False))
+    frames = {f"s{number}": worn(f"s{number}", rng) for number in range(1, 9)}
+    project.replace_recordings(frames, {**described, "modalities": MODALITIES})
     return project
 
 
@@ -85,28 +80,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def stored(project: Project, name: str) -> Path:
-    """The newest version of a stored file of a protocol or a cell, by its path without the layer."""
-    (folder,) = project.path.glob(f"data/*/my_data/{name}")
-    return max(folder.iterdir()) / folder.name
-
-
 def test_every_evaluation_is_scored_by_modality(finished: Project) -> None:
-    scores = pd.read_parquet(stored(finished, "multimodal/scores.parquet"))
+    scores = pd.read_parquet(finished.stored("multimodal/scores.parquet"))
     whole = scores[(scores["metric"] == "macro_f1") & (scores["group"] == "all")]
     assert set(whole["method"]) == set(METHODS["multimodal"])
     for _, of_method in whole.groupby("method"):
         assert of_method["evaluation"].value_counts().to_dict() == dict.fromkeys(EVALUATIONS, 2 * 2)
     validated = scores[scores["metric"] == VALIDATION]
     assert len(validated) == len(whole)
-    comparisons = pd.read_parquet(stored(finished, "multimodal/comparisons.parquet"))
+    comparisons = pd.read_parquet(finished.stored("multimodal/comparisons.parquet"))
     assert set(comparisons["evaluation"]) == set(EVALUATIONS)
     assert set(comparisons["method"]) == {"cmc"}
 
 
 def test_histories_have_measures_without_labels(finished: Project) -> None:
     for method in METHODS["multimodal"]:
-        history = pd.read_parquet(stored(finished, f"multimodal/subject_wise/{method}/history.parquet"))
+        history = pd.read_parquet(finished.stored(f"multimodal/subject_wise/{method}/history.parquet"))
         assert list(history.columns) == HISTORY_COLUMNS
         assert len(history) == (0 if method == "random_init" else 2)
         assert history[["loss", "alignment", "uniformity"]].notna().all(axis=None)
@@ -115,21 +104,21 @@ def test_histories_have_measures_without_labels(finished: Project) -> None:
 
 
 def test_the_report_says_what_each_modality_contributes(finished: Project) -> None:
-    text = stored(finished, "multimodal/report.html").read_text()
+    text = finished.stored("multimodal/report.html").read_text()
     assert "wrist alone (" in text
     assert "ankle alone (" in text
     for title in ("all modalities", "Hard negatives", "CMC-CMKM"):
         assert title in text
-    summary = stored(finished, "multimodal/report_summary.md").read_text()
+    summary = finished.stored("multimodal/report_summary.md").read_text()
     assert "CMC" in summary
 
 
 def test_there_is_a_recogniser_for_each_sensor(finished: Project) -> None:
-    recogniser = read_recogniser(stored(finished, "multimodal/recogniser.safetensors"))
+    recogniser = read_recogniser(finished.stored("multimodal/recogniser.safetensors"))
     parts = {one.modalities: one for one in (recogniser, *recogniser.alternatives)}
     assert next(iter(parts)) == ("wrist", "ankle")
     assert set(parts) == {("wrist", "ankle"), ("wrist",), ("ankle",)}
-    windows = read_windows(stored(finished, "multimodal/windows.parquet"))
+    windows = read_windows(finished.stored("multimodal/windows.parquet"))
     mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
     for modalities, one in parts.items():
         name = "contrastive-har.my_data.multimodal" + ("" if len(modalities) == 2 else f".{modalities[0]}")
@@ -147,7 +136,7 @@ def test_recordings_of_one_sensor_are_recognised(finished: Project) -> None:
     finished.run("inference", protocol="multimodal", recordings=str(path))
     timeline = read_timeline(finished.newest("timeline.parquet"))
     assert timeline["end"].max() == pytest.approx(len(frame) / RATE, abs=0.05)
-    recogniser = read_recogniser(stored(finished, "multimodal/recogniser.safetensors")).only(["ankle"])
+    recogniser = read_recogniser(finished.stored("multimodal/recogniser.safetensors")).only(["ankle"])
     first = frame[SENSORS["ankle"]].to_numpy(np.float32)[None, :64]
     (expected,) = recognise(recogniser.build(), first)
     probabilities = timeline[[f"p({name})" for name in ACTIVITIES.values()]].iloc[0]
@@ -156,13 +145,13 @@ def test_recordings_of_one_sensor_are_recognised(finished: Project) -> None:
 
 def test_the_concentration_is_chosen_and_drawn(finished: Project) -> None:
     finished.run("multimodal_concentration")
-    selection = read_table(stored(finished, "multimodal_concentration/selection.parquet"), "selection")
+    selection = read_table(finished.stored("multimodal_concentration/selection.parquet"), "selection")
     assert list(selection.columns) == SELECTION_COLUMNS
     assert selection[["evaluation", "label_budget"]].drop_duplicates().shape == (3 * 2, 2)
     assert set(", ".join(selection["chosen"]).split(", ")) <= {"0", "1"}
     assert (selection["repeats"] == 2).all()
     assert selection["value"].between(0, 1).all()
-    picture = stored(finished, "multimodal_concentration/subject_wise/sweep.png").read_bytes()
+    picture = finished.stored("multimodal_concentration/subject_wise/sweep.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
-    text = stored(finished, "multimodal_concentration/report.html").read_text()
+    text = finished.stored("multimodal_concentration/report.html").read_text()
     assert "Choosing objective.negatives.concentration" in text

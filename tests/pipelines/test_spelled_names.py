@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,35 +63,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
         yaml.safe_dump({"spelled": SPELLED}, sort_keys=False)
     )
     (project.path / "conf/base/parameters_multimodal.yml").unlink()
-    folder = project.path / "data/01_raw/my_data"
-    shutil.rmtree(folder)
-    folder.mkdir()
     rng = np.random.default_rng(0)
-    for number in range(1, 6):
-        frame = own_frame(f"s{number}", rng, seconds=6)
-        frame[(number != 2) | (frame["activity"] != "run")].to_csv(folder / f"s{number}.csv", index=False)
-    (folder / "dataset.yml").write_text(yaml.safe_dump(OWN_DESCRIPTION))
+    frames = {f"s{number}": own_frame(f"s{number}", rng, seconds=6) for number in range(1, 6)}
+    frames["s2"] = frames["s2"][frames["s2"]["activity"] != "run"]
+    project.replace_recordings(frames, OWN_DESCRIPTION)
     project.run("spelled")
     return project
 
 
-def stored(project: Project, name: str) -> Path:
-    (folder,) = project.path.glob(f"data/08_reporting/my_data/spelled/{name}")
-    return max(folder.iterdir()) / folder.name
-
-
 def test_words_are_scored_and_drawn(finished: Project) -> None:
-    table = read_table(stored(finished, "unseen/word_scores.parquet"), "word_scores")
+    table = read_table(finished.stored("spelled/unseen/word_scores.parquet"), "word_scores")
     assert set(table.columns) == {*WORD_COLUMNS, "method"}
     assert set(table["word"]) == {"sit", "still", "move", "fro", "fast"}
     assert set(table["method"]) == set(SPELLED["methods"])
     assert table["recall"].isna().sum() == 3 * 2, "nobody is fast in the second repeat, with either label budget"
     assert table["recall"].dropna().between(0, 1).all()
-    assert stored(finished, "word_graph.png").read_bytes().startswith(b"\x89PNG")
+    assert finished.stored("spelled/word_graph.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_complexity_of_every_row_is_measured(finished: Project) -> None:
-    table = read_table(stored(finished, "complexity.parquet"), "complexity")
+    table = read_table(finished.stored("spelled/complexity.parquet"), "complexity")
     assert list(table.columns) == COMPLEXITY_COLUMNS
     assert list(table["method"]) == list(SPELLED["methods"])
     sizes = table.set_index("method")
@@ -105,7 +94,7 @@ def test_the_complexity_of_every_row_is_measured(finished: Project) -> None:
 
 
 def test_the_report_has_the_sections(finished: Project) -> None:
-    text = " ".join(stored(finished, "report.html").read_text().split())
+    text = " ".join(finished.stored("spelled/report.html").read_text().split())
     assert "Without a test window: run (repeat 2)." in text
     assert "Words of several names: move (2)." in text
     for heading in ("Frequent and rare activities", "Words of the activities' names", "Size and speed"):

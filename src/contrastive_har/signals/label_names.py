@@ -5,13 +5,12 @@ Reading this imports nothing heavy: it is configuration, which is read before an
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-
-_KNOWN = resources.files("contrastive_har.signals").joinpath("label_names.yml")
 
 
 class LabelNames(BaseModel):
@@ -39,11 +38,16 @@ def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
         ValueError: if the file cannot be read or says something else.
     """
     if path is None:
-        known = TypeAdapter(dict[str, LabelNames]).validate_python(yaml.safe_load(_KNOWN.read_text(encoding="utf-8")))
-        return known[dataset].names if dataset in known else {}
+        return _known()[dataset].names if dataset in _known() else {}
     try:
         return LabelNames.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8"))).names
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
         from contrastive_har.files.stamps import explain
 
         raise ValueError(f"label_names: {path} is no file with 'source' and 'names' ({explain(error)}).") from error
+
+
+@cache  # every head that reads names asks, whenever the configuration is read
+def _known() -> dict[str, LabelNames]:
+    text = resources.files("contrastive_har.signals").joinpath("label_names.yml").read_text(encoding="utf-8")
+    return TypeAdapter(dict[str, LabelNames]).validate_python(yaml.safe_load(text))

@@ -127,8 +127,9 @@ class _Evaluator:
 
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         if settings.head.fitted:
-            backbone, features = self._backbone(repeat, settings), self._features(repeat, settings)
-            yield from (fit_head(features, backbone.widths, task) for task in tasks)
+            features = self._features(repeat, settings)
+            widths = [values.shape[1] for values in self._run_frozen(repeat, settings).values()]
+            yield from (fit_head(features, widths, task) for task in tasks)
             return
         activations = self._run_frozen(repeat, settings)
         for task in tasks:
@@ -180,15 +181,15 @@ class _Evaluator:
             return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
 
     def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
-        """Return the activations of the frozen stages for all windows, by modality.
+        """Return the activations of the frozen stages for all windows, by modality in the order of the layout.
 
         Each modality's are computed once for all heads and evaluations, as far as memory allows.
         """
-        wanted = settings.modalities or tuple(self.trained.layout.modalities)
+        wanted = list(self.trained.layout.only(settings.modalities or self.trained.layout.modalities).modalities)
         keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
-        known = {name: self.frozen[key] for name, key in keys.items() if key in self.frozen}
-        missing = [name for name in wanted if name not in known]
-        activations = known | (self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {})
+        missing = [name for name, key in keys.items() if key not in self.frozen]
+        computed = self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {}
+        activations = {name: computed[name] if name in computed else self.frozen[key] for name, key in keys.items()}
         if sum(values.numel() for values in (*self.frozen.values(), *activations.values())) > _AT_ONCE:
             self.frozen.clear()
         self.frozen.update({keys[name]: values for name, values in activations.items()})

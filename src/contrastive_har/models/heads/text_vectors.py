@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from contrastive_har.files.packages import locate
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 PACKAGE = "wordllama"  # MIT; read as data, never imported
 _TABLE = "l2_supercat_256.safetensors"
@@ -27,16 +31,20 @@ def text_vectors(words: Sequence[str], width: int) -> Tensor:
     Raises:
         PackagedFileError: if the package is not installed.
     """
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(locate(PACKAGE, _TOKENIZER)))
-    table = _table()
+    tokenizer, table = _tokenizer(), _table()
     # Without its first token, which marks the beginning of a text.
     means = torch.stack([table[tokenizer.encode(word, add_special_tokens=False).ids].mean(0) for word in words])
     generator = torch.Generator().manual_seed(_PROJECTION_SEED)
     projected = means @ torch.randn(table.shape[1], width, generator=generator)
     scaled: Tensor = projected * (width**0.5 / projected.norm(dim=1, keepdim=True))
     return scaled
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    from tokenizers import Tokenizer  # only heads with such vectors need it
+
+    return Tokenizer.from_file(str(locate(PACKAGE, _TOKENIZER)))
 
 
 @cache
