@@ -212,3 +212,32 @@ def test_frozen_stages_run_once_for_all_evaluations(
         assert begun == [(both, 0)] * 2 * batches + [(both, "all")] * 2 * batches, "once per repeat"
     else:
         assert len(begun) > 4 * batches, "nothing is kept"
+
+
+def test_frozen_stages_see_the_windows_of_the_heads_only(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = thinned(windows, *TWO)
+    encoders = encoders_of(several)
+    evaluations = {"ridge": settings(RIDGE), "linear": settings(LINEAR), "late": settings(LATE)}
+    few = LabelBudget.model_validate("10 %")
+    roles = roles_of(several)
+    of_heads = [
+        {window for role in ("train", "validation", "test") for window in roles.members(repeat, role, few)}
+        for repeat in range(2)
+    ]
+    assert all(len(used) < len(several.signals) for used in of_heads)
+    begun: list[torch.Tensor] = []
+    begin = Backbone.begin
+
+    def record(backbone: Backbone, part: torch.Tensor, trained: TrainedStages) -> dict[str, torch.Tensor]:
+        begun.append(part)
+        return begin(backbone, part, trained)
+
+    monkeypatch.setattr(Backbone, "begin", record)
+    plan = EvaluationPlan(name="t", evaluations=evaluations, label_budgets=(few,), shown=few, seed=0)
+    found, curves, _ = evaluate(several, roles, encoders, plan, CPU)
+    for part, used in zip(begun, of_heads, strict=True):
+        np.testing.assert_array_equal(part.numpy(), several.signals[sorted(used)])
+    monkeypatch.setattr(evaluation._Evaluator, "_used", lambda _, __: torch.arange(len(several.signals)))
+    expected, expected_curves, _ = evaluate(several, roles, encoders, plan, CPU)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    pd.testing.assert_frame_equal(curves, expected_curves, rtol=1e-4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.signals.budgets import LabelBudget
-from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.roles import Role, Roles
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
 
@@ -34,6 +35,9 @@ __all__ = ["CURVE_COLUMNS", "PREDICTION_COLUMNS", "EvaluationPlan", "EvaluationS
 _KEY = ["repeat", "evaluation", "label_budget"]
 PREDICTION_COLUMNS = [*_KEY, *PREDICTED]
 CURVE_COLUMNS = [*_KEY, "learning_rate", "epoch", "loss", "role", "macro_f1", "accuracy"]
+
+_ROLES: tuple[Role, ...] = ("train", "validation", "test")
+"""Roles of the windows that a head uses."""
 
 _AT_ONCE = 2**28
 """Number of values of frozen stages (4 bytes each) that are kept in memory for further heads and evaluations."""
@@ -104,7 +108,8 @@ class _Evaluator:
     def run(self) -> Iterator[Outcome]:
         """Train all heads."""
         for name, settings in self.plan.evaluations.items():
-            yield from self._run_one(name, settings)
+            if self._budgets(settings):
+                yield from self._run_one(name, settings)
 
     def _run_one(self, name: str, settings: EvaluationSettings) -> Iterator[Outcome]:
         """Train the heads of one evaluation; heads that stack, of as many repeats at once as memory allows."""
@@ -154,9 +159,7 @@ class _Evaluator:
         classes = self.windows.classes()
         tasks = []
         for budget in self._budgets(settings):
-            train, validation, test = (
-                self.roles.members(repeat, role, budget) for role in ("train", "validation", "test")
-            )
+            train, validation, test = (self.roles.members(repeat, role, budget) for role in _ROLES)
             seed = derive_seed(self.plan.seed, "classifier", repeat, name, budget.key)
             task = Task(
                 *(repeat, name, settings, budget, seed),
@@ -181,9 +184,10 @@ class _Evaluator:
             return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
 
     def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
-        """Return the activations of the frozen stages for all windows, by modality in the order of the layout.
+        """Return the activations of the frozen stages by window, and by modality in the order of the layout.
 
-        Each modality's are computed once for all heads and evaluations, as far as memory allows.
+        Each modality's are computed once for all heads and evaluations, as far as memory allows. Those of windows that
+        no head of the repeat uses are NaN.
         """
         wanted = list(self.trained.layout.only(settings.modalities or self.trained.layout.modalities).modalities)
         keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
@@ -197,10 +201,30 @@ class _Evaluator:
 
     def _compute_frozen(self, repeat: int, trained: TrainedStages, modalities: Sequence[str]) -> dict[str, Tensor]:
         backbone = self.trained.build(repeat).only(modalities).to(self.compute.device)
-        signals = torch.from_numpy(self.windows.only(backbone.channels).signals)
+        used = self._used(repeat)
+        signals = torch.from_numpy(self.windows.only(backbone.channels).signals)[used]
         with torch.no_grad(), self.compute.autocast():
             parts = [
                 backbone.begin(part.to(self.compute.device), trained)
                 for part in signals.split(self.compute.inference_batch)
             ]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {name: self._by_window(torch.cat([part[name] for part in parts]), used) for name in parts[0]}
+
+    def _used(self, repeat: int) -> Tensor:
+        """Return the windows that any head of a repeat is trained, validated or tested on, in ascending order."""
+        budgets = {budget for settings in self.plan.evaluations.values() for budget in self._budgets(settings)}
+        used = [self.roles.members(repeat, role, budget) for budget in budgets for role in _ROLES]
+        return torch.from_numpy(np.unique(np.concatenate(used)))
+
+    def _by_window(self, values: Tensor, used: Tensor) -> Tensor:
+        """Return the values of all windows (windows, ...), given those of the ``used`` ones; others are NaN."""
+        count = len(self.windows.signals)
+        if len(used) == count:
+            return values
+        place = torch.zeros(count, dtype=torch.long)
+        place[used] = torch.arange(len(used))
+        unused = torch.ones(count, dtype=torch.bool)
+        unused[used] = False
+        everything = values[place.to(values.device)]  # in the memory order of the values
+        everything[unused.to(values.device)] = torch.nan
+        return everything
