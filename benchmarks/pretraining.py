@@ -2,6 +2,7 @@
 
     python benchmarks/pretraining.py                 # windows of 128 samples
     python benchmarks/pretraining.py --length 200
+    python benchmarks/pretraining.py --device cuda --profile   # what a step launches and waits for
 
 Both steps run in one process, in turn, so that a slow minute of the machine hits both; ratios are medians over rounds.
 Before anything is timed, both get the same weights, views and clusters and must agree on loss and gradients.
@@ -171,6 +172,29 @@ class Stopwatch:
         return time.perf_counter() - started
 
 
+def profile(step: Callable[[], object], watch: Stopwatch, device: str, steps: int = 5) -> None:
+    """Print what a step launches, copies and waits for, and its dearest operators."""
+    for _ in range(steps):
+        step()
+    seconds = statistics.median(watch(step) for _ in range(30))
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if device == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=activities) as recorded:
+        for _ in range(steps):
+            step()
+        watch.synchronise()
+    averages = recorded.key_averages()
+    of_device = (event for event in averages if event.device_type == torch.autograd.DeviceType.CUDA)
+    kernels = sum(event.self_device_time_total for event in of_device) / steps / 1e3
+    print(f"{1e3 * seconds:.2f} ms a step, of which {kernels:.2f} ms of kernels on the device; calls a step:")
+    for event in averages:
+        if event.key.startswith(("cudaLaunch", "cudaMemcpy", "cudaStreamSynchronize", "Memcpy")):
+            print(f"  {event.count / steps:6.1f} {event.key}")
+    sorting = "self_cuda_time_total" if device == "cuda" else "self_cpu_time_total"
+    print(averages.table(sort_by=sorting, row_limit=15, max_name_column_width=60))
+
+
 def ceilings(device: str, batch: int, length: int, channels: int) -> dict[str, tuple[float, Callable[[], object]]]:
     """Return reference work by name with its operation count: large matrix products and the encoder's convolutions."""
     size = 4096
@@ -198,6 +222,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=6, help="sensor channels (default 6)")
     parser.add_argument("--rounds", type=int, default=9, help="rounds, each timing everything once (default 9)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where our steps run (default cpu)")
+    parser.add_argument("--profile", action="store_true", help="profile our steps and compare nothing")
     chosen = parser.parse_args()
 
     torch.manual_seed(0)
@@ -213,6 +238,11 @@ def main() -> None:
     layout = Layout.anonymous(chosen.length, chosen.channels)
     ours = {name: trainer(layout, name, chosen.device) for name in ("float32", "bfloat16")}
     watch = Stopwatch(chosen.device)
+    if chosen.profile:
+        for name, step in ours.items():
+            print(name)
+            profile(partial(step.step, on_device), watch, chosen.device)
+        return
     references = ceilings(chosen.device, chosen.batch, chosen.length, chosen.channels)
 
     clustering: list[float] = []

@@ -19,6 +19,11 @@ EVALUATIONS = {
     "linear at a rate of 10": ("linear_as_printed",),
     "fine-tuned": ("fine_tuning", "supervised"),
     "from scratch": ("supervised",),
+    "macro-F1": (
+        *("label_sequence", "whole_names", "random_words", "own_names", "unshared_names", "supervised"),
+        *("supervised_mlp", "frozen_label_sequence", "frozen_unshared_names", "frozen_mlp"),
+        *("ridge", "boosted_trees", "hierarchical"),
+    ),
     **{
         f"{title} {modality}": (f"{name}{'' if modality == 'both' else f'/{modality}'}",)
         for title, name in (("logistic", "linear"), ("ridge", "ridge"))
@@ -37,9 +42,10 @@ EVALUATIONS = {
 
 def method_names(protocol: str) -> dict[str, str]:
     """Names of a protocol's methods by their titles, as rows begin."""
-    files = (yaml.safe_load(path.read_text()) for path in (ROOT / "conf/base").glob("parameters_*.yml"))
-    methods = next(file[protocol]["methods"] for file in files if protocol in file)
-    names = {method["title"].lower(): name for name, method in methods.items()}
+    files = [yaml.safe_load(path.read_text()) for path in ROOT.glob("conf/[bp]a*/parameters_*.yml")]
+    found = [file[protocol]["methods"] for file in files if "methods" in file.get(protocol, {})]
+    methods = [item for methods in found for item in methods.items()]
+    names = {method["title"].lower(): name for name, method in methods if "title" in method}
     return {**names, "supervised, from scratch": "supervised"}
 
 
