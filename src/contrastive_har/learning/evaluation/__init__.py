@@ -221,10 +221,9 @@ class _Evaluator:
         count = len(self.windows.signals)
         if len(used) == count:
             return values
-        place = torch.zeros(count, dtype=torch.long)
+        place = torch.full((count,), -1)
         place[used] = torch.arange(len(used))
-        unused = torch.ones(count, dtype=torch.bool)
-        unused[used] = False
-        everything = values[place.to(values.device)]  # in the memory order of the values
-        everything[unused.to(values.device)] = torch.nan
+        place = place.to(values.device)
+        everything = values[place.clamp(min=0)]  # in the memory order of the values
+        everything[place < 0] = torch.nan
         return everything
