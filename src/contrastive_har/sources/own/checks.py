@@ -18,7 +18,9 @@ _FAR = 1000.0
 
 _STILL = 10.0  # per cent of seconds in which a sensor moves least
 _NEAR = 1.3  # factor by which the length of gravity may differ: sensors are biased, and people seldom rest
-_FASTEST_TURN = 40.0  # rad/s: more than common gyroscopes measure (2,000 deg/s are 35 rad/s)
+FASTEST_TURN = 40.0
+"""More than common gyroscopes measure, in rad/s (2,000 deg/s are 35)."""
+
 _SATURATED = 5  # samples at the greatest or least value in a row, at least
 _FEW = 20  # different values of a channel
 
@@ -95,11 +97,12 @@ def refuse_wrong_units(samples: NDArray[np.float64], channels: Sequence[Channel]
         other = None
         if unit.quantity == "acceleration" and len(indices) == 3:
             length = length_at_rest(part, rate)
-            other = _other_unit_of_gravity(length, unit.name)
+            suggested = unit_of_gravity(length)
+            other = suggested if suggested != unit.name else None
             found = f"at rest its length is {length:.3g}, which is 1 g in {other}"
         elif unit.name == "rad/s":
             fastest = float(np.quantile(np.abs(part), 0.999))
-            other = "deg/s" if fastest > _FASTEST_TURN else None
+            other = "deg/s" if fastest > FASTEST_TURN else None
             found = f"it reaches {fastest:.3g}, more than gyroscopes measure in rad/s, but not in {other}"
         if other:
             raise BadRecordingError(
@@ -109,9 +112,9 @@ def refuse_wrong_units(samples: NDArray[np.float64], channels: Sequence[Channel]
             )
 
 
-def _other_unit_of_gravity(length: float, unit: str) -> str | None:
-    suggested = (other for other in ("g", "m/s²", "mg") if 1 / _NEAR <= length * factor(other, "g") <= _NEAR)
-    return next((other if other != unit else None for other in suggested), None)
+def unit_of_gravity(length: float) -> str | None:
+    """Return the unit in which a length at rest is about that of gravity; None if it is so in none."""
+    return next((unit for unit in ("g", "m/s²", "mg") if 1 / _NEAR <= length * factor(unit, "g") <= _NEAR), None)
 
 
 def count_saturated(samples: NDArray[np.float64]) -> int:

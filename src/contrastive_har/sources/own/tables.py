@@ -60,6 +60,7 @@ class Table:
         place: The file.
         layout: How it is written.
         names: Names of its columns, in order; '' for a column without one.
+        sample: Cells of the first rows of a text file.
         first_line: Line of the first row in the file, which :meth:`line` counts from.
     """
 
@@ -68,6 +69,7 @@ class Table:
     def __init__(self, place: Place, layout: FileLayout) -> None:
         self.place, self.layout = place, layout
         self.names: list[str] = []
+        self.sample: list[list[str]] = []
 
     def blocks(self, numbers: Sequence[str], texts: Sequence[str], stamps: Timestamp | None) -> Iterator[Block]:
         """Read some columns, a block of rows at a time.
@@ -111,7 +113,7 @@ class TextTable(Table):
     Attributes:
         delimiter: Between columns.
         encoding: Of the text.
-        sample: Cells of the first rows.
+        lines: The first lines, from the header on.
     """
 
     def __init__(self, place: Place, layout: FileLayout) -> None:
@@ -353,7 +355,6 @@ class ParquetTable(Table):
             raise BadRecordingError(f"{place.where}: cannot be read ({explain(error)}). Copy it again.") from error
         refuse_nameless_times(schema, Path(place.where), layout.timestamp.column)
         self.names = [str(name) for name in schema.names]
-        self.sample: list[list[str]] = []
 
     def blocks(self, numbers: Sequence[str], texts: Sequence[str], stamps: Timestamp | None) -> Iterator[Block]:
         """Read some columns, a block of rows at a time."""
