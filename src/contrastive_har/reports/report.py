@@ -149,6 +149,8 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
 def _mended(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """Return how many recordings had each defect, and how many of their rows or samples."""
     rows = summary.dropna(subset=["mended"])
+    if rows.empty:
+        return []
     defects = rows["defect"].str.replace(r", the first in row .*", "", regex=True)
     totals = rows.groupby(defects, sort=False).agg(recordings=("mended", "nunique"), count=("count", "sum"))
     return [{str(key): value for key, value in row.items()} for row in totals.reset_index().to_dict("records")]

@@ -41,7 +41,7 @@ from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of, looks_l
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
 from contrastive_har.sources.own.tables import Table, TextTable, open_table
 
-_MANY = 2_000_000  # rows of a file that are in memory at once, if no recording has more
+_MANY = 500_000  # rows of a file that are in memory at once, if no recording has more
 _RATE_TOLERANCE = 0.02  # share by which the measured rate may differ from the declared one without being mentioned
 
 

@@ -308,7 +308,11 @@ class _Stream:
 
     def _look_at(self, seconds: NDArray[np.float64], first: int) -> None:
         """Compare the time stamps with the expected rate, and measure theirs."""
-        where, declared = f"{self._kind.place.where}, row {self._table.line(first)}", self._reader.rate
+        declared = self._reader.rate
+
+        def where() -> str:
+            return f"{self._kind.place.where}, row {self._table.line(first)}"
+
         expected = f"{DESCRIPTION_FILE} says" if declared else "the model learned from"
         refuse_other_rate(seconds, 1 / self._interval, self._kind, where, expected, _SLOWEST)
         found = measured_rate(np.sort(seconds[np.isfinite(seconds)][:_LOOKED_AT]))
@@ -317,7 +321,7 @@ class _Stream:
         if declared and abs(found / declared - 1) > _RATE_TOLERANCE:
             _LOGGER.warning(
                 "%s: time stamps come at %.4g Hz, %s says %g Hz; the time stamps hold.",
-                *(where, found, DESCRIPTION_FILE, declared),
+                *(where(), found, DESCRIPTION_FILE, declared),
             )
         self._interval = 1 / found
 

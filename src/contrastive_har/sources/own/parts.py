@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,7 @@ def refuse_other_rate(
     seconds: NDArray[np.float64],
     rate: float,
     kind: Kind,
-    where: str,
+    where: Callable[[], str],
     expected: str = f"{DESCRIPTION_FILE} says",
     slowest: float = _SLOWEST,
 ) -> None:
@@ -79,7 +79,7 @@ def refuse_other_rate(
         seconds: Time of each row (time,).
         rate: Expected samples per second.
         kind: The file.
-        where: File and row, for messages.
+        where: Returns the file and the row, for messages: finding the row takes as long as reading the file.
         expected: Who expects that rate, for messages.
         slowest: Slowest rate that is believed, as a share of the expected one.
 
@@ -94,7 +94,7 @@ def refuse_other_rate(
         equal, late = (steps == 0).mean(), (steps > 2 / rate).mean()
         if share > _BATCHES and (equal > _BATCHES or late > _BATCHES / 20):
             raise BadRecordingError(
-                f"{where}: {100 * share:.0f} % of the rows have the time of the row before, or nearly so, as if "
+                f"{where()}: {100 * share:.0f} % of the rows have the time of the row before, or nearly so, as if "
                 "samples "
                 f"came in batches. Write 'timestamp: {{column: {column}, batches: spread}}' in {DESCRIPTION_FILE} "
                 "to spread "
@@ -112,7 +112,7 @@ def refuse_other_rate(
     if fitting:
         cure = f"Write 'timestamp: {{column: {column}, unit: {fitting[0]}}}' in {DESCRIPTION_FILE}."
     raise BadRecordingError(
-        f"{where}: in {'seconds' if how.unit is None else how.unit}, time stamps come at {found * rate:.4g} Hz; "
+        f"{where()}: in {'seconds' if how.unit is None else how.unit}, time stamps come at {found * rate:.4g} Hz; "
         f"{expected} {rate:g} Hz. {cure}"
     )
 
@@ -134,7 +134,7 @@ def clean(part: Part, rate: float, reading: Reading, counts: Counter[str]) -> Ro
     if part.seconds is None:
         seconds = np.arange(len(keep)) / rate
     else:
-        refuse_other_rate(part.seconds, rate, part.kind, part.at(0))
+        refuse_other_rate(part.seconds, rate, part.kind, lambda: part.at(0))
         spread = part.kind.layout.timestamp.batches is not None
         seconds = spread_batches(part.seconds, 1 / rate)[0] if spread else part.seconds
         if spread:
