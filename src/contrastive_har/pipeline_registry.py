@@ -12,11 +12,8 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from contrastive_har.refining import resolve_bases
-from contrastive_har.runs.session import RunSession
+from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
-
-MAIN = "semi_supervised"
-"""The protocol of the main job, and of the stages that can be run by name."""
 
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
 
@@ -47,8 +44,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
 
     These are the protocols (those of one ``part_of`` together), the stages of the main protocol, and the pipelines
-    that use its result. Protocols with their splits and methods are read from conf/base and the environment:
-    conf/local, or the one that ``--env`` names; splits that are not for the data set of the run are left out.
+    that use its result. Protocols with their splits and methods are those of the open session's configuration, or of
+    conf/base and conf/local if there is no session; splits that are not for the data set of the run are left out.
     """
     parameters = _parameters()
     protocols = {
@@ -138,10 +135,11 @@ def _spells(protocol: dict[str, Any]) -> bool:
 
 
 def _parameters() -> dict[str, Any]:
-    # The project that contains the working directory; the source checkout where there is none.
-    project = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
-    options = {"env": RunSession.environment, "runtime_params": RunSession.runtime_params}
-    parameters: dict[str, Any] = load_configuration(project, **options)["parameters"]
+    configuration = RunSession.configuration
+    if configuration is None:
+        # The project that contains the working directory; the source checkout where there is none.
+        configuration = load_configuration(find_kedro_project(Path.cwd()) or Path(__file__).parents[2])
+    parameters: dict[str, Any] = configuration["parameters"]
     return parameters
 
 
