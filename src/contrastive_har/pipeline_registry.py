@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,6 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
 
     kedro-viz folds a namespace, and ``--namespaces`` runs it alone.
     """
-    from contrastive_har.pipelines import (
-        augmentation,
-        evaluation,
-        ingestion,
-        pretraining,
-        registration,
-        reporting,
-        windowing,
-    )
     from contrastive_har.scores.cells import Cell
     from contrastive_har.signals.splits import SplitSettings
 
@@ -116,16 +108,18 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
     validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
     if stage == "registration" and (settings.get("part_of") or not validated):
         return Pipeline([])  # no recogniser is chosen for ablations, or without validation windows
-    build: dict[str, Callable[[], Pipeline]] = {
-        "ingestion": ingestion.create_pipeline,
-        "windowing": partial(windowing.create_pipeline, protocol, splits),
-        "augmentation": partial(augmentation.create_pipeline, protocol),
-        "pretraining": partial(pretraining.create_pipeline, cells),
-        "evaluation": partial(evaluation.create_pipeline, cells),
-        "registration": partial(registration.create_pipeline, [cell for cell in cells if cell.split in validated]),
-        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep")), _spells(settings)),
+    arguments: dict[str, tuple[Any, ...]] = {
+        "ingestion": (),
+        "windowing": (protocol, splits),
+        "augmentation": (protocol,),
+        "pretraining": (cells,),
+        "evaluation": (cells,),
+        "registration": ([cell for cell in cells if cell.split in validated],),
+        "reporting": (cells, bool(settings.get("sweep")), _spells(settings)),
     }
-    return build[stage]()
+    module = import_module(f"contrastive_har.pipelines.{stage}")  # this one only: others take long to import
+    pipeline: Pipeline = module.create_pipeline(*arguments[stage])
+    return pipeline
 
 
 def _spells(protocol: dict[str, Any]) -> bool:

@@ -111,6 +111,7 @@ def test_a_manifest_says_where_everything_comes_from(finished_few: Project) -> N
     newest = next(iter(manifests(finished_few).newest_first()))
     first = list(manifests(finished_few).newest_first())[-1]
     assert newest.packages["torch"]
+    assert first.pipelines == ["semi_supervised"], "the default one, by its name"
     assert first.parameters["semi_supervised"]["budget"]["epochs"] == 2
     assert first.versions["semi_supervised.scores"] == first.run_id
     assert first.versions["recordings"] == first.run_id
