@@ -45,7 +45,7 @@ def shrink(protocol: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose protocol of label structures has run with names of its own."""
-    project = make_project(tmp_path_factory.mktemp("names"), FEW)
+    project = make_project(tmp_path_factory.mktemp("names"), FEW, "label_structures")
     file = project.path / "conf/base/parameters_label_structures.yml"
     protocol = yaml.safe_load(file.read_text())["label_structures"]
     file.write_text(yaml.safe_dump({"label_structures": shrink(protocol)}, sort_keys=False))

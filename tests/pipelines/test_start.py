@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from contrastive_har.pipeline_registry import PipelineOnDemand
 from contrastive_har.runs.session import MAIN, RunSession
-from tests.pipelines.conftest import TINY, Project
+from tests.pipelines.conftest import Project
 
 
 def test_no_file_of_the_configuration_is_read_twice(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_the_default_pipeline_is_the_only_one_that_is_built(project: Project, mo
 
 
 def test_plans_are_one_entry_of_the_catalog_each(project: Project) -> None:
-    with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=TINY) as session:
+    with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=project.tiny) as session:
         catalog = session.load_context().catalog
     plans = [name for name in catalog if name.startswith("params:plans.")]
     assert f"params:plans.{MAIN}.pretraining.simclr" in plans
