@@ -92,5 +92,16 @@ def own_folder(tmp_path: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with whole runs: several processes share the tests, and none should be left with a long one at the end."""
-    items.sort(key=lambda item: (item.name != "test_thirty_kills", "pipelines" not in item.path.parts))
+    """Begin with whole runs, and with tests that share one.
+
+    Several processes share the tests. None should be left with a long one at the end; and what one takes over from
+    another comes from the end, so that few have to make the shared runs again.
+    """
+    shared = {"finished", "finished_few"}
+
+    def rank(item: pytest.Item) -> tuple[bool, bool, bool]:
+        kills = item.name.startswith("test_kills_at_random_moments")
+        shares = not shared.isdisjoint(getattr(item, "fixturenames", ()))
+        return not kills, "pipelines" not in item.path.parts, not shares
+
+    items.sort(key=rank)

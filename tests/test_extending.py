@@ -23,9 +23,10 @@ bootstrap_project(Path.cwd())
 from kedro.framework.project import pipelines
 from contrastive_har.runs.session import RunSession
 with RunSession.create(Path.cwd()) as session:
-    plans = session.load_context().params["plans"]
-    agreement = plans["semi_supervised"]["pretraining"]["agreement"]
-    print(sorted(plans["few_labels"]["pretraining"]), agreement.objective.name)
+    catalog = session.load_context().catalog
+    agreement = catalog.load("params:plans.semi_supervised.pretraining.agreement")
+    few = "params:plans.few_labels.pretraining."
+    print(sorted(name.removeprefix(few) for name in catalog if name.startswith(few)), agreement.objective.name)
     print(len(pipelines["few_labels"].nodes))
 """
 

@@ -16,7 +16,18 @@ from kedro.pipeline import Pipeline
 from contrastive_har.pipeline_registry import STAGES, PipelineOnDemand, register_pipelines
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"torch", "sklearn", "scipy", "matplotlib", "mlflow", "pandas", "lightning_fabric", "distributed"}
+HEAVY = {
+    "torch",
+    "sklearn",
+    "scipy.stats",
+    "scipy.spatial",
+    "scipy.cluster",
+    "matplotlib",
+    "mlflow",
+    "pandas",
+    "lightning_fabric",
+    "distributed",
+}
 LIST_PIPELINES = """
 from kedro.framework.startup import bootstrap_project
 bootstrap_project({root!r})
@@ -33,6 +44,17 @@ def heavy_modules_after(code: str) -> set[str]:
 
 def test_listing_pipelines_imports_nothing_heavy() -> None:
     assert heavy_modules_after(LIST_PIPELINES.format(root=str(ROOT))) == set()
+
+
+def test_stages_that_draw_nothing_do_not_import_figures() -> None:
+    code = LIST_PIPELINES.format(root=str(ROOT)) + "import contrastive_har.catalog\n"
+    code += "[pipelines[stage].nodes for stage in ('ingestion', 'windowing', 'pretraining', 'evaluation')]"
+    assert heavy_modules_after(code) == {"torch", "mlflow", "pandas"}
+
+
+def test_the_main_job_is_built_without_statistics() -> None:
+    code = LIST_PIPELINES.format(root=str(ROOT)) + "pipelines['semi_supervised'].nodes"
+    assert heavy_modules_after(code) == {"torch", "pandas", "matplotlib"}
 
 
 def test_mlflow_is_told_not_to_report_before_it_is_imported() -> None:

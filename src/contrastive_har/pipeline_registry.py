@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,8 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from contrastive_har.refining import resolve_bases
-from contrastive_har.runs.session import RunSession
+from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
-
-MAIN = "semi_supervised"
-"""The protocol of the main job, and of the stages that can be run by name."""
 
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
 
@@ -47,8 +45,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines that ``kedro run --pipeline=NAME`` knows.
 
     These are the protocols (those of one ``part_of`` together), the stages of the main protocol, and the pipelines
-    that use its result. Protocols with their splits and methods are read from conf/base and the environment:
-    conf/local, or the one that ``--env`` names; splits that are not for the data set of the run are left out.
+    that use its result. Protocols with their splits and methods are those of the open session's configuration, or of
+    conf/base and conf/local if there is no session; splits that are not for the data set of the run are left out.
     """
     parameters = _parameters()
     protocols = {
@@ -109,15 +107,6 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
 
     kedro-viz folds a namespace, and ``--namespaces`` runs it alone.
     """
-    from contrastive_har.pipelines import (
-        augmentation,
-        evaluation,
-        ingestion,
-        pretraining,
-        registration,
-        reporting,
-        windowing,
-    )
     from contrastive_har.scores.cells import Cell
     from contrastive_har.signals.splits import SplitSettings
 
@@ -126,16 +115,18 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
     validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
     if stage == "registration" and (settings.get("part_of") or not validated):
         return Pipeline([])  # no recogniser is chosen for ablations, or without validation windows
-    build: dict[str, Callable[[], Pipeline]] = {
-        "ingestion": ingestion.create_pipeline,
-        "windowing": partial(windowing.create_pipeline, protocol, splits),
-        "augmentation": partial(augmentation.create_pipeline, protocol),
-        "pretraining": partial(pretraining.create_pipeline, cells),
-        "evaluation": partial(evaluation.create_pipeline, cells),
-        "registration": partial(registration.create_pipeline, [cell for cell in cells if cell.split in validated]),
-        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep")), _spells(settings)),
+    arguments: dict[str, tuple[Any, ...]] = {
+        "ingestion": (),
+        "windowing": (protocol, splits),
+        "augmentation": (protocol,),
+        "pretraining": (cells,),
+        "evaluation": (cells,),
+        "registration": ([cell for cell in cells if cell.split in validated],),
+        "reporting": (cells, bool(settings.get("sweep")), _spells(settings)),
     }
-    return build[stage]()
+    module = import_module(f"contrastive_har.pipelines.{stage}")  # this one only: others take long to import
+    pipeline: Pipeline = module.create_pipeline(*arguments[stage])
+    return pipeline
 
 
 def _spells(protocol: dict[str, Any]) -> bool:
@@ -145,10 +136,11 @@ def _spells(protocol: dict[str, Any]) -> bool:
 
 
 def _parameters() -> dict[str, Any]:
-    # The project that contains the working directory; the source checkout where there is none.
-    project = find_kedro_project(Path.cwd()) or Path(__file__).parents[2]
-    options = {"env": RunSession.environment, "runtime_params": RunSession.runtime_params}
-    parameters: dict[str, Any] = load_configuration(project, **options)["parameters"]
+    configuration = RunSession.configuration
+    if configuration is None:
+        # The project that contains the working directory; the source checkout where there is none.
+        configuration = load_configuration(find_kedro_project(Path.cwd()) or Path(__file__).parents[2])
+    parameters: dict[str, Any] = configuration["parameters"]
     return parameters
 
 

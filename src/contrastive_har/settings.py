@@ -4,7 +4,6 @@ import os
 
 from contrastive_har.runs import hooks
 from contrastive_har.runs.session import RunSession
-from contrastive_har.runs.settings import ProjectConfigLoader
 
 # MLflow collects usage statistics unless this is set before it is imported.
 os.environ.setdefault("DO_NOT_TRACK", "true")
@@ -30,7 +29,6 @@ def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
     return label_names.label_names(dataset, path)
 
 
-CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

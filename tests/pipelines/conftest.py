@@ -75,6 +75,13 @@ class Project:
 
     path: Path
 
+    @property
+    def tiny(self) -> dict[str, Any]:
+        """``TINY`` without the protocols that the project does not have."""
+        files = {path.stem for path in self.path.glob("conf/base/*.yml")}
+        missing = tuple(name for name in ("self_supervised", "ablation") if f"parameters_{name}" not in files)
+        return {name: value for name, value in TINY.items() if not name.startswith(missing)}
+
     def run(self, pipeline: str = "__default__", namespaces: tuple[str, ...] = (), **params: Any) -> None:
         """Run a pipeline as ``kedro run --pipeline=... --namespaces=... --params=...`` does."""
         # kedro-viz notes events in the folder it is started in: not in the real project.
@@ -83,7 +90,7 @@ class Project:
             self._run(pipeline, namespaces, params)
 
     def _run(self, pipeline: str, namespaces: tuple[str, ...], params: dict[str, Any]) -> None:
-        with RunSession.create(self.path, runtime_params={**TINY, **params}) as session:
+        with RunSession.create(self.path, runtime_params={**self.tiny, **params}) as session:
             session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
 
     def cells(self, protocol: str) -> set[tuple[str, str, str, str]]:
@@ -128,8 +135,11 @@ def empty_tracking_database() -> bytes:
         return Path(folder, "mlflow.db").read_bytes()
 
 
-def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
-    """Make a project with tiny recordings; with ``methods``, of the main job only these, and no ablations."""
+def make_project(path: Path, methods: tuple[str, ...] = (), other: str | None = None) -> Project:
+    """Make a project with tiny recordings; with ``methods``, of the main job only these, and no protocol but ``other``.
+
+    Kedro reads, resolves and stores all parameters in every run, which takes longer than most nodes here.
+    """
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, path)
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
@@ -140,8 +150,9 @@ def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
         of_all = settings["semi_supervised"]["methods"]
         settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
         parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
-        for ablations in path.glob("conf/*/parameters_ablation.yml"):
-            ablations.unlink()  # Kedro reads and resolves all files in every run
+        for file in path.glob("conf/*/parameters_*.yml"):
+            if file.stem.removeprefix("parameters_") not in {"semi_supervised", other}:
+                file.unlink()
     (path / "src").mkdir()
     (path / "mlflow.db").write_bytes(empty_tracking_database())
     folder = path / "data/01_raw/my_data"

@@ -41,7 +41,7 @@ def make_small_project(folder: Path) -> Project:
     """Make a project that ``kedro run`` finishes soon, but whose pre-training can be met in the middle."""
     project = make_project(folder, FEW)
     longer = {**TINY["semi_supervised"], "budget": {"epochs": 40, "batch_size": 128}}
-    parameters = {**TINY, "semi_supervised": longer, "compute": {"checkpoint_every": 1}}
+    parameters = {**project.tiny, "semi_supervised": longer, "compute": {"checkpoint_every": 1}}
     dataset = {"dataset": parameters.pop("dataset")}
     airflow = {"schedule": None, "retry_delay_minutes": 0.05, "pipelines": ["semi_supervised"]}
     for name, content in (("parameters", parameters), ("globals", dataset), ("airflow", airflow)):

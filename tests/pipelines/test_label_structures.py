@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
-from contrastive_har.runs.session import RunSession
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.timelines import read_timeline
 from tests.conftest import OWN_DESCRIPTION, own_frame
@@ -46,7 +45,7 @@ def shrink(protocol: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose protocol of label structures has run with names of its own."""
-    project = make_project(tmp_path_factory.mktemp("names"), FEW)
+    project = make_project(tmp_path_factory.mktemp("names"), FEW, "label_structures")
     file = project.path / "conf/base/parameters_label_structures.yml"
     protocol = yaml.safe_load(file.read_text())["label_structures"]
     file.write_text(yaml.safe_dump({"label_structures": shrink(protocol)}, sort_keys=False))
@@ -93,9 +92,6 @@ def test_the_recogniser_spells_names_as_the_file_says(finished: Project) -> None
     assert [name for name in timeline if name.startswith("word(")] == [f"word({word})" for word in words]
 
 
-def test_names_that_cannot_be_read_stop_the_run_at_once(
-    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(RunSession, "runtime_params", RunSession.runtime_params)  # restored for the next test
+def test_names_that_cannot_be_read_stop_the_run_at_once(finished: Project, tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"no file with 'source' and 'names'"):
         finished.run("label_structures", label_names=str(tmp_path / "missing.yml"))

@@ -30,7 +30,7 @@ from contrastive_har.signals.leakage import LeakageError
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.splits import SplitSettings
 from contrastive_har.signals.windows import Windows, read_windows
-from tests.pipelines.conftest import ROOT, TINY, Project
+from tests.pipelines.conftest import FEW, ROOT, TINY, Project, make_project
 
 CELL_OF_PROTOCOL = CELL[CELL.index("split") :]
 
@@ -170,29 +170,31 @@ def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished_few: P
     assert torch.equal(torch.get_rng_state(), state), "the caller's random state is left alone"
 
 
-def test_the_self_supervised_protocol(everything: Project) -> None:
-    everything.run("self_supervised")
-    scores = read_table(everything.newest("scores.parquet"), "scores")
+def test_the_self_supervised_protocol(tmp_path: Path) -> None:
+    project = make_project(tmp_path, FEW, "self_supervised")
+    project.run("self_supervised")
+    scores = read_table(project.newest("scores.parquet"), "scores")
     cells = set(scores[CELL_OF_PROTOCOL].itertuples(index=False, name=None))
-    assert cells == everything.cells("self_supervised")
+    assert cells == project.cells("self_supervised")
     assert ("groups", "csshar", "linear_as_printed", "100 %") in cells
-    report = everything.newest("report.html").read_text(encoding="utf-8")
+    report = project.newest("report.html").read_text(encoding="utf-8")
     assert "Linear, rate chosen" in report
     assert "whole encoder trained" in report
 
 
-def test_one_ablation_by_its_namespace(everything: Project) -> None:
-    everything.run("ingestion")
-    everything.run("ablation", namespaces=("ablation_budget",))
-    scores = read_table(everything.newest("scores.parquet"), "scores")
+def test_one_ablation_by_its_namespace(tmp_path: Path) -> None:
+    project = make_project(tmp_path, FEW, "ablation")
+    project.run("ingestion")
+    project.run("ablation", namespaces=("ablation_budget",))
+    scores = read_table(project.newest("scores.parquet"), "scores")
     assert set(scores["protocol"]) == {"ablation_budget"}
     assert scores["method"].nunique() == 9
     history = {
         path.parts[-4]: len(read_table(path, "history"))
-        for path in everything.path.glob("data/06*/**/history.parquet/*/*")
+        for path in project.path.glob("data/06*/**/history.parquet/*/*")
     }
     assert history["small_long"] == 4 * history["small_short"] > 0
-    assert "one line per batch size" in everything.newest("report.html").read_text(encoding="utf-8")
+    assert "one line per batch size" in project.newest("report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:

@@ -60,7 +60,7 @@ def worn(subject: str, rng: np.random.Generator, seconds: float = 6) -> pd.DataF
 
 
 def make(path: Path) -> Project:
-    project = make_project(path, FEW)
+    project = make_project(path, FEW, "multimodal")
     file = path / "conf/base/parameters_multimodal.yml"
     settings = yaml.safe_load(file.read_text())
     shrunk = {name: shrink(settings[name], methods) for name, methods in METHODS.items()}

@@ -24,7 +24,7 @@ from contrastive_har.learning import pretraining
 from contrastive_har.runs import cleaning
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.processes import PROCESS, _started, is_dead, this_process
-from tests.pipelines.conftest import ROOT, TINY, Project
+from tests.pipelines.conftest import ROOT, Project
 
 SPLITS = ("paper", "subject_wise")
 NODES = ("assign_roles", "audit_leakage", "check_methods")
@@ -111,6 +111,7 @@ def test_a_manifest_says_where_everything_comes_from(finished_few: Project) -> N
     newest = next(iter(manifests(finished_few).newest_first()))
     first = list(manifests(finished_few).newest_first())[-1]
     assert newest.packages["torch"]
+    assert first.pipelines == ["semi_supervised"], "the default one, by its name"
     assert first.parameters["semi_supervised"]["budget"]["epochs"] == 2
     assert first.versions["semi_supervised.scores"] == first.run_id
     assert first.versions["recordings"] == first.run_id
@@ -253,9 +254,9 @@ def test_a_full_disk_leaves_nothing_half_written(
 
 
 def test_the_exit_status_tells_how_it_ended(project: Project) -> None:
-    small = {name: value for name, value in TINY.items() if name != "dataset"}
+    small = {name: value for name, value in project.tiny.items() if name != "dataset"}
     (project.path / "conf/local/parameters.yml").write_text(yaml.safe_dump(small))
-    (project.path / "conf/local/globals.yml").write_text(f"dataset: {TINY['dataset']}\n")
+    (project.path / "conf/local/globals.yml").write_text(f"dataset: {project.tiny['dataset']}\n")
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "kedro", "run", *arguments]

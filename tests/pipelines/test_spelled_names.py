@@ -62,7 +62,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.path / "conf/base/parameters_spelled.yml").write_text(
         yaml.safe_dump({"spelled": SPELLED}, sort_keys=False)
     )
-    (project.path / "conf/base/parameters_multimodal.yml").unlink()
     rng = np.random.default_rng(0)
     frames = {f"s{number}": own_frame(f"s{number}", rng, seconds=6) for number in range(1, 6)}
     frames["s2"] = frames["s2"][frames["s2"]["activity"] != "run"]

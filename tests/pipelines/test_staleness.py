@@ -20,7 +20,7 @@ from contrastive_har.pipeline_registry import register_pipelines
 from contrastive_har.runs.lineage import fingerprint_nodes
 from contrastive_har.runs.manifest import Manifest, Manifests, manifests_of
 from contrastive_har.runs.session import RunSession
-from tests.pipelines.conftest import FEW, TINY, Project, make_project
+from tests.pipelines.conftest import FEW, Project, make_project
 
 MAIN = "semi_supervised"
 SPLITS = ("paper", "subject_wise")
@@ -43,7 +43,7 @@ class Lineage:
         try:
             with contextlib.chdir(project.path):
                 bootstrap_project(project.path)
-                with RunSession.create(project.path, runtime_params=TINY) as session:
+                with RunSession.create(project.path, runtime_params=project.tiny) as session:
                     catalog = session.load_context().catalog
                     pipeline = register_pipelines()[MAIN]
                     found = list(fingerprint_nodes(pipeline, catalog, manifests_of(catalog)))

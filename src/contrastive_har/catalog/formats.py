@@ -8,13 +8,12 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
-from matplotlib.figure import Figure
 
 from contrastive_har.files.tables import read_facts, read_table, write_facts, write_table
 from contrastive_har.learning.evaluation.trained import TrainedHead, read_heads, write_heads
@@ -27,6 +26,9 @@ from contrastive_har.sources.own.settings import DESCRIPTION_FILE
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
 from contrastive_har.use.timelines import Timeline, read_timeline, write_timeline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # slow to import
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -281,7 +283,7 @@ class FactsDataset(_FileDataset[dict[str, Any], dict[str, Any]]):
         return JSONPreview(json.dumps(self.load()))
 
 
-class FigureDataset(_FileDataset[Figure, bytes]):
+class FigureDataset(_FileDataset["Figure", bytes]):
     """A Matplotlib figure as PNG; loaded as the bytes of the PNG.
 
     Args:
@@ -292,7 +294,7 @@ class FigureDataset(_FileDataset[Figure, bytes]):
         """Return the PNG."""
         return self._path.read_bytes()
 
-    def save(self, data: Figure) -> None:
+    def save(self, data: "Figure") -> None:
         """Draw the figure."""
         picture = io.BytesIO()
         data.savefig(picture, format="png", dpi=_DOTS_PER_INCH)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
@@ -18,25 +18,26 @@ from contrastive_har.scores.cells import title_evaluations
 from contrastive_har.signals.splits import SplitSettings
 
 PLANS = "plans"
-"""Name of the parameter that holds the plans of every protocol."""
+"""Prefix of the parameters that are plans."""
 
 
 class ProtocolError(ValueError):
     """A protocol whose settings are not valid."""
 
 
-def plans_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plans of every protocol in the project's parameters, as plain values.
+def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
+    """Return the plans of every protocol in the project's parameters.
 
     Each pipeline node takes the plan of its own row, split or windows: its result depends on no other settings.
 
     Returns:
-        By protocol: ``windows``, ``views``, ``splits`` by name, ``pretraining`` and ``evaluation`` by method.
+        By dotted name, after that of the protocol: ``windows``, ``views``, ``splits`` and a split, ``pretraining`` and
+        ``evaluation`` and a method.
 
     Raises:
         ProtocolError: naming the protocol and the setting.
     """
-    plans = {}
+    plans: dict[str, BaseModel] = {}
     for name, values in parameters.items():
         if not is_protocol(values):
             continue
@@ -45,13 +46,13 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             raise ProtocolError(f"Parameter '{name}': {error}") from error
         seed = parameters["seed"]
-        plans[name] = {
-            "windows": plain(protocol.windows_for(parameters["dataset"])),
-            "views": plain(protocol.views_plan(seed)),
-            "splits": {split: plain(protocol.split_plan(split, seed)) for split in protocol.splits},
-            "pretraining": {method: plain(protocol.pretraining_plan(method, seed)) for method in protocol.methods},
-            "evaluation": {method: plain(protocol.evaluation_plan(method, seed)) for method in protocol.methods},
-        }
+        plans[f"{name}.windows"] = protocol.windows_for(parameters["dataset"])
+        plans[f"{name}.views"] = protocol.views_plan(seed)
+        for split in protocol.splits:
+            plans[f"{name}.splits.{split}"] = protocol.split_plan(split, seed)
+        for method in protocol.methods:
+            plans[f"{name}.pretraining.{method}"] = protocol.pretraining_plan(method, seed)
+            plans[f"{name}.evaluation.{method}"] = protocol.evaluation_plan(method, seed)
     return plans
 
 

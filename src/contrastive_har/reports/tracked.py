@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from contrastive_har.reports.figures import draw_one_confusion
 from contrastive_har.scores.table import CELL, EVERYTHING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers refuse in the name of a metric
 
@@ -83,6 +84,8 @@ def describe_row(
         parameters: Nested settings of all that the results depend on.
         in_full: Whether to include the confusion matrix and the pre-training history.
     """
+    from contrastive_har.reports.figures import draw_one_confusion  # slow to import
+
     parts = [row[key] for key in ("protocol", "split", "method", "evaluation", "label_budget")]
     name = " / ".join(parts)
     history = _history_metrics(results.history) if in_full else ()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import pdist
+import scipy  # its parts are imported when they are used, which takes long
 
 from contrastive_har.models.heads.words import Vocabulary
 from contrastive_har.reports.tables import in_percent, name_row
@@ -36,7 +35,9 @@ def neighbours(vocabulary: Vocabulary) -> list[int]:
     """
     names = telling_words(vocabulary)
     has = np.array([[word in name for word in count_words(names)] for name in names])
-    order: list[int] = leaves_list(linkage(pdist(has, "jaccard"), "average", optimal_ordering=True)).tolist()
+    distances = scipy.spatial.distance.pdist(has, "jaccard")
+    tree = scipy.cluster.hierarchy.linkage(distances, "average", optimal_ordering=True)
+    order: list[int] = scipy.cluster.hierarchy.leaves_list(tree).tolist()
     return order
 
 

@@ -6,11 +6,16 @@ import logging
 import re
 from typing import Any, ClassVar, cast
 
+from kedro.config import AbstractConfigLoader
+from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from pluggy import PluginManager
+
+MAIN = "semi_supervised"
+"""The protocol of the main job, and of the stages that can be run by name."""
 
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
 """Form of the id of a run: a time, because it is the version of all it stores and versions are sorted by name."""
@@ -23,11 +28,8 @@ class RunSession(KedroSession):
     ``resume`` skips nodes that an earlier run has finished with the same code, parameters and inputs.
     """
 
-    environment: ClassVar[str | None] = None
-    """Environment of the newest session; None is Kedro's default. Pipelines are registered from its configuration."""
-
-    runtime_params: ClassVar[dict[str, Any]] = {}
-    """Parameters of the newest session; pipelines are registered for their data set."""
+    configuration: ClassVar[AbstractConfigLoader | None] = None
+    """Configuration of the open session. Pipelines are registered from it, so that it is read once."""
 
     @classmethod
     def create(cls, *arguments: Any, **options: Any) -> RunSession:
@@ -37,9 +39,7 @@ class RunSession(KedroSession):
             ValueError: if ``run_id`` is not a valid id.
         """
         session = super().create(*arguments, **options)
-        cls.environment = session.store.get("env")
-        cls.runtime_params = dict(session.store.get("runtime_params") or {})
-        run_id = cls.runtime_params.get("run_id")
+        run_id = (session.store.get("runtime_params") or {}).get("run_id")
         if run_id is not None:
             if not RUN_ID.fullmatch(str(run_id)):
                 raise ValueError(
@@ -50,8 +50,22 @@ class RunSession(KedroSession):
             session._store["session_id"] = run_id
         return session  # type: ignore[return-value]
 
+    def load_context(self) -> KedroContext:
+        """Return the context, which has the configuration."""
+        context = super().load_context()
+        RunSession.configuration = context.config_loader
+        return context
+
+    def close(self) -> None:
+        """Close the session."""
+        super().close()
+        RunSession.configuration = None
+
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Run a pipeline, or the nodes of it that are not finished."""
+        # Not as __default__, for which Kedro would build all pipelines and validate and track the parameters of each.
+        names = options.get("pipeline_names") or ["__default__"]
+        options["pipeline_names"] = [MAIN if name == "__default__" else name for name in names]
         if (self.store.get("runtime_params") or {}).get("resume"):
             options["runner"] = ResumingRunner()
         return super().run(*arguments, **options)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are imported when they are used, which takes long
 from numpy.typing import NDArray
-from scipy import stats
 
 from contrastive_har.scores.cells import parse_evaluation
 from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval
@@ -119,7 +119,7 @@ def _compare_pair(scores: pd.DataFrame, first: str, second: str, settings: Repor
         "difference": float(differences.mean()),
         "low": low,
         "high": high,
-        "p": float(stats.wilcoxon(differences).pvalue) if tested else 1.0,
+        "p": float(scipy.stats.wilcoxon(differences).pvalue) if tested else 1.0,
         "rank_biserial": rank_biserial(differences),
     }
 
@@ -129,7 +129,7 @@ def rank_biserial(differences: NDArray[np.float64]) -> float:
     different = differences[differences != 0]
     if not len(different):
         return 0.0
-    ranks = stats.rankdata(np.abs(different))
+    ranks = scipy.stats.rankdata(np.abs(different))
     return float((ranks[different > 0].sum() - ranks[different < 0].sum()) / ranks.sum())
 
 
@@ -150,5 +150,5 @@ def least_repeats(comparisons: int, level: float) -> int:
 
 def critical_difference(methods: int, repeats: int, level: float) -> float:
     """Return the critical difference of mean ranks (Nemenyi; Demsar 2006, JMLR 7, section 3.2.2)."""
-    quantile = stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
+    quantile = scipy.stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
     return float(quantile * np.sqrt(methods * (methods + 1) / (6 * repeats)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # its parts are imported when they are used, which takes long
 
 from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.table import EVERYTHING, VALIDATION
@@ -79,7 +79,7 @@ def _correlation(test: pd.DataFrame, measure: pd.Series) -> float:
     both = pd.concat([test.stack().rename("score"), measure.rename("measure")], axis=1).dropna()
     if both["score"].nunique() < 2 or both["measure"].nunique() < 2:
         return float("nan")
-    return float(stats.spearmanr(both["score"], both["measure"]).statistic)
+    return float(scipy.stats.spearmanr(both["score"], both["measure"]).statistic)
 
 
 def last_epochs(histories: Mapping[Cell, pd.DataFrame]) -> pd.DataFrame:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are imported when they are used, which takes long
 from matplotlib.figure import Figure
-from scipy import stats
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, new_figure
 from contrastive_har.reports.tables import describe_budget, name_row
@@ -63,7 +63,7 @@ def draw_critical_differences(
         axes[0].text(0.5, 0.5, "This figure needs at least five repeats and three methods.", ha="center")
     for axis, family in zip(axes, drawn, strict=False):
         ranks = family.scores.rank(axis=1, ascending=False).mean().sort_values()
-        p = stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue
+        p = scipy.stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue
         gap = critical_difference(len(ranks), len(family.scores), level)
         names = [methods[str(name)] for name in ranks.index]
         lines = np.arange(len(ranks))

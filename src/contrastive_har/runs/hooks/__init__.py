@@ -2,10 +2,19 @@
 
 from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
 from contrastive_har.runs.hooks.context import NodeClock
+from contrastive_har.runs.hooks.plans import PlanHooks
 from contrastive_har.runs.hooks.summary import SummaryHooks
 from contrastive_har.runs.hooks.tracking import TrackingHooks
 from contrastive_har.runs.hooks.versions import VersionHooks
 from contrastive_har.runs.hooks.workers import WorkerHooks
 
 _CLOCK = NodeClock()
-HOOKS = (_CLOCK, VersionHooks(_CLOCK), TrackingHooks(), SummaryHooks(_CLOCK), WorkerHooks(), CheckpointHooks())
+HOOKS = (
+    _CLOCK,
+    PlanHooks(),
+    VersionHooks(_CLOCK),
+    TrackingHooks(),
+    SummaryHooks(_CLOCK),
+    WorkerHooks(),
+    CheckpointHooks(),
+)

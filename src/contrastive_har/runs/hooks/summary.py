@@ -58,7 +58,6 @@ class SummaryHooks(ContextHooks):
         _log_metrics({**of_stages, **of_parts, "peak_memory_gib": memory})
         from contrastive_har.catalog import AtomicDataset
         from contrastive_har.reports.tables import console_table, describe_budget
-        from contrastive_har.reports.timelines import summarise_timeline
 
         for name in sorted(pipeline.outputs()):
             if name.endswith(".report"):
@@ -72,6 +71,8 @@ class SummaryHooks(ContextHooks):
             if kind in _LOCATIONS:
                 print(f"{_LOCATIONS[kind]} {cast(AtomicDataset, catalog[name]).path}")
             if kind == "timeline":
+                from contrastive_har.reports.timelines import summarise_timeline
+
                 print(f"{summarise_timeline(catalog.load(name))}\n")
             if kind == "recogniser":
                 origin = catalog.load(name).origin

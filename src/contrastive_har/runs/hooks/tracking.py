@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks
 from contrastive_har.runs.processes import PROCESS, end_stale_runs, is_dead, this_process
-from contrastive_har.runs.settings import configured
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
@@ -75,7 +74,7 @@ class TrackingHooks(ContextHooks):
                 mlflow.create_experiment(settings.experiment, artifact_location=location)
             mlflow.set_experiment(settings.experiment)
             end_stale_runs(settings.experiment)
-            name = f"{_run_name(run_params)} on {self.context.params['dataset']}"
+            name = f"{', '.join(run_params['pipeline_names'])} on {self.context.params['dataset']}"
             self._manifests, self._run_id = manifests_of(catalog), run_params["run_id"]
             self._part = json.dumps({key: run_params[key] for key in _PART if run_params.get(key)}, default=list)
             self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, name, run_params))
@@ -103,7 +102,7 @@ class TrackingHooks(ContextHooks):
             return manifest.model_copy(update={"parts": parts})
         tags |= {"kedro.run_id": manifest.run_id, "kedro.env": run_params["env"] or "local"}
         run = mlflow.start_run(run_name=name, tags=tags)
-        mlflow.log_params(flatten(plain(configured(self.context.params))))
+        mlflow.log_params(flatten(plain(self.context.params)))
         return manifest.model_copy(update={"tracked_run": run.info.run_id, "parts": parts})
 
     @hook_impl
@@ -141,11 +140,6 @@ class TrackingHooks(ContextHooks):
             mlflow.set_tag(PROCESS, working[0])
         mlflow.end_run("RUNNING" if working else "FAILED" if parts else "FINISHED")
         return manifest.model_copy(update={"parts": parts})
-
-
-def _run_name(run_params: dict[str, Any]) -> str:
-    names = run_params.get("pipeline_names") or [run_params.get("pipeline_name")]
-    return ", ".join(name for name in names if name and name != "__default__") or "semi_supervised"
 
 
 def absolute_uri(uri: str, project: Path) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Generator, Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -18,7 +17,7 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
 from contrastive_har.runs.logs import RunLog
-from contrastive_har.runs.settings import configured, differences
+from contrastive_har.runs.settings import differences
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
@@ -32,13 +31,6 @@ class VersionHooks(ContextHooks):
         self._unsaved: dict[str, set[str]] = {}
         self._log: RunLog | None = None
 
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Store the context, which has the configuration."""
-        super().after_context_created(context)
-        loader = context.config_loader
-        loader["parameters"] = loader["parameters"]  # cached: each access would read the files again
-
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Pin the versions of this run, and start its manifest.
@@ -51,7 +43,7 @@ class VersionHooks(ContextHooks):
         from contrastive_har.runs.manifest import manifests_of
         from contrastive_har.runs.provenance import require_same_settings
 
-        parameters = configured(self.context.config_loader["parameters"])
+        parameters = self.context.config_loader["parameters"]
         if parameters["ingestion"]["dataset"] != parameters["dataset"]:
             raise ValueError("ingestion.dataset follows dataset: use --params=dataset=NAME or conf/local/globals.yml.")
         _end_on_sigterm()
@@ -137,7 +129,7 @@ def _begun(before: Manifest | None, run_params: dict[str, Any], configured_param
     from contrastive_har.runs.manifest import Manifest, installed_packages
 
     parameters = {name: value for name, value in configured_parameters.items() if name not in _OF_SESSIONS}
-    names = ", ".join(run_params.get("pipeline_names") or ["__default__"])
+    names = ", ".join(run_params["pipeline_names"])
     if before is None:
         return Manifest(
             run_id=run_params["run_id"],

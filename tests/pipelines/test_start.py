@@ -1,0 +1,54 @@
+"""The start of a run: nothing is read twice, and nothing is made that the run does not need."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.pipeline.node import Node
+from omegaconf import OmegaConf
+from pydantic import BaseModel
+
+from contrastive_har.pipeline_registry import PipelineOnDemand
+from contrastive_har.runs.session import MAIN, RunSession
+from tests.pipelines.conftest import Project
+
+
+def test_no_file_of_the_configuration_is_read_twice(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = OmegaConf.load
+
+    def noted(file: Any) -> Any:
+        read.append(file.read())
+        file.seek(0)
+        return load(file)
+
+    monkeypatch.setattr(OmegaConf, "load", noted)
+    project.run("ingestion")
+    files = [path.read_text() for path in project.path.glob("conf/base/*.yml") if path.name != "airflow.yml"]
+    assert sorted(read) == sorted(files)
+
+
+class _StartedError(Exception):
+    """The first node would run now."""
+
+
+def test_the_default_pipeline_is_the_only_one_that_is_built(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*arguments: Any) -> None:
+        raise _StartedError
+
+    monkeypatch.setattr(Node, "run", start)
+    with pytest.raises(_StartedError):
+        project.run()
+    built = {name for name, one in pipelines.items() if isinstance(one, PipelineOnDemand) and "_nodes" in vars(one)}
+    assert built == {MAIN, "__default__"}
+
+
+def test_plans_are_one_entry_of_the_catalog_each(project: Project) -> None:
+    with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=project.tiny) as session:
+        catalog = session.load_context().catalog
+    plans = [name for name in catalog if name.startswith("params:plans.")]
+    assert f"params:plans.{MAIN}.pretraining.simclr" in plans
+    assert all(isinstance(catalog.load(name), BaseModel) for name in plans)
