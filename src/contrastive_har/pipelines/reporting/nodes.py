@@ -21,7 +21,7 @@ from contrastive_har.reports import contributions, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
 from contrastive_har.scores import statistics, words
-from contrastive_har.scores.cells import Cell, by_cell, parse_evaluation
+from contrastive_har.scores.cells import Cell, by_cell, by_split, parse_evaluation
 from contrastive_har.scores.comparisons import compare
 from contrastive_har.scores.selection import last_epochs, select
 from contrastive_har.scores.statistics import ReportSettings
@@ -115,14 +115,14 @@ def gather_facts(
     level = 1 - report.confidence
     dataset, classes = windows.description.name, windows.description.class_names
     of_all = comparisons[comparisons["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])]
-    roles = _by_split(artifacts, "roles")
+    roles = by_split(artifacts, "roles")
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
         windows_by_class=_count(windows),
         subjects=windows.table["subject"].nunique(),
         recordings_summary=artifacts["recordings_summary"],
-        leakage=_by_split(artifacts, "leakage"),
+        leakage=by_split(artifacts, "leakage"),
         untested={split: of_split.untested(windows.classes(), len(classes)) for split, of_split in roles.items()},
         scores=scores,
         summary=artifacts["summary"],
@@ -131,7 +131,7 @@ def gather_facts(
         refinements=refinements(protocol, dataset),
         modalities=list(contributions.modality_sentences(of_all, str(protocol.trained_apart), *named, level)),
         vocabulary=vocabulary_of(protocol, classes) if spells(protocol) else None,
-        word_scores=_by_split(artifacts, "word_scores"),
+        word_scores=by_split(artifacts, "word_scores"),
         label_free=last_epochs(histories),
         selection=artifacts.get("selection"),
         complexity=artifacts["complexity"],
@@ -140,12 +140,6 @@ def gather_facts(
         device=str(compute.resolve()),
         seconds={cell: float(history["seconds"].sum()) for cell, history in histories.items()},
     )
-
-
-def _by_split(artifacts: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one artifact of each split, of artifacts named ``protocol.split.name``."""
-    parts = {tuple(full_name.split(".")): artifact for full_name, artifact in artifacts.items()}
-    return {part[1]: artifact for part, artifact in parts.items() if len(part) == 3 and part[2] == name}
 
 
 def _count(windows: Windows) -> dict[str, int]:
