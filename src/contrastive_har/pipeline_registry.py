@@ -117,8 +117,10 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
     splits, methods = list(settings["splits"]), list(settings["methods"])
     cells = [Cell(protocol, split, method) for split in splits for method in methods]
     validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
-    if stage == "registration" and (settings.get("part_of") or not validated):
-        return Pipeline([])  # no recogniser is chosen for ablations, or without validation windows
+    # No recogniser is chosen for ablations, or without validation windows.
+    chooses = bool(validated) and not settings.get("part_of")
+    if stage == "registration" and not chooses:
+        return Pipeline([])
     build: dict[str, Callable[[], Pipeline]] = {
         "ingestion": ingestion.create_pipeline,
         "windowing": partial(windowing.create_pipeline, protocol, splits),
@@ -126,7 +128,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "pretraining": partial(pretraining.create_pipeline, cells),
         "evaluation": partial(evaluation.create_pipeline, cells),
         "registration": partial(registration.create_pipeline, [cell for cell in cells if cell.split in validated]),
-        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep")), _spells(settings)),
+        "reporting": partial(reporting.create_pipeline, cells, bool(settings.get("sweep")), _spells(settings), chooses),
     }
     return build[stage]()
 

@@ -26,8 +26,10 @@ from contrastive_har.scores.comparisons import compare
 from contrastive_har.scores.selection import last_epochs, select
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use import complexity
+from contrastive_har.use import complexity, validation
+from contrastive_har.use.recognisers import TrainedRecogniser
 
 
 def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
@@ -49,6 +51,11 @@ def score_words(windows: Windows, protocol: ProtocolSettings, **predictions: pd.
     """Score the words of activities' names on one split; predictions by method."""
     vocabulary = vocabulary_of(protocol, windows.description.class_names)
     return pd.concat([words.score_words(table, vocabulary).assign(method=name) for name, table in predictions.items()])
+
+
+def assess_calibration(windows: Windows, recogniser: TrainedRecogniser, **roles: Roles) -> pd.DataFrame:
+    """Compare a recogniser's probabilities with how often they are right; roles by artifact name."""
+    return validation.assess_calibration(recogniser, windows, by_split(roles, "roles"))
 
 
 def describe_runs(
@@ -134,6 +141,7 @@ def gather_facts(
         word_scores=by_split(artifacts, "word_scores"),
         label_free=last_epochs(histories),
         selection=artifacts.get("selection"),
+        calibration=artifacts.get("calibration"),
         complexity=artifacts["complexity"],
         seed=seed,
         confidence=report.confidence,
