@@ -39,8 +39,8 @@ def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64]) -> Calibr
         classes: True class indices (windows,).
 
     Returns:
-        The temperature. It is 1 with fewer than 50 windows, without windows of some class, and where the minimum is not
-        between 1/20 and 20: with every window recognised, for instance, any lower temperature is better.
+        The temperature. It is 1 with fewer than 50 windows, without windows of some class, if every window is
+        recognised, so that any lower temperature is better, and where the minimum is not between 1/20 and 20.
     """
     from scipy.optimize import minimize_scalar  # not needed where a recogniser is served
 
@@ -49,6 +49,8 @@ def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64]) -> Calibr
         return Calibration(windows=count, reason=f"fewer than {_FEWEST} validation windows")
     if missing:
         return Calibration(windows=count, reason=f"{missing} of the activities without validation windows")
+    if (scores.argmax(axis=1) == classes).all():
+        return Calibration(windows=count, reason="every validation window is recognised")
     if not math.isfinite(_negative_log_likelihood(scores, classes, 1.0)):
         return Calibration(windows=count, reason="the true activity of a validation window has the probability 0")
     limit = math.log(_WIDEST)
