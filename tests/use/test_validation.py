@@ -22,7 +22,7 @@ from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.pipelines.inference.nodes import recognise_recordings
 from contrastive_har.reports.calibration import calibration_rows
 from contrastive_har.reports.figures import draw_reliability
-from contrastive_har.reports.timelines import draw_timeline
+from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.roles import Roles, rows_of
@@ -137,6 +137,7 @@ def test_a_new_person_is_familiar(
     assert timeline["unfamiliar"].dtype == bool
     assert timeline["distance"].dtype == np.float32
     assert "unlike" not in caplog.text
+    assert summarise_timeline(timeline).split()[-1] in ("0.0", "0.1")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,9 @@ def test_other_units_and_axes_are_unfamiliar(
     assert said.startswith(f"{tmp_path / 'day.csv'}: ")
     assert "of recording 'day' is unlike the training data (mean distance" in said
     assert all(name.strip() in columns for name in said.partition("mostly in ")[2].partition(")")[0].split(","))
+    minutes = summarise_timeline(timeline)
+    assert "(unfamiliar)" in minutes.splitlines()[0]
+    assert float(minutes.split()[-1]) == pytest.approx(timeline["unfamiliar"].mean(), abs=0.06), "of a minute"
     assert "unlike the training data" in [text.get_text() for text in draw_timeline(timeline).legends[0].texts]
 
 

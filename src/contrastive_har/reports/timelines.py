@@ -60,16 +60,17 @@ def draw_timeline(timeline: pd.DataFrame) -> Figure:
 
 def _joined(rows: pd.DataFrame) -> list[tuple[float, float]]:
     """Return the start and end of each series of rows without a gap; they are drawn faster than single rows."""
-    begins = rows["start"].to_numpy() - rows["end"].shift(fill_value=-np.inf).to_numpy() > _TOUCHING
+    begins = (rows["start"] - rows["end"].shift(fill_value=-np.inf)).abs().to_numpy() > _TOUCHING
     of_series = rows.groupby(begins.cumsum())
     return list(zip(of_series["start"].first(), of_series["end"].last(), strict=True))
 
 
 def summarise_timeline(timeline: pd.DataFrame) -> str:
-    """Return a table for the console: minutes of each activity, one line per recording."""
+    """Return a table for the console: minutes of each activity, and of unfamiliar rows, one line per recording."""
     minutes = (timeline["end"] - timeline["start"]) / 60
     names = timeline["activity"].fillna("too short").rename("minutes of")
     table = minutes.groupby([timeline["recording"], names], sort=False).sum().unstack(fill_value=0.0)
+    table["(unfamiliar)"] = (minutes * timeline["unfamiliar"]).groupby(timeline["recording"], sort=False).sum()
     rest = len(table) - _SHOWN
     text: str = table.head(_SHOWN).round(1).to_string()
     return f"{text}\nand {rest} more" if rest > 0 else text

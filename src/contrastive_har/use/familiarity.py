@@ -17,7 +17,7 @@ _LEAST_DEVIATION = 1e-6  # in the channel's unit; a sensor that is off has none,
 _RANGE = (0.05, 0.95)  # quantiles of a statistic whose difference is its unit
 _WITHIN = 0.99  # share of the windows of people who were held out that are as near as the threshold
 _LEAST_THRESHOLD = 1e-3  # where all windows are the same, apart from rounding
-_USUAL = 0.1  # share of a recording that may be unlike the training windows without a word: people differ
+_USUAL = 0.5  # share of a recording without a warning: people differ, and move between the activities of the model
 _MOST, _NAMED = 0.8, 3  # as many channels are named as make up this share of the differences, and no more
 _AT_ONCE = 1024  # windows that are compared at once
 
