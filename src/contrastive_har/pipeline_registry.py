@@ -69,6 +69,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         **pipelines,
         **stages,
         "report": report,
+        "describe": PipelineOnDemand(_create_description),
         "inference": PipelineOnDemand(partial(_create_inference, parameters["protocol"])),
         "export": PipelineOnDemand(partial(_create_export, parameters["protocol"])),
     }
@@ -83,6 +84,12 @@ def _create_report(protocol: str, settings: dict[str, Any]) -> Pipeline:
     """Return the part of the reporting stage that writes the report, without tracking."""
     stage = _create_stage("reporting", protocol, settings)
     return stage.to_outputs(*(f"{protocol}.{name}" for name in ("report", "report_summary", "metrics")))
+
+
+def _create_description() -> Pipeline:
+    from contrastive_har.pipelines import ingestion
+
+    return ingestion.create_description()
 
 
 def _create_inference(protocol: str) -> Pipeline:

@@ -425,7 +425,7 @@ GIVEN += [
         f"new {kind}",
         f"a/anna.{kind}",
         put,
-        lambda path: list(open_new_recordings(path, DESCRIPTION.channels, 7)),
+        lambda path: list(open_new_recordings(path, DESCRIPTION.channels, DESCRIPTION.sampling_rate_hz, 0.25)),
         parts_are_files=kind == "csv",
     )
     for kind, put in (("csv", put_own_csv), ("parquet", put_own_parquet))

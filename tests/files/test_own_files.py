@@ -70,8 +70,8 @@ def test_hostile_modalities_are_refused(modalities: object, message: str, tmp_pa
 @pytest.mark.parametrize(
     "channels",
     [
-        {"channels": [{"name": "x", "unit": "mg"}]},
-        {"modalities": {"inertial": {"hip": {"unit": "mg", "channels": ["x", "y", "z"]}}}},
+        {"channels": [{"name": "x", "unit": "rad/s"}]},
+        {"modalities": {"inertial": {"hip": {"unit": "rad/s", "channels": ["x", "y", "z"]}}}},
     ],
     ids=["flat", "by modality"],
 )
@@ -80,7 +80,7 @@ def test_new_recordings_in_other_units_are_refused(channels: dict[str, object], 
     path = form.put(tmp_path)
     description = path.with_name("dataset.yml")
     description.write_text(yaml.safe_dump(channels))
-    assert "channel 'x' is in mg, the model expects g" in refused(form, path, description)
+    assert "channel 'x' is in rad/s, the model expects g" in refused(form, path, description)
 
 
 OWN_FRAMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame | pa.Table]] = {
@@ -94,7 +94,6 @@ OWN_FRAMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame | pa.Table]] = {
         timestamp=["2026-01-31T12:00:00+01:00", *["2026-01-31T12:00:00+02:00"] * (len(frame) - 1)]
     ),
     "an infinite time": lambda frame: frame.assign(timestamp=np.inf),
-    "times too far apart": lambda frame: frame.assign(timestamp=np.append(np.arange(len(frame) - 1) / 50, 1e300)),
 }
 
 

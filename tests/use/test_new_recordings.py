@@ -22,8 +22,8 @@ def frame(rows: int = 100) -> pd.DataFrame:
     )
 
 
-def read(path: Path, rows: int = 30) -> list[Piece]:
-    return list(open_new_recordings(path, CHANNELS, rows))
+def read(path: Path) -> list[Piece]:
+    return [one for one in open_new_recordings(path, CHANNELS, 50, 0.25) if isinstance(one, Piece)]
 
 
 @pytest.mark.parametrize(("suffix", "indexed"), [("csv", False), ("parquet", False), ("parquet", True)])
@@ -32,11 +32,24 @@ def test_a_file_comes_in_pieces_in_the_models_order(tmp_path: Path, suffix: str,
     table = frame().set_index("timestamp") if indexed else frame()
     table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path)
     pieces = read(path)
-    assert [len(piece.seconds) for piece in pieces] == [30, 30, 30, 10]
-    assert [piece.row for piece in pieces] == ([2, 32, 62, 92] if suffix == "csv" else [1, 31, 61, 91])
+    assert pieces[0].row == (2 if suffix == "csv" else 1)
     assert {piece.recording for piece in pieces} == {"walk"}
     np.testing.assert_allclose(np.concatenate([piece.samples for piece in pieces]), frame()[["x", "y"]])
     np.testing.assert_allclose(np.concatenate([piece.seconds for piece in pieces]), frame()["timestamp"])
+
+
+def test_the_result_does_not_depend_on_the_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = frame(5000)
+    table.loc[100:103, "x"] = np.nan
+    table.loc[700:, "timestamp"] += 3.0
+    table = table.drop(index=[1000, 1001, 2500])
+    table.to_csv(tmp_path / "a.csv", index=False)
+    whole = read(tmp_path)
+    monkeypatch.setattr("contrastive_har.sources.own.tables._BLOCK", 4096)
+    parts = read(tmp_path)
+    assert len(parts) > 10 > len(whole)
+    for of in ("seconds", "samples"):
+        np.testing.assert_array_equal(*(np.concatenate([getattr(p, of) for p in some]) for some in (whole, parts)))
 
 
 def test_recordings_of_a_folder_are_told_apart(tmp_path: Path) -> None:
@@ -44,15 +57,10 @@ def test_recordings_of_a_folder_are_told_apart(tmp_path: Path) -> None:
     several = frame().assign(recording=["one"] * 45 + ["02"] * 55)
     several.to_csv(tmp_path / "a.csv", index=False)
     frame(10).to_parquet(tmp_path / "deep/b.parquet")
-    pieces = read(tmp_path)
-    assert [(piece.recording, len(piece.seconds)) for piece in pieces] == [
-        ("one", 30),
-        ("one", 15),
-        ("02", 15),
-        ("02", 30),
-        ("02", 10),
-        ("deep/b", 10),
-    ]
+    counts: dict[str, int] = {}
+    for piece in read(tmp_path):
+        counts[piece.recording] = counts.get(piece.recording, 0) + len(piece.seconds)
+    assert counts == {"one": 45, "02": 55, "deep/b": 10}
 
 
 def test_recordings_whose_rows_alternate_are_refused(tmp_path: Path) -> None:
@@ -76,9 +84,12 @@ def test_units_by_modality_are_compared_too(tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "a.csv", index=False)
     same = "modalities: {inertial: {hand: {unit: g, channels: [x, y]}}}\n"
     (tmp_path / "dataset.yml").write_text(same)
-    assert len(read(tmp_path)) == 4
+    before = np.concatenate([piece.samples for piece in read(tmp_path)])
     (tmp_path / "dataset.yml").write_text(same.replace("unit: g", "unit: m/s²"))
-    with pytest.raises(BadRecordingError, match=r"channel 'x' is in m/s², the model expects g"):
+    after = np.concatenate([piece.samples for piece in read(tmp_path)])
+    np.testing.assert_allclose(after, before / 9.80665)
+    (tmp_path / "dataset.yml").write_text(same.replace("unit: g", "unit: rad/s"))
+    with pytest.raises(BadRecordingError, match=r"channel 'x' is in rad/s, the model expects g"):
         read(tmp_path)
 
 
@@ -95,7 +106,6 @@ def test_dates_are_times(tmp_path: Path) -> None:
         (lambda table: table.drop(columns="x"), r"a\.csv: no column 'x'\. The model needs x, y"),
         (lambda table: table.drop(columns="timestamp"), r"a\.csv: no column 'timestamp', and no dataset\.yml"),
         (lambda table: table.assign(x=["1"] * 50 + ["oops"] + ["1"] * 49), r"a\.csv, row 52: 'oops' in column 'x'"),
-        (lambda table: table.assign(x=[1.0] * 50 + [np.nan] + [1.0] * 49), r"a\.csv, row 52: channel 'x' is nan"),
         (lambda table: table.assign(timestamp="noon"), r"a\.csv, row 2: 'noon' is not a time"),
         (lambda table: table.iloc[:0], r"a\.csv: no samples"),
     ],
@@ -121,9 +131,6 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         read(tmp_path)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 is no Parquet")
     with pytest.raises(BadRecordingError, match=r"a\.parquet: cannot be read"):
-        read(tmp_path)
-    (tmp_path / "dataset.yml").write_text("channels: [{name: x, unit: m/s²}]\n")
-    with pytest.raises(BadRecordingError, match=r"channel 'x' is in m/s², the model expects g"):
         read(tmp_path)
     (tmp_path / "dataset.yml").write_text("sampling_rate_hz: -1\n")
     with pytest.raises(BadRecordingError, match=r"dataset\.yml: sampling_rate_hz: .*greater than 0"):

@@ -3,6 +3,7 @@
 from contrastive_har.catalog.atomic import AtomicDataset
 from contrastive_har.catalog.formats import (
     BytesDataset,
+    DescriptionDataset,
     EncodersDataset,
     FactsDataset,
     FigureDataset,
@@ -21,6 +22,7 @@ from contrastive_har.catalog.tracking import MlflowRunsDataset
 __all__ = [
     "AtomicDataset",
     "BytesDataset",
+    "DescriptionDataset",
     "EncodersDataset",
     "FactsDataset",
     "FigureDataset",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +74,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Rejection:
-    """A rejected recording and the reason, which names the file, the row and the cure."""
+    """A rejected recording and the reason, which names the file, the row and the cure.
+
+    Attributes:
+        recording: Its name.
+        reason: Why it is left out.
+        passed_over: Whether it is a file that is no recording at all.
+    """
 
     recording: str
     reason: str
+    passed_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,7 +196,7 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     """
     description = recordings.description
     schema = _arrow_schema(description)
-    rejections: list[dict[str, str]] = []
+    rejections: list[Rejection] = []
     mended: dict[str, Mapping[str, int]] = {}  # by recording
     # Dictionaries and statistics of samples take longer to write than all else, and no reader uses them.
     with pq.ParquetWriter(
@@ -202,7 +209,7 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     ) as writer:
         for item in recordings.stream():
             if isinstance(item, Rejection):
-                rejections.append({"recording": item.recording, "reason": item.reason})
+                rejections.append(item)
                 continue
             rows = len(item.samples)
             writer.write_table(
@@ -221,9 +228,11 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
             )
             mended[item.name] = item.mended
         counts = {name: counts for name, counts in mended.items() if counts}
-        writer.add_key_value_metadata({"rejections": json.dumps(rejections), "mended": json.dumps(counts)})
+        writer.add_key_value_metadata(
+            {"rejections": json.dumps([asdict(one) for one in rejections]), "mended": json.dumps(counts)}
+        )
     if not mended:
-        reasons = "\n".join(f"  {r['recording']}: {r['reason']}" for r in rejections) or "  there were no recordings"
+        reasons = "\n".join(f"  {one.recording}: {one.reason}" for one in rejections) or "  there were no recordings"
         raise BadRecordingError(f"No usable recording in data set '{description.name}':\n{reasons}")
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
-from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.candidate import Candidate, File, NoRecordingError
 from contrastive_har.sources.duplicates import SeenRecordings
 
 OWN_DATA = "my_data"
@@ -108,26 +108,37 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
         BadRecordingError: at once, if the description of your own data is unusable; while streaming, if
             ``on_bad_recording`` is ``fail``.
     """
+    distinct: frozenset[str] | None = None
     if settings.dataset == OWN_DATA:
-        from contrastive_har.sources.my_data import describe
+        from contrastive_har.sources.my_data import describe, distinct_subjects
 
-        description = describe(folder)
+        description, distinct = describe(folder), distinct_subjects(folder)
     else:
         description = describe_source(settings.dataset)
     source = cast(_Source, import_module(f"{__name__}.{_module(settings.dataset)}"))
 
     def stream() -> Iterator[Recording | Rejection]:
-        seen = SeenRecordings()
+        seen = SeenRecordings(distinct)
         rejected: list[str] = []
+        passed_over: list[str] = []
+        accepted = 0
         for where, found in engine.map(partial(_read, description=description), source.files(folder, description)):
             rejection = found if isinstance(found, Rejection) else seen.reject_repetition(found, where)
             if rejection is None:
+                accepted += 1
                 yield found
+                continue
+            if rejection.passed_over:
+                logging.getLogger(__name__).info("%s", rejection.reason)
+                passed_over.append(rejection.reason)
+                yield rejection
                 continue
             if settings.on_bad_recording == "fail":
                 raise BadRecordingError(rejection.reason)
             rejected.append(rejection.reason)
             yield rejection
+        if settings.on_bad_recording == "fail" and not accepted and passed_over:
+            raise BadRecordingError("; ".join(passed_over[:5]))
         if rejected:
             logging.getLogger(__name__).warning(
                 "%d recordings left out, for reasons that recordings_summary lists. The first: %s",
@@ -147,7 +158,7 @@ def _read(file: File, description: DatasetDescription) -> Iterator[tuple[str, Re
         try:
             yield candidate.where, candidate.read(description)
         except BadRecordingError as error:
-            yield candidate.where, Rejection(candidate.name, str(error))
+            yield candidate.where, Rejection(candidate.name, str(error), isinstance(error, NoRecordingError))
 
 
 @cache

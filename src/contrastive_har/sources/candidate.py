@@ -11,6 +11,10 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recording, check_recording
 
 
+class NoRecordingError(BadRecordingError):
+    """A file that is no recording, and is passed over; the message says why."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A recording that can be read; if its file holds no other, it is also that file (:data:`File`).

@@ -1,67 +1,28 @@
-"""Tables of users, labelled or not, and of data sets: parsing of names, numbers, times and ``dataset.yml``."""
+"""Tables: parsing of numbers and times."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
-from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import BadRecordingError
 
-DESCRIPTION_FILE = "dataset.yml"
-NOT_A_NUMBER = ["", "nan", "NaN", "NA"]
-"""Missing numbers in CSV files."""
 
-
-def read_description_file(folder: Path) -> dict[str, Any]:
-    """Return the content of ``dataset.yml``, unchecked.
-
-    Raises:
-        BadRecordingError: if it is missing or not YAML.
-    """
-    path = folder / DESCRIPTION_FILE
-    if not path.is_file():
-        raise BadRecordingError(
-            f"{path} is missing. It names channels, units, Hz and activities; see docs/your_data.md."
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except Exception as error:  # also invalid dates and too deep nesting
-        raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
-    if not isinstance(content, dict):
-        raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
-    return content
-
-
-def default_name(path: Path, folder: Path) -> str:
-    """Return the name of a recording without one in its file: the path of the file inside the folder."""
-    return path.relative_to(folder).with_suffix("").as_posix()
-
-
-def refuse_nameless_times(schema: pa.Schema, path: Path) -> None:
+def refuse_nameless_times(schema: pa.Schema, path: Path, column: str = "timestamp") -> None:
     """Refuse a Parquet file whose time stamps have no column name and would be ignored.
 
     Raises:
         BadRecordingError: if pandas has written a table whose index is times without a name.
     """
     index = schema.get_field_index("__index_level_0__")  # pandas' name for an index without one
-    if index >= 0 and pa.types.is_timestamp(schema.field(index).type) and "timestamp" not in schema.names:
+    if index >= 0 and pa.types.is_timestamp(schema.field(index).type) and column not in schema.names:
         raise BadRecordingError(
-            f"{path}: times are its index, which has no name. Name it: frame.rename_axis('timestamp').to_parquet(...)."
+            f"{path}: times are its index, which has no name. Name it: frame.rename_axis({column!r}).to_parquet(...)."
         )
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """Return names as stripped text, '' if missing; 1.0, which pandas makes of 1 beside empty cells, becomes '1'."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    return column.astype("string").str.strip().fillna("").astype(object)
 
 
 def numbers(column: pd.Series, name: str, path: Path | str) -> NDArray[np.float64]:

@@ -1,38 +1,45 @@
-"""Unlabelled recordings: your own CSV or Parquet files of any length, read in pieces.
+"""Unlabelled recordings: files of any length, read in pieces as training data are, in the units of a model.
 
-Columns: the channels of the model, by name; optionally ``timestamp`` (seconds, or dates and times) and ``recording``
-(default: the file's name). A ``dataset.yml`` beside the files may give ``sampling_rate_hz``, which files without time
-stamps need, and the units of ``channels``, which are then compared with the model's. Other columns are ignored.
+Needed are the channels of the model, by name, and time stamps or a sampling rate. A ``dataset.yml`` beside the files
+says
+how they are written, as for training data (docs/your_data.md): where columns have other names, which units they have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contrastive_har.files.stamps import explain
-from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejection
 from contrastive_har.signals.sensors import Channel, channels_from_modalities
-from contrastive_har.sources.tables import (
-    DESCRIPTION_FILE,
-    NOT_A_NUMBER,
-    as_text,
-    default_name,
-    numbers,
-    read_description_file,
-    refuse_nameless_times,
-    seconds,
-)
+from contrastive_har.signals.units import factor
+from contrastive_har.sources.candidate import NoRecordingError
+from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
+from contrastive_har.sources.own.cleaning import Cleaning, Rows, spread_batches
+from contrastive_har.sources.own.parts import factors_of, refuse_other_rate
+from contrastive_har.sources.own.places import PassedOver, Place, find_places
+from contrastive_har.sources.own.regular import measured_rate, put_on_clock
+from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of, looks_like, refuse_ignored
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
+from contrastive_har.sources.own.tables import Block, Table, open_table
+
+_LOGGER = logging.getLogger(__name__)
+_LOOKED_AT = 1000  # times from which the rate is measured
+_CHECKED = 20_000  # samples by which units are checked
+_SLOWEST = 0.05  # share of the model's rate, below which time stamps are taken for those of another unit
+_RATE_TOLERANCE = 0.05  # share by which the rates that the stamps and dataset.yml say may differ
 
 
 class _Description(BaseModel):
-    """The part of ``dataset.yml`` that unlabelled recordings need."""
+    """The part of ``dataset.yml`` that unlabelled recordings need beside how files are written."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -47,145 +54,295 @@ class _Description(BaseModel):
         return values
 
 
-def columns_of(path: Path) -> list[str]:
-    """Return the columns of a file, or those that all files of a folder have.
+def columns_of(path: Path, channels: Sequence[str]) -> set[str]:
+    """Return which channels a file has, or all files of a folder that have any.
 
     Raises:
-        BadRecordingError: if there is no file, or one cannot be read.
+        BadRecordingError: if there is no file, or ``dataset.yml`` is invalid.
     """
-    columns: list[str] | None = None
-    for file in _files(path):
-        try:
-            found = list(_HEADERS[file.suffix.lower()](file))
-        except Exception as error:  # the errors of parsers are not documented
-            raise BadRecordingError(f"{file}: cannot be read ({explain(error)}). Copy it again.") from error
-        columns = found if columns is None else [name for name in columns if name in found]
-    return columns or []
+    reading, _ = _describe(path.parent if path.is_file() else path)
+    common = set(channels)
+    for _, kinds in _found(path, reading, channels)[0]:
+        found: set[str] = set()
+        for kind in kinds:
+            try:
+                found.update(kind.channels_in(open_table(kind.place, kind.layout).names, channels))
+            except BadRecordingError:  # said when it is read
+                continue
+        common &= found or common
+    return common
 
 
-def open_new_recordings(path: Path, channels: Sequence[Channel], rows: int) -> Iterator[Piece]:
-    """Read a file, or all files of a folder in the order of their names, at most ``rows`` samples at a time.
+def open_new_recordings(
+    path: Path, channels: Sequence[Channel], model_hz: float, longest_gap: float
+) -> Iterator[Piece | Rejection]:
+    """Read a file, or all files of a folder in the order of their names, in pieces.
+
+    A file that cannot be used is a rejection, and the others go on.
+
+    Args:
+        path: The file or folder.
+        channels: Channels to read, in this order and in these units.
+        model_hz: Rate that the model learned from.
+        longest_gap: Seconds without samples that are interpolated.
 
     Raises:
-        BadRecordingError: if there is no file, a channel is missing or in another unit, the rate is unknown, or a
-            value is not a number; the message names file, row and cure.
+        BadRecordingError: if there is no file, if the only one cannot be used, or ``dataset.yml`` is invalid; the
+        message
+            names file, row and cure.
     """
-    files = _files(path)
     folder = path.parent if path.is_file() else path
-    description = _describe(folder, channels)
-    for file in files:
-        yield from _read(
-            file, default_name(file, folder), [channel.name for channel in channels], description.sampling_rate_hz, rows
-        )
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise BadRecordingError(f"{path}: no such file or folder. Give the path: --params=recordings=PATH.")
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix.lower() in _READERS)
-    if not files or files[0].suffix.lower() not in _READERS:
+    reading, description = _describe(folder)
+    groups, passed_over = _found(path, reading, [channel.name for channel in channels])
+    for other in passed_over:
+        yield Rejection(other.name, f"{folder / other.name}: passed over: {other.reason}.", passed_over=True)
+    if not groups:
         raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
-    return files
+    reader = _Reader(channels, model_hz, longest_gap, reading, description, folder)
+    for name, kinds in groups:
+        try:
+            yield from reader.read(name, kinds[0]) if len(kinds) == 1 else reader.join(name, kinds)
+        except BadRecordingError as error:
+            if len(groups) == 1:
+                raise BadRecordingError(str(error)) from error
+            yield Rejection(name, str(error), isinstance(error, NoRecordingError))
 
 
-def _describe(folder: Path, channels: Sequence[Channel]) -> _Description:
+def _describe(folder: Path) -> tuple[Reading, _Description]:
     path = folder / DESCRIPTION_FILE
     if not path.exists():
-        return _Description()
+        return Reading(), _Description()
+    reading, content = divide(read_description_file(folder), path)
     try:
-        description = _Description.model_validate(read_description_file(folder))
+        return reading, _Description.model_validate(content)
     except ValidationError as error:
         raise BadRecordingError(f"{path}: {explain(error)}. See docs/use.md.") from error
-    units = {channel.name: channel.unit for channel in description.channels}
-    for channel in channels:
-        if units.get(channel.name, channel.unit) != channel.unit:
-            raise BadRecordingError(
-                f"{path}: channel '{channel.name}' is in {units[channel.name]}, the model expects {channel.unit}. "
-                "Convert the recordings."
-            )
-    return description
 
 
-def _read(file: Path, name: str, channels: list[str], rate: float | None, rows: int) -> Iterator[Piece]:
-    sample_counts: dict[str, int] = {}  # samples so far, by recording
-    previous: str | None = None
-    for frame in _frames(file, [*channels, "timestamp", "recording"], rows):
-        if missing := [channel for channel in channels if channel not in frame.columns]:
-            raise BadRecordingError(
-                f"{file}: no column {', '.join(map(repr, missing))}. The model needs {', '.join(channels)}."
-            )
-        if rate is None and "timestamp" not in frame.columns:
-            raise BadRecordingError(
-                f"{file}: no column 'timestamp', and no {DESCRIPTION_FILE} beside it with sampling_rate_hz, so its "
-                "sampling rate is unknown. Add either."
-            )
-        names = as_text(frame["recording"]) if "recording" in frame.columns else pd.Series(name, frame.index)
-        for _, part in frame.groupby((names != names.shift()).cumsum(), sort=False):
-            recording = str(names[part.index[0]])
-            samples = np.column_stack([numbers(part[channel], channel, file) for channel in channels])
-            if not np.isfinite(samples).all():
-                row, column = np.argwhere(~np.isfinite(samples))[0]
+def _found(
+    path: Path, reading: Reading, channels: Sequence[str]
+) -> tuple[list[tuple[str, list[Kind]]], list[PassedOver]]:
+    places = find_places(path)
+    passed_over = [one for one in places if isinstance(one, PassedOver)]
+    kinds, others = kinds_of((one for one in places if isinstance(one, Place)), reading)
+    passed_over += [PassedOver(place.name, "no recording") for place, _ in others]
+    return groups_of(kinds, channels), passed_over
+
+
+class _Reader:
+    """Reads files in the units of a model."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        model_hz: float,
+        longest_gap: float,
+        reading: Reading,
+        description: _Description,
+        folder: Path,
+    ) -> None:
+        self.channels, self.model_hz, self.longest_gap = channels, model_hz, longest_gap
+        self.reading, self.rate = reading, description.sampling_rate_hz
+        units = {channel.name: channel.unit for channel in description.channels}
+        self._units = [units.get(channel.name, channel.unit) for channel in channels]
+        for channel, unit in zip(channels, self._units, strict=True):
+            try:
+                factor(unit, channel.unit)
+            except ValueError as error:
                 raise BadRecordingError(
-                    f"{file}, row {part.index[row]}: channel '{channels[column]}' is {samples[row, column]}. "
-                    "Interpolate or cut out the samples that are not finite."
+                    f"{folder / DESCRIPTION_FILE}: channel '{channel.name}' is in {unit}, the model expects "
+                    f"{channel.unit}. "
+                    "Convert the recordings."
+                ) from error
+
+    def factors(self, kind: Kind, channels: Sequence[Channel]) -> NDArray[np.float64]:
+        """Return what samples of a file are multiplied with to be in the units of the model, (channels,)."""
+        own = [channel.model_copy(update={"unit": self._unit(channel)}) for channel in channels]
+        described = factors_of(kind, own, kind.place.where)
+        return described * [factor(self._unit(channel), channel.unit) for channel in channels]
+
+    def _unit(self, channel: Channel) -> str:
+        return self._units[[one.name for one in self.channels].index(channel.name)]
+
+    def read(self, name: str, kind: Kind, channels: Sequence[Channel] | None = None) -> Iterator[Piece]:
+        """Read the recordings of one file, a block of rows at a time.
+
+        Args:
+            name: Name of its recording, if it says no other.
+            kind: The file.
+            channels: The channels to read; None for all.
+        """
+        channels = self.channels if channels is None else channels
+        table = self._open(kind, channels)
+        stamp, column = kind.column("timestamp"), kind.column("recording")
+        stamps = kind.layout.timestamp.model_copy(update={"column": stamp}) if stamp in table.names else None
+        if stamps is None and self.rate is None:
+            raise BadRecordingError(
+                f"{kind.place.where}: no column '{stamp}', and no {DESCRIPTION_FILE} beside it with "
+                "sampling_rate_hz, so "
+                "its sampling rate is unknown. Add either."
+            )
+        texts = [column] if column in table.names and "recording" not in kind.values else []
+        current: _Stream | None = None
+        done: set[str] = set()
+        for block in table.blocks([kind.column(channel.name) for channel in channels], texts, stamps):
+            for own_name, part in _by_recording(block, texts, name):
+                if current is None or current.name != own_name:
+                    if current is not None:
+                        yield from current.finish()
+                        done.add(current.name)
+                    if own_name in done:
+                        raise BadRecordingError(
+                            f"{kind.place.where}, row {table.line(part.first)}: recording '{own_name}' continues after "
+                            "others. Sort the rows by recording, then by time."
+                        )
+                    current = _Stream(own_name, kind, table, channels, self)
+                yield from current.push(part)
+        if current is None:
+            raise BadRecordingError(f"{kind.place.where}: no samples. The file is empty or truncated; copy it again.")
+        yield from current.finish()
+
+    def join(self, name: str, kinds: Sequence[Kind]) -> Iterator[Piece]:
+        """Read the files of the sensors of one recording, which are in memory as a whole, and put them on one clock."""
+        sensors: list[Rows] = []
+        order: list[str] = []
+        for kind in kinds:
+            names = kind.channels_in(
+                open_table(kind.place, kind.layout).names, [one.name for one in self.channels if one.name not in order]
+            )
+            if not names:
+                continue
+            pieces = list(self.read(name, kind, [one for one in self.channels if one.name in names]))
+            seconds, samples = (np.concatenate([getattr(p, of) for p in pieces]) for of in ("seconds", "samples"))
+            sensors.append(Rows(seconds, samples, np.arange(len(seconds))))
+            order += names
+        if missing := [one.name for one in self.channels if one.name not in order]:
+            raise BadRecordingError(
+                f"{kinds[0].place.where}: recording '{name}' has no file with {', '.join(map(repr, missing))}. Add it."
+            )
+        rate = max(measured_rate(rows.seconds) or self.model_hz for rows in sensors)
+        joined = put_on_clock(sensors, rate, self.longest_gap)
+        samples = joined.samples[:, [order.index(channel.name) for channel in self.channels]]
+        yield Piece(name, kinds[0].place.path, 1, joined.seconds, samples, None)
+
+    def _open(self, kind: Kind, channels: Sequence[Channel]) -> Table:
+        table = open_table(kind.place, kind.layout)
+        missing = [one.name for one in channels if kind.column(one.name) not in table.names]
+        if missing:
+            message = (
+                f"{kind.place.where}: no column {', '.join(map(repr, missing))}. The model needs "
+                f"{', '.join(channel.name for channel in channels)}; found {', '.join(map(repr, table.names))[:500]}."
+            )
+            if len(missing) == len(channels) and not looks_like(table.names, "timestamp"):
+                raise NoRecordingError(message)
+            raise BadRecordingError(
+                f"{message} Write 'columns: {{{missing[0]}: ...}}' in a {DESCRIPTION_FILE} beside it."
+            )
+        refuse_ignored(kind, table, ["timestamp"], [kind.column(one.name) for one in channels], self.reading)
+        return table
+
+
+def _by_recording(block: Block, texts: Sequence[str], name: str) -> Iterator[tuple[str, Block]]:
+    """Divide a block of rows into the recordings that follow one another in it."""
+    if not texts:
+        yield name, block
+        return
+    names = block.texts[texts[0]]
+    edges = [0, *(np.flatnonzero(np.diff(names.codes) != 0) + 1).tolist(), len(names)]
+    for begin, end in pairwise(edges):
+        seconds = None if block.seconds is None else block.seconds[begin:end]
+        yield str(names[begin]), Block(block.first + begin, block.numbers[begin:end], {}, seconds)
+
+
+class _Stream:
+    """One recording of a file: blocks of rows to pieces of clean samples."""
+
+    def __init__(self, name: str, kind: Kind, table: Table, channels: Sequence[Channel], reader: _Reader) -> None:
+        self.name = name
+        self._kind, self._table, self._channels, self._reader = kind, table, channels, reader
+        self._factors = reader.factors(kind, channels)
+        self._interval = 1 / (reader.rate or reader.model_hz)
+        self._spreads = kind.layout.timestamp.batches is not None
+        self._held = (np.empty(0), np.empty((0, len(channels))), np.empty(0, np.int64))
+        self._cleaning: Cleaning | None = None
+        self._is_timed = False
+        self._count = 0
+        self._looked_at: list[NDArray[np.float64]] = []  # samples by which units are checked
+
+    def push(self, block: Block) -> Iterator[Piece]:
+        """Add rows; yield the samples that are complete."""
+        self._is_timed = block.seconds is not None
+        count = len(block.numbers)
+        seconds = block.seconds
+        if seconds is None:
+            seconds = (self._count + np.arange(count, dtype=np.float64)) * self._interval
+        self._count += count
+        if self._cleaning is None:
+            if self._is_timed:
+                self._look_at(seconds, block.first)
+            limits = limits_of(self._channels, self._reader.reading.limits)
+            self._cleaning = Cleaning(limits, self._reader.longest_gap, self._interval)
+        yield from self._clean(self._cleaning, seconds, block.numbers * self._factors, block.first + np.arange(count))
+
+    def finish(self) -> Iterator[Piece]:
+        """Yield the remaining samples, and say what was mended."""
+        if self._cleaning is None:
+            return
+        seconds, samples, rows = self._held
+        yield from self._clean(self._cleaning, seconds[:0], samples[:0], rows[:0], is_last=True)
+        yield from self._piece(self._cleaning.finish())
+        counts = [f"{count} {what}" for what, count in self._cleaning.counts.items() if count]
+        if self._cleaning.first_impossible is not None:
+            row, channel, value = self._cleaning.first_impossible
+            counts.append(f"the first impossible one in row {self._table.line(row)}: {value:.6g}")
+            counts[-1] += f" in '{self._channels[channel].name}'"
+        if counts:
+            _LOGGER.warning("%s: recording '%s': %s", self._kind.place.where, self.name, ", ".join(counts))
+        if self._looked_at and self._reader.reading.check_units:
+            try:
+                refuse_wrong_units(
+                    np.concatenate(self._looked_at), self._channels, 1 / self._interval, self._kind.place.where
                 )
-            if recording != previous and recording in sample_counts:
-                raise BadRecordingError(
-                    f"{file}, row {part.index[0]}: recording '{recording}' continues after others. Sort the rows by "
-                    "recording, then by time."
-                )
-            previous = recording
-            before = sample_counts.get(recording, 0)
-            sample_counts[recording] = before + len(part)
-            if rate is None or "timestamp" in part.columns:
-                times = seconds(part["timestamp"], file)
-            else:
-                times = np.arange(before, before + len(part)) / rate
-            yield Piece(recording, file, int(part.index[0]), times, samples, rate)
-    if not sample_counts:
-        raise BadRecordingError(f"{file}: no samples. The file is empty or truncated; copy it again.")
+            except BadRecordingError as error:  # distances to the training data say which rows are wrong
+                _LOGGER.warning("%s", error)
 
+    def _look_at(self, seconds: NDArray[np.float64], first: int) -> None:
+        """Compare the time stamps with the expected rate, and measure theirs."""
+        where, declared = f"{self._kind.place.where}, row {self._table.line(first)}", self._reader.rate
+        expected = f"{DESCRIPTION_FILE} says" if declared else "the model learned from"
+        refuse_other_rate(seconds, 1 / self._interval, self._kind, where, expected, _SLOWEST)
+        found = measured_rate(np.sort(seconds[np.isfinite(seconds)][:_LOOKED_AT]))
+        if self._spreads or not found:
+            return
+        if declared and abs(found / declared - 1) > _RATE_TOLERANCE:
+            _LOGGER.warning(
+                "%s: time stamps come at %.4g Hz, %s says %g Hz; the time stamps hold.",
+                *(where, found, DESCRIPTION_FILE, declared),
+            )
+        self._interval = 1 / found
 
-def _frames(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
-    """Read some columns in pieces; the index is the row number in the file."""
-    try:
-        yield from _READERS[file.suffix.lower()](file, columns, rows)
-    except pd.errors.EmptyDataError:
-        raise BadRecordingError(f"{file}: the file is empty. Copy it again.") from None
-    except BadRecordingError:
-        raise
-    except Exception as error:  # the errors of parsers are not documented
-        raise BadRecordingError(f"{file}: cannot be read ({explain(error)}). Copy it again.") from error
+    def _clean(
+        self,
+        cleaning: Cleaning,
+        seconds: NDArray[np.float64],
+        samples: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        is_last: bool = False,
+    ) -> Iterator[Piece]:
+        if self._spreads:  # the last batch is held back until the next one is known
+            held = self._held
+            seconds, rows = np.concatenate([held[0], seconds]), np.concatenate([held[2], rows])
+            samples = np.concatenate([held[1], samples])
+            spread, end = spread_batches(seconds, self._interval)
+            end = len(seconds) if is_last else end
+            self._held = seconds[end:], samples[end:], rows[end:]
+            seconds, samples, rows = spread[:end], samples[:end], rows[:end]
+        yield from self._piece(cleaning.push(seconds, samples, rows))
 
-
-def _read_csv(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
-    with pd.read_csv(
-        file,
-        chunksize=rows,
-        usecols=lambda name: name in columns,
-        dtype={"recording": str},
-        keep_default_na=False,
-        na_values={name: NOT_A_NUMBER for name in columns if name != "recording"},
-    ) as chunks:
-        for chunk in chunks:
-            chunk.index += 2
-            yield chunk
-
-
-def _read_parquet(file: Path, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(file) as content:
-        present = [name for name in content.schema_arrow.names if name in columns]
-        refuse_nameless_times(content.schema_arrow, file)
-        first = 1
-        for batch in content.iter_batches(rows, columns=present):
-            frame = batch.to_pandas(ignore_metadata=True)  # an index of time stamps stays a column
-            frame.index = pd.RangeIndex(first, first + len(frame))
-            first += len(frame)
-            yield frame
-
-
-_READERS = {".csv": _read_csv, ".parquet": _read_parquet}
-_HEADERS: dict[str, Callable[[Path], Iterable[str]]] = {
-    ".csv": lambda file: pd.read_csv(file, nrows=0).columns,
-    ".parquet": lambda file: pq.read_schema(file).names,
-}
+    def _piece(self, rows: Rows) -> Iterator[Piece]:
+        if len(rows):
+            if sum(map(len, self._looked_at)) < _CHECKED:
+                self._looked_at.append(rows.samples[:_CHECKED])
+            row = int(rows.source[0]) + self._table.first_line  # blank lines aside
+            rate = None if self._is_timed else self._reader.rate
+            yield Piece(self.name, self._kind.place.path, row, rows.seconds, rows.samples, rate)

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import read_table, schema_metadata
 from contrastive_har.signals.rates import Resampler
-from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece
+from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
 from contrastive_har.use.familiarity import UnlikeTraining, distances_of
 from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser, recognise
 from contrastive_har.use.stretches import Rows, Stretch
@@ -36,7 +37,6 @@ class InferenceSettings(BaseModel):
         stride: Seconds from one row of the timeline to the next; null takes the model's.
         smoothing: Neighbouring windows whose probabilities are averaged; 1 averages nothing.
         longest_gap: Seconds without samples that are interpolated; a longer gap divides the recording.
-        rows: Samples in memory at once.
         modalities: Modalities to use, for a recogniser of several; null uses all that the recordings have.
     """
 
@@ -45,7 +45,6 @@ class InferenceSettings(BaseModel):
     stride: float | None = Field(default=None, gt=0)
     smoothing: int = Field(default=1, gt=0)
     longest_gap: float = Field(default=0.25, gt=0)
-    rows: int = Field(default=100_000, gt=0)
     modalities: tuple[str, ...] | None = None
 
     @field_validator("modalities", mode="before")
@@ -67,11 +66,9 @@ class TimelineRows:
 
     Attributes:
         recording: Name of the recording.
-        start: Seconds since its beginning (rows,).
-        end: Seconds since its beginning (rows,).
+        start, end: Seconds since its beginning (rows,).
         probabilities: Probabilities of the activities (rows, classes).
-        differences: Squared differences from the nearest training window by channel (rows, channels), whose sum is the
-            squared distance; NaN where they are unknown.
+        differences: Squared differences from the nearest training window (rows, channels), NaN where unknown.
     """
 
     recording: str
@@ -91,11 +88,11 @@ class Timeline:
     """
 
     recogniser: TrainedRecogniser
-    rows: Callable[[], Iterator[TimelineRows]]
+    rows: Callable[[], Iterator[TimelineRows | Rejection]]
 
 
 def recognise_recordings(
-    pieces: Callable[[], Iterable[Piece]], recogniser: TrainedRecogniser, settings: InferenceSettings
+    pieces: Callable[[], Iterable[Piece | Rejection]], recogniser: TrainedRecogniser, settings: InferenceSettings
 ) -> Timeline:
     """Plan the timeline of recordings; nothing is read until its rows are.
 
@@ -119,18 +116,20 @@ def recognise_recordings(
 
 
 def _rows(
-    pieces: Iterable[Piece], recogniser: TrainedRecogniser, stride: int, settings: InferenceSettings
-) -> Iterator[TimelineRows]:
+    pieces: Iterable[Piece | Rejection], recogniser: TrainedRecogniser, stride: int, settings: InferenceSettings
+) -> Iterator[TimelineRows | Rejection]:
     network, reference = recogniser.build(), recogniser.reference
 
     def evaluate(windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities, and differences from the training windows (windows, classes + channels)."""
-        probabilities = recognise(network, windows)
         unknown = np.full((len(windows), windows.shape[2]), np.nan)
-        return np.hstack([probabilities, reference.differences(windows) if reference else unknown])
+        return np.hstack([recognise(network, windows), reference.differences(windows) if reference else unknown])
 
     current: _Recording | None = None
     for piece in pieces:
+        if isinstance(piece, Rejection):
+            yield piece
+            continue
         if current is None or (piece.recording, piece.file) != (current.name, current.file):
             if current is not None:
                 yield from current.finish()
@@ -247,10 +246,10 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     window), probability (of that activity), distance (to the training windows: of the row's window, or the root mean
     square over those that are averaged; null if unknown), unfamiliar (a distance above 1), and ``p(<activity>)`` for
     each. Where the recogniser spells names, ``word(<word>)`` is the probability of all activities whose names have the
-    word.
+    word. Files that are left out are logged and stored with the reasons.
 
     Raises:
-        BadRecordingError: if a recording cannot be used.
+        BadRecordingError: if no recording can be used.
     """
     names = timeline.recogniser.description.class_names
     words = timeline.recogniser.architecture.head.classes_by_word(names)
@@ -261,8 +260,16 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     types += [(f"word({word})", pa.float32()) for word in words]
     facts = json.dumps(describe_recogniser(timeline.recogniser))
     schema = pa.schema(types, metadata=schema_metadata(KIND, recogniser=facts))
+    left_out: list[str] = []
+    is_empty = True
     with pq.ParquetWriter(path, schema) as writer:
         for rows in timeline.rows():
+            if isinstance(rows, Rejection):
+                level = logging.INFO if rows.passed_over else logging.WARNING
+                logging.getLogger(__name__).log(level, "%s", rows.reason)
+                left_out += [] if rows.passed_over else [rows.reason]
+                continue
+            is_empty = False
             known = np.isfinite(rows.probabilities).all(axis=1)
             best = np.where(known, np.nan_to_num(rows.probabilities).argmax(axis=1), -1)
             frame = pd.DataFrame({"recording": rows.recording, "start": rows.start, "end": rows.end})
@@ -275,12 +282,19 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             for word, classes in words.items():
                 frame[f"word({word})"] = rows.probabilities[:, classes].sum(axis=1).astype(np.float32)
             writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+        writer.add_key_value_metadata({"left_out": json.dumps(left_out)})
+    if is_empty:
+        raise BadRecordingError("\n".join(["No recording can be used:", *left_out]))
 
 
 def read_timeline(path: Path) -> pd.DataFrame:
-    """Read a timeline back.
+    """Read a timeline back; ``attrs["left_out"]`` has the reasons why files were left out.
 
     Raises:
         SchemaError: if the file is not a timeline of this schema version.
     """
-    return read_table(path, KIND)
+    table = read_table(path, KIND)
+    with refuse_broken(path, KIND):
+        metadata = pq.read_schema(path).metadata or {}
+        table.attrs["left_out"] = json.loads(metadata.get(b"left_out", b"[]"))
+    return table

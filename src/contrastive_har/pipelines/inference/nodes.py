@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.reports import timelines
+from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.use.export import export_onnx
 from contrastive_har.use.new_recordings import columns_of, open_new_recordings
 from contrastive_har.use.recognisers import TrainedRecogniser
@@ -24,14 +25,32 @@ def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, in
     if inference.modalities:
         recogniser = recogniser.only(inference.modalities)
     elif recogniser.alternatives:
-        recogniser = recogniser.suited_to(columns_of(new_recordings))
-    pieces = partial(open_new_recordings, new_recordings, recogniser.description.channels, inference.rows)
+        recogniser = recogniser.suited_to(columns_of(new_recordings, recogniser.description.channel_names))
+    description = recogniser.description
+    pieces = partial(
+        open_new_recordings,
+        new_recordings,
+        description.channels,
+        description.sampling_rate_hz,
+        inference.longest_gap,
+    )
     return plan_timeline(pieces, recogniser, inference)
 
 
-def draw_timeline(timeline: pd.DataFrame) -> Figure:
-    """Draw the timeline."""
-    return timelines.draw_timeline(timeline)
+def draw_timeline(timeline: pd.DataFrame) -> tuple[Figure, list[str]]:
+    """Draw the timeline; return also why files were left out."""
+    return timelines.draw_timeline(timeline), timeline.attrs["left_out"]
+
+
+def refuse_left_out(reasons: list[str]) -> None:
+    """Fail at the end if files were left out; the timeline of the others and its figure are stored.
+
+    Raises:
+        BadRecordingError: if there were any.
+    """
+    if reasons:
+        listed = "\n".join(reasons)
+        raise BadRecordingError(f"The timeline is stored, but {len(reasons)} recordings are left out:\n{listed}")
 
 
 def export_recogniser(recogniser: TrainedRecogniser, inference: InferenceSettings) -> bytes:

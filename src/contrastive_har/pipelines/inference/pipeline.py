@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.inference.nodes import draw_timeline, export_recogniser, recognise_recordings
+from contrastive_har.pipelines.inference.nodes import (
+    draw_timeline,
+    export_recogniser,
+    recognise_recordings,
+    refuse_left_out,
+)
 
 
 def create_pipeline(protocol: str) -> Pipeline:
@@ -16,7 +21,13 @@ def create_pipeline(protocol: str) -> Pipeline:
             outputs="timeline",
             name="recognise_recordings",
         ),
-        Node(func=draw_timeline, inputs="timeline", outputs="timeline_picture", name="draw_timeline"),
+        Node(
+            func=draw_timeline,
+            inputs="timeline",
+            outputs=["timeline_picture", "timeline_left_out"],
+            name="draw_timeline",
+        ),
+        Node(func=refuse_left_out, inputs="timeline_left_out", outputs=None, name="refuse_left_out"),
     ]
     return pipeline(nodes, inputs={"recogniser": f"{protocol}.recogniser"}, tags="inference")
 

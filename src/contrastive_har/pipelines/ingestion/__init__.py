@@ -1,5 +1,5 @@
 """Stage: ingestion."""
 
-from contrastive_har.pipelines.ingestion.pipeline import create_pipeline
+from contrastive_har.pipelines.ingestion.pipeline import create_description, create_pipeline
 
-__all__ = ["create_pipeline"]
+__all__ = ["create_description", "create_pipeline"]

@@ -9,6 +9,7 @@ import pandas as pd
 from contrastive_har.signals.engines import EngineSettings
 from contrastive_har.signals.recordings import Recordings, summarise
 from contrastive_har.sources import IngestionSettings, open_source
+from contrastive_har.sources.own.describing import propose
 
 
 def ingest(raw_files: Path, settings: IngestionSettings, engine: EngineSettings) -> Recordings:
@@ -19,3 +20,8 @@ def ingest(raw_files: Path, settings: IngestionSettings, engine: EngineSettings)
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     """Count recordings and seconds per subject and activity, and list what was rejected and why."""
     return summarise(recordings)
+
+
+def describe_recordings(new_recordings: Path) -> str:
+    """Look at a folder of a user's recordings, and propose a description of them."""
+    return propose(new_recordings)

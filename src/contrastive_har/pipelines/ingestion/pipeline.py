@@ -1,10 +1,10 @@
-"""Raw files -> recordings, recordings_summary."""
+"""Raw files -> recordings, recordings_summary; and a folder of a user -> a proposed dataset.yml."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from contrastive_har.pipelines.ingestion.nodes import ingest, summarise_recordings
+from contrastive_har.pipelines.ingestion.nodes import describe_recordings, ingest, summarise_recordings
 
 
 def create_pipeline() -> Pipeline:
@@ -27,3 +27,15 @@ def create_pipeline() -> Pipeline:
             ),
         ]
     )
+
+
+def create_description() -> Pipeline:
+    """Return the pipeline that looks at a folder of a user's recordings."""
+    node = Node(
+        func=describe_recordings,
+        inputs="new_recordings",
+        outputs="proposed_description",
+        name="describe_recordings",
+        tags="describe",
+    )
+    return Pipeline([node])

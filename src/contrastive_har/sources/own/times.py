@@ -1,0 +1,66 @@
+"""Time stamps as seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Timestamp
+
+_EMPTY = ("", "nan", "NaN", "NaT", "NA", "null", "None")
+
+
+def are_numbers(cells: Sequence[str], decimal: str = ".") -> bool:
+    """Return whether there are cells and all of them are numbers."""
+    try:
+        for cell in cells:
+            if decimal != "." and "." in cell:
+                return False
+            float(cell.replace(decimal, "."))
+    except ValueError:
+        return False
+    return bool(cells)
+
+
+def to_seconds(stamps: pd.Series, how: Timestamp, where: Callable[[int], str]) -> NDArray[np.float64]:
+    """Return time stamps as seconds (rows,), NaN where there is none; dates count from 1970.
+
+    Args:
+        stamps: Numbers, dates or texts.
+        how: How they are written.
+        where: Returns the file and the row of a stamp, for messages.
+
+    Raises:
+        BadRecordingError: if a stamp is not a time.
+    """
+    scale = TIME_UNITS[how.unit or "s"]
+    if pd.api.types.is_numeric_dtype(stamps):
+        return np.asarray(stamps, np.float64) * scale
+    if not pd.api.types.is_datetime64_any_dtype(stamps):
+        texts = stamps.astype("string").str.strip()
+        is_empty = texts.isna() | texts.isin(_EMPTY)
+        as_numbers = pd.to_numeric(texts, errors="coerce")
+        if how.format is None and not is_empty.all() and as_numbers[~is_empty].notna().all():
+            return np.asarray(as_numbers, np.float64) * scale
+        stamps = pd.to_datetime(
+            texts.where(~is_empty), errors="coerce", format=how.format or "ISO8601", utc=how.timezone is None
+        )
+        bad = stamps.isna() & ~is_empty
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise BadRecordingError(
+                f"{where(row)}: '{str(texts.iloc[row])[:100]}' is not a time. Use numbers, or dates and times such as "
+                "2026-01-31T12:00:00.020; write other forms as 'timestamp: "
+                '{column: ..., format: "%d.%m.%Y %H:%M:%S"}\' '
+                f"in {DESCRIPTION_FILE}."
+            )
+    if getattr(stamps.dtype, "tz", None) is None:
+        # Of an hour that the clock shows twice, the first is taken here; its return is recognised later.
+        zone = how.timezone or "UTC"
+        first = np.ones(len(stamps), bool)
+        stamps = stamps.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+    return np.asarray((stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)

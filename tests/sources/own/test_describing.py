@@ -1,0 +1,126 @@
+"""A first look at folders of recordings: what it proposes is understood, and nothing of it is written over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from contrastive_har.__main__ import main
+from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.own.describing import propose, write_proposal
+from tests.sources.own.made import CHANNELS, RATE, ROWS, describe, ingest, minutes, put, table
+
+HALVES = {0: ROWS // 2, 1: ROWS // 2}
+DATES = pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(np.arange(ROWS) / RATE, unit="s")
+
+
+def _metres(frame: pd.DataFrame) -> pd.DataFrame:
+    frame[list(CHANNELS)] *= 9.80665
+    return frame.rename(columns={name: f"Acc {name[-1]} (m/s^2)" for name in CHANNELS})
+
+
+MADE: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    "plain": lambda f, to: f.to_csv(to, index=False),
+    "milliseconds": lambda f, to: f.assign(timestamp=np.arange(ROWS) * 20).to_csv(to, index=False),
+    "nanoseconds since 1970": lambda f, to: f.assign(timestamp=DATES.astype("int64")).to_csv(to, index=False),
+    "dates": lambda f, to: f.assign(timestamp=DATES).to_csv(to, index=False),
+    "whole seconds": lambda f, to: f.assign(timestamp=DATES.floor("s")).to_csv(to, index=False),
+    "other names": lambda f, to: f.rename(
+        columns={"subject": "User", "timestamp": "Time (s)", "activity": "Label", "acc_x": "Acc X", "acc_y": "Acc Y"}
+    ).to_csv(to, index=False),
+    "units in names": lambda f, to: _metres(f).to_csv(to, index=False),
+    "semicolons and commas": lambda f, to: f.to_csv(to, index=False, sep=";", decimal=","),
+    "UTF-16": lambda f, to: f.to_csv(to, index=False, encoding="utf-16"),
+    "Latin-1": lambda f, to: f.assign(subject="Zoë").to_csv(to, index=False, encoding="latin-1"),
+    "a header of ten lines": lambda f, to: to.write_text("--- logger\n" * 10 + f.to_csv(index=False)),
+    "semicolons at the end": lambda f, to: to.write_text(
+        f[["subject", "activity", "timestamp", *CHANNELS]].to_csv(index=False).replace("\n", ";\n").replace(";", "", 1)
+    ),
+    "codes": lambda f, to: f.assign(activity=f["activity"].map({"sit": 0, "walk": 1})).to_csv(to, index=False),
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_what_is_proposed_is_understood(tmp_path: Path, kind: str) -> None:
+    MADE[kind](table(), tmp_path / "anna.csv")
+    (tmp_path / "dataset.yml").write_text(propose(tmp_path))
+    (recording,), rejected = ingest(tmp_path)
+    assert not rejected
+    assert minutes(recording) == HALVES
+    scale = 9.80665 if kind == "units in names" else 1.0
+    np.testing.assert_allclose(recording.samples, table()[list(CHANNELS)] * scale, atol=1e-3)
+
+
+def test_sensors_in_files_of_their_own(tmp_path: Path) -> None:
+    stamps = 1_767_620_467_350_470_700 + np.arange(ROWS) * 20_000_000
+    for index, name in enumerate(("one", "two")):
+        frame = table(seed=index)
+        axes = {axis: frame[f"acc_{axis}"] for axis in "zyx"}
+        put(
+            tmp_path,
+            pd.DataFrame({"time": stamps, "seconds_elapsed": 0.02 * np.arange(ROWS), **axes}),
+            f"{name}/Accelerometer.csv",
+        )
+        put(
+            tmp_path,
+            pd.DataFrame({"time": stamps, **{axis: 0.1 * values for axis, values in axes.items()}}),
+            f"{name}/Gyroscope.csv",
+        )
+        labels = pd.DataFrame({"time": stamps[[0, 300]], "seconds_elapsed": [0.0, 6.0], "text": ["sit", "walk"]})
+        put(tmp_path, labels, f"{name}/Annotation.csv")
+        put(tmp_path, pd.DataFrame({"version": [1.47], "device": ["phone"]}), f"{name}/Metadata.csv")
+    text = propose(tmp_path)
+    assert "No column says who was recorded" in text
+    content = yaml.safe_load(text)
+    content["values"] = {"subject": "anna"}
+    (tmp_path / "dataset.yml").write_text(yaml.safe_dump(content))
+    found, others = ingest(tmp_path)
+    assert {other.passed_over for other in others} == {True}
+    assert [recording.name for recording in found] == ["one", "two"]
+    assert minutes(found[0]) == HALVES
+    np.testing.assert_allclose(found[1].samples[:, 3:], 0.1 * found[1].samples[:, :3], atol=1e-6)
+
+
+def test_files_in_other_units_are_named(tmp_path: Path) -> None:
+    for index in range(3):
+        frame = table(f"s{index}", index)
+        frame[list(CHANNELS)] *= 9.80665 if index == 1 else 1
+        put(tmp_path, frame, f"s{index}.csv")
+    assert "s1.csv: 'acc_x' seems to be in m/s², not in g" in propose(tmp_path)
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    put(tmp_path, table())
+    describe(tmp_path)
+    before = (tmp_path / "dataset.yml").read_text()
+    assert "exists and is left as it is" in write_proposal(tmp_path, propose(tmp_path))
+    assert (tmp_path / "dataset.yml").read_text() == before
+
+
+def test_what_cannot_be_read_is_listed(tmp_path: Path) -> None:
+    put(tmp_path, table())
+    (tmp_path / "broken.csv").write_text("")
+    (tmp_path / "notes.docx").write_bytes(b"PK")
+    text = propose(tmp_path)
+    assert "# broken.csv: the file is empty" in text
+    assert "# notes.docx: passed over" in text
+    with pytest.raises(BadRecordingError, match="no such folder"):
+        propose(tmp_path / "nowhere")
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tmp_path, table())
+    (tmp_path / "dataset.yml").unlink()
+    monkeypatch.setattr("sys.argv", ["contrastive-har", "describe", str(tmp_path)])
+    main()
+    assert "Written: " in capsys.readouterr().out
+    (recording,), _ = ingest(tmp_path)
+    assert minutes(recording) == HALVES
+    monkeypatch.setattr("sys.argv", ["contrastive-har", "describe", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit, match="no such folder"):
+        main()
