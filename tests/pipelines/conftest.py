@@ -150,7 +150,7 @@ def make_project(path: Path, methods: tuple[str, ...] = ()) -> Project:
     for number in range(1, 11):
         own_frame(f"s{number}", rng, seconds=6).to_csv(folder / f"s{number}.csv", index=False)
     bad = own_frame("s11", rng, seconds=6)
-    bad.loc[5, "x"] = np.nan
+    bad.loc[5, "activity"] = "swim"
     bad.to_csv(folder / "s11.csv", index=False)
     (folder / "dataset.yml").write_text(yaml.safe_dump(OWN_DESCRIPTION))
     bootstrap_project(path)

@@ -101,9 +101,9 @@ def test_the_bad_recording_is_reported(finished: Project) -> None:
     summary = read_table(finished.newest("recordings_summary.parquet"), "recordings_summary")
     (row,) = summary.dropna(subset=["rejected"]).to_dict("records")
     assert row["rejected"] == "s11"
-    assert re.search(r"s11\.csv, row 7: channel 'x' is nan", row["reason"])
+    assert re.search(r"s11\.csv, row 7: unknown activity 'swim'", row["reason"])
     assert summary["subject"].nunique() == 10
-    assert "row 7: channel" in finished.newest("report.html").read_text()
+    assert "row 7: unknown activity" in finished.newest("report.html").read_text()
 
 
 def test_the_report_has_the_sections_that_apply_and_no_others(finished: Project) -> None:

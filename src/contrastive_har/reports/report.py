@@ -39,7 +39,8 @@ class ReportFacts:
         windows: Number of windows.
         windows_by_class: Number of labelled windows by activity.
         subjects: Number of subjects.
-        recordings_summary: Recordings per subject and activity, and the rejected ones.
+        recordings_summary: Recordings per subject and activity, the rejected ones, and what was mended.
+        windows_summary: Minutes of each activity in windows and in none.
         leakage: The leakage audit by split.
         untested: By split, the class indices without a test window, and the repeats in which there is none.
         scores: Long scores.
@@ -65,6 +66,7 @@ class ReportFacts:
     windows_by_class: Mapping[str, int]
     subjects: int
     recordings_summary: pd.DataFrame
+    windows_summary: pd.DataFrame
     leakage: Mapping[str, Any]
     untested: Mapping[str, Mapping[int, Sequence[int]]]
     scores: pd.DataFrame
@@ -138,15 +140,22 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "rejected": rejected[["rejected", "reason"]].to_dict("records"),
         "notes": list(facts.summary["note"].dropna().unique()),
         "interval": f"{100 * facts.confidence:g} % bootstrap interval",
-        "seconds": {
-            activity: rows["seconds"].sum()
-            for activity, rows in facts.recordings_summary.groupby("activity", sort=False)
-        },
+        "minutes": facts.windows_summary.to_dict("records"),
+        "mended": _mended(facts.recordings_summary),
+        "passed_over": facts.recordings_summary["reason"][facts.recordings_summary["passed_over"].notna()].tolist(),
         "complexity": complexity_rows(facts.complexity, methods, evaluations),
         "published_complexity": published_rows(str(facts.scores["protocol"].iloc[0])),
         "machine": _machine(facts.device),
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _mended(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return how many recordings had each defect, and how many of their rows or samples."""
+    rows = summary.dropna(subset=["mended"])
+    defects = rows["defect"].str.replace(r", the first in row .*", "", regex=True)
+    totals = rows.groupby(defects, sort=False).agg(recordings=("mended", "nunique"), count=("count", "sum"))
+    return [{str(key): value for key, value in row.items()} for row in totals.reset_index().to_dict("records")]
 
 
 def _headlines(

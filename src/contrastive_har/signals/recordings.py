@@ -156,10 +156,10 @@ def check_recording(
 
 
 def summarise(recordings: Recordings) -> pd.DataFrame:
-    """Return recordings and seconds per subject and activity, then one row per rejected recording or mended defect.
+    """Return recordings and seconds per subject and activity, then what was left out and what was mended.
 
-    Columns: subject, activity, recordings, seconds, rejected (name of the recording), reason, mended (name of the
-    recording), defect, count.
+    Columns: subject, activity, recordings, seconds, rejected (name of the recording) or passed_over (name of the file),
+    reason, mended (name of the recording), defect, count.
     """
     description = recordings.description
     names = {UNLABELLED: "(unlabelled)", **description.activities}
@@ -167,7 +167,8 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
     others: list[dict[str, object]] = []
     for item in recordings.stream():
         if isinstance(item, Rejection):
-            others.append({"rejected": item.recording, "reason": item.reason})
+            kind = "passed_over" if item.passed_over else "rejected"
+            others.append({kind: item.recording, "reason": item.reason})
             continue
         others += [{"mended": item.name, "defect": defect, "count": count} for defect, count in item.mended.items()]
         for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
@@ -181,7 +182,8 @@ def summarise(recordings: Recordings) -> pd.DataFrame:
         }
         for (subject, code), samples in sample_counts.items()
     ]
-    columns = ["subject", "activity", "recordings", "seconds", "rejected", "reason", "mended", "defect", "count"]
+    columns = ["subject", "activity", "recordings", "seconds", "rejected", "passed_over", "reason"]
+    columns += ["mended", "defect", "count"]
     table = pd.DataFrame(rows + others, columns=columns)
     return table.astype({"recordings": "Int64", "count": "Int64"})
 

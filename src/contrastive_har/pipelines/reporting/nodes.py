@@ -109,7 +109,8 @@ def gather_facts(
         report: How results are summarised.
         compute: Where they were computed.
         seed: Seed of the run.
-        **artifacts: windows, recordings_summary, scores, summary, comparisons and complexity; each split's roles,
+        **artifacts: windows, windows_summary, recordings_summary, scores, summary, comparisons and complexity; each
+        split's roles,
             leakage and scores by word, and each cell's history, by artifact name.
 
     Raises:
@@ -129,6 +130,7 @@ def gather_facts(
         windows_by_class=_count(windows),
         subjects=windows.table["subject"].nunique(),
         recordings_summary=artifacts["recordings_summary"],
+        windows_summary=artifacts["windows_summary"],
         leakage=by_split(artifacts, "leakage"),
         untested={split: of_split.untested(windows.classes(), len(classes)) for split, of_split in roles.items()},
         scores=scores,

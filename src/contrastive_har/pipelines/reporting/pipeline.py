@@ -33,7 +33,7 @@ from contrastive_har.scores.cells import Cell
 _SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "embedding_map")
 _SPLIT_FACTS = ("leakage", "roles")
 _FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "augmentation_preview")
-_TABLES = ("windows", "scores", "summary", "comparisons", "complexity")
+_TABLES = ("windows", "windows_summary", "scores", "summary", "comparisons", "complexity")
 
 
 def create_pipeline(cells: list[Cell], sweeps: bool = False, spells: bool = False, chooses: bool = False) -> Pipeline:

@@ -1,11 +1,17 @@
-"""recordings -> windows -> roles, leakage, method_check of each split."""
+"""recordings -> windows, windows_summary -> roles, leakage, method_check of each split."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
 from contrastive_har.pipelines.binding import in_namespace
-from contrastive_har.pipelines.windowing.nodes import assign_roles, audit_leakage, check_methods, cut
+from contrastive_har.pipelines.windowing.nodes import (
+    assign_roles,
+    audit_leakage,
+    check_methods,
+    cut,
+    summarise_windows,
+)
 
 
 def create_pipeline(protocol: str, splits: list[str]) -> Pipeline:
@@ -22,7 +28,13 @@ def _cutting(protocol: str) -> Pipeline:
                 inputs=["recordings", "params:plan", "params:engine"],
                 outputs="windows",
                 name="cut_windows",
-            )
+            ),
+            Node(
+                func=summarise_windows,
+                inputs=["recordings", "windows"],
+                outputs="windows_summary",
+                name="summarise_windows",
+            ),
         ]
     )
     return in_namespace(stage, protocol, inputs={"recordings": "recordings"}, plan="windows", tags="windowing")

@@ -186,8 +186,9 @@ class Reading(FileLayout):
             if isinstance(entry, list):
                 values[key] = [_joined(common, one) for one in entry]
             elif isinstance(entry, dict):
-                # Columns and values of recordings are not those of interval files.
-                values[key] = {**{k: v for k, v in common.items() if k not in ("columns", "values", "units")}, **entry}
+                # Columns, values and units of recordings are not those of files of intervals.
+                written = {k: v for k, v in common.items() if k not in ("columns", "values", "units")}
+                values[key] = _joined(written, entry)
         return values
 
     @field_validator("synonyms", "subjects", mode="before")

@@ -1,0 +1,102 @@
+"""How much of the recorded time is in windows, and why the rest is not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.recordings import Recordings
+from contrastive_har.signals.windows import Windows
+
+_MUCH = 0.2  # share of an activity's time in no window, above which it is worth a warning
+
+COLUMNS = (
+    "activity",
+    "subjects",
+    "recordings",
+    "minutes",
+    "windows",
+    "in_windows",
+    "in_short_runs",
+    "left_over",
+    "not_cut",
+)
+
+
+def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:
+    """Compare the time of each activity with the windows that were cut of it.
+
+    Returns:
+        One row per activity of the data set, unlabelled time last: subjects, recordings, minutes, windows, and of the
+        minutes those in windows, those in runs that are shorter than a window, those left over at the end of longer
+        runs,
+        and those of activities that are not cut at all.
+    """
+    rate = recordings.description.sampling_rate_hz
+    names = {**recordings.description.activities, UNLABELLED: "(unlabelled)"}
+    cut = {recordings.description.activities[code] for code in windows.description.recognised}
+    by_recording = dict(list(windows.table.groupby("recording", sort=False)))
+    counts: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    subjects: dict[int, set[str]] = defaultdict(set)
+    for recording in recordings:
+        covered = _covered(recording.sample, by_recording.get(recording.name))
+        for code in np.unique(recording.activity):
+            subjects[int(code)].add(recording.subject)
+            counts[int(code)]["recordings"] += 1
+        breaks = (np.diff(recording.sample) != 1) | (np.diff(recording.activity) != 0)
+        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(recording.sample)]
+        for begin, end in pairwise(edges):
+            of_activity = counts[int(recording.activity[begin])]
+            inside = int(covered[begin:end].sum())
+            outside = "in_short_runs" if end - begin < windows.length and not inside else "left_over"
+            of_activity["minutes"] += end - begin
+            of_activity["in_windows"] += inside
+            of_activity[outside] += end - begin - inside
+    of_windows = windows.table["activity"].value_counts()
+    rows = []
+    for code, name in names.items():
+        found = counts.get(code)
+        if found is None:
+            if code != UNLABELLED:
+                rows.append({**dict.fromkeys(COLUMNS, 0), "activity": name})
+            continue
+        minutes = {key: found[key] / rate / 60 for key in ("minutes", "in_windows", "in_short_runs", "left_over")}
+        is_cut = name in cut or (code == UNLABELLED and UNLABELLED in of_windows.index)
+        if not is_cut:
+            minutes |= {"not_cut": minutes["minutes"] - minutes["in_windows"], "in_short_runs": 0.0, "left_over": 0.0}
+        facts = {"subjects": len(subjects[code]), "recordings": int(found["recordings"])}
+        rows.append({"activity": name, **facts, "windows": int(of_windows.get(code, 0)), **minutes})
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).fillna({"not_cut": 0.0})
+    counted = ["subjects", "recordings", "windows"]
+    return table.astype(dict.fromkeys(counted, np.int64) | {n: float for n in COLUMNS[3:] if n not in counted})
+
+
+def _covered(sample: NDArray[np.int64], windows: pd.DataFrame | None) -> NDArray[np.bool_]:
+    """Return which samples, by their positions on the clock (time,), are in a window."""
+    depth = np.zeros(len(sample) + 1, np.int64)
+    if windows is not None:
+        np.add.at(depth, np.searchsorted(sample, windows["start"]), 1)
+        np.add.at(depth, np.searchsorted(sample, windows["end"]), -1)
+    return np.asarray(depth.cumsum()[:-1] > 0)
+
+
+def remarks(summary: pd.DataFrame, length: int, rate: float) -> list[str]:
+    """Return what is worth a warning: activities of which much time is in no window, and the cure."""
+    found = []
+    for row in summary[(summary["activity"] != "(unlabelled)") & (summary["not_cut"] == 0)].itertuples(index=False):
+        lost = row.in_short_runs + row.left_over
+        if not row.minutes or lost < _MUCH * row.minutes:
+            continue
+        short = 100 * row.in_short_runs / row.minutes
+        found.append(
+            f"'{row.activity}': {lost:.1f} of {row.minutes:.1f} minutes are in no window"
+            + (f"; {short:.0f} % are in runs shorter than a window of {length / rate:.3g} s" if short else "")
+            + ". Shorten windows.length or windows.stride"
+            + (", or set windows.short_runs: centre." if short else ".")
+        )
+    return found
