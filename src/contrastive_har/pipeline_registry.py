@@ -113,8 +113,10 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
     splits, methods = list(settings["splits"]), list(settings["methods"])
     cells = [Cell(protocol, split, method) for split in splits for method in methods]
     validated = [name for name, split in settings["splits"].items() if SplitSettings.model_validate(split).validates]
-    if stage == "registration" and (settings.get("part_of") or not validated):
-        return Pipeline([])  # no recogniser is chosen for ablations, or without validation windows
+    # No recogniser is chosen for ablations, or without validation windows.
+    chooses = bool(validated) and not settings.get("part_of")
+    if stage == "registration" and not chooses:
+        return Pipeline([])
     arguments: dict[str, tuple[Any, ...]] = {
         "ingestion": (),
         "windowing": (protocol, splits),
@@ -122,7 +124,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "pretraining": (cells,),
         "evaluation": (cells,),
         "registration": ([cell for cell in cells if cell.split in validated],),
-        "reporting": (cells, bool(settings.get("sweep")), _spells(settings)),
+        "reporting": (cells, bool(settings.get("sweep")), _spells(settings), chooses),
     }
     module = import_module(f"contrastive_har.pipelines.{stage}")  # this one only: others take long to import
     pipeline: Pipeline = module.create_pipeline(*arguments[stage])

@@ -43,6 +43,8 @@ from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.sensors import Channel, Layout
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source
+from contrastive_har.use.calibration import Calibration
+from contrastive_har.use.familiarity import Reference
 from contrastive_har.use.new_recordings import open_new_recordings
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
 from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser, recognise
@@ -117,11 +119,13 @@ def recogniser() -> TrainedRecogniser:
     values = dict.fromkeys(("validation_macro_f1", "mean_validation_macro_f1", "mean_test_macro_f1"), 0.5)
     names = dict.fromkeys(("protocol", "split", "method", "evaluation"), "x")
     origin = Origin.model_validate({**names, **values, "label_budget": BUDGET.name, "repeat": 0})
-    return TrainedRecogniser(ARCHITECTURE, weights, origin)
+    reference = Reference(np.ones((4, 6), np.float32), np.ones(6, np.float32))
+    calibration = Calibration(temperature=2.0, windows=60, reason=None)
+    return TrainedRecogniser(ARCHITECTURE, weights, origin, calibration=calibration, reference=reference)
 
 
 def put_timeline(path: Path) -> None:
-    rows = TimelineRows("first", np.array([0.0, 1.0]), np.array([1.0, 2.0]), np.full((2, 3), 1 / 3))
+    rows = TimelineRows("first", np.array([0.0, 1.0]), np.array([1.0, 2.0]), np.full((2, 3), 1 / 3), np.ones((2, 3)))
     write_timeline(Timeline(recogniser(), lambda: iter([rows])), path)
 
 

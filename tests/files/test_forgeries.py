@@ -171,6 +171,10 @@ HEADERS: list[tuple[str, dict[str, Any]]] = [
         )
     ),
     *(("recogniser", {"origin": text}) for text in (None, "{", "5", "{}", json.dumps(ORIGIN))),
+    *(
+        ("recogniser", {"calibration": text})
+        for text in ("{", "5", '{"temperature": 0}', '{"temperature": -1}', '{"temperature": "hot"}', '{"more": 1}')
+    ),
     *(("checkpoint", {"training": text}) for text in (None, "b" * 64)),
     *(("checkpoint", {"epoch": text}) for text in (None, "many", "2")),
     *(("checkpoint", {"facts": text}) for text in (None, "{", "5")),
@@ -204,6 +208,7 @@ def test_json_that_is_no_stamped_object_is_refused(text: str, tmp_path: Path) ->
         ("encoders of two modalities", "1.encoders.1.convolutions.0.weight"),
         ("recogniser", "backbone.deviation"),
         ("recogniser", "head.linear.weight"),
+        ("recogniser", "reference.scale"),
     ],
 )
 def test_forged_weights_are_refused(form: str, name: str, change: str, tmp_path: Path) -> None:

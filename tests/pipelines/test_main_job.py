@@ -40,7 +40,7 @@ def test_registry(finished: Project) -> None:
     protocols = {"__default__", "semi_supervised", "self_supervised", "ablation"}
     protocols |= {"multimodal", "multimodal_concentration", "modality_subsets"}
     protocols |= {"label_structures", "label_structures_six", "unseen_names", "names_on_encoders"}
-    assert set(pipelines) == {*protocols, *stages, "report", "inference", "export"}
+    assert set(pipelines) == {*protocols, *stages, "report", "describe", "inference", "export"}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
         == pipelines["semi_supervised"].describe()
@@ -72,6 +72,8 @@ def test_every_entry_is_persisted_except_the_reports_facts(finished: Project) ->
         "metrics.json",
         "comparisons.parquet",
         "complexity.parquet",
+        "calibration.parquet",
+        "reliability.png",
         "label_efficiency.png",
         "budgets.png",
         "critical_differences.png",
@@ -124,6 +126,17 @@ def test_summary_in_markdown(finished: Project) -> None:
     assert all(len(row.split("|")) == 2 + 2 + 1 for row in rows), "no published columns where nothing was published"
     table = next(part for part in text.split("\n\n") if part.startswith("| method"))
     assert table.splitlines()[1].startswith("|---|---|")
+
+
+def test_reports_say_how_good_the_probabilities_of_the_recogniser_are(finished: Project) -> None:
+    bins = read_table(finished.newest("calibration.parquet"), "calibration")
+    counts = bins.groupby(["role", "calibrated"])["windows"].sum()
+    assert counts["test"].nunique() == counts["validation"].nunique() == 1
+    html, text = finished.newest("report.html").read_text(), finished.newest("report_summary.md").read_text()
+    assert "<h2>Probabilities of the recogniser</h2>" in html
+    (row,) = [line for line in text.partition("## Probabilities")[2].splitlines() if line.startswith("| inertial |")]
+    assert len(row.split("|")) == 1 + 6 + 1
+    assert all(0 <= float(error) <= 100 for error in row.split("|")[3:7])
 
 
 def test_tracked_runs(finished: Project) -> None:
@@ -293,7 +306,7 @@ def test_a_missing_tracking_server_is_reported_first(project: Project, monkeypat
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-PICTURES = 4 + 2 * 4  # of the protocol, and of each split
+PICTURES = 5 + 2 * 4  # of the protocol, and of each split
 
 
 @pytest.fixture

@@ -133,6 +133,12 @@ def test_new_recordings_become_a_timeline(tracked: Project, capsys: pytest.Captu
     assert str(tracked.newest("timeline.parquet")) in said
     assert str(tracked.newest("timeline.png")) in said
     assert "minutes of" in said
+    assert timeline["unfamiliar"].mean() < 0.5
+    for name in ("x", "y", "z"):
+        columns[name] *= 9.81
+    pd.DataFrame({"timestamp": np.arange(0, seconds[-1], 0.01), **columns}).to_csv(folder / "day.csv", index=False)
+    tracked.run("inference", recordings=str(folder))
+    assert read_timeline(tracked.newest("timeline.parquet"))["unfamiliar"].mean() > 0.5
 
 
 def test_the_exported_model_says_the_same(tracked: Project) -> None:

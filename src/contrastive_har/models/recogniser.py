@@ -14,14 +14,20 @@ class Recogniser(nn.Module):
     Args:
         backbone: Embeds raw windows.
         head: Scores embeddings.
+        temperature: Number that scores are divided by; it changes probabilities, but not which is the largest.
     """
 
-    def __init__(self, backbone: Backbone, head: Head) -> None:
+    def __init__(self, backbone: Backbone, head: Head, temperature: float = 1.0) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.temperature = temperature
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return probabilities (batch, classes) of raw ``windows`` (batch, time, channels), in the sensors' units."""
-        probabilities: Tensor = self.head(self.backbone(windows)).softmax(1)
-        return probabilities
+        return (self.score(windows) / self.temperature).softmax(1)
+
+    def score(self, windows: Tensor) -> Tensor:
+        """Return the scores of the classes (batch, classes) before temperature and softmax."""
+        scores: Tensor = self.head(self.backbone(windows))
+        return scores

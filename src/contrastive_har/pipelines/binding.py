@@ -66,6 +66,11 @@ def from_cells(cells: Iterable[Cell], name: str) -> dict[str, str]:
     return {cell.artifact(name): f"{cell.split}__{cell.method}__{name}" for cell in cells}
 
 
+def from_splits(cells: Iterable[Cell], name: str) -> dict[str, str]:
+    """Return the local name of an artifact of each split of some cells by its catalog name."""
+    return {f"{cell.protocol}.{cell.split}.{name}": f"{cell.split}__{name}" for cell in cells}
+
+
 def inverted(names: Mapping[str, str]) -> dict[str, str]:
     """Return catalog names by local name, given the reverse."""
     return {local: name for name, local in names.items()}

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from contrastive_har.models.heads.words import Vocabulary
+from contrastive_har.reports.calibration import calibration_rows
 from contrastive_har.reports.complexity import complexity_rows, published_rows
 from contrastive_har.reports.contributions import contribution_tables
 from contrastive_har.reports.findings import Finding
@@ -52,6 +53,7 @@ class ReportFacts:
         word_scores: Recall of each word by split, if a head spells names.
         label_free: The last epoch of pre-training of every cell and repeat, with its measures that need no labels.
         selection: What choosing the setting of a sweep gives; None without a sweep.
+        calibration: Bins of the recognisers' probabilities; None where no recogniser is chosen.
         complexity: Size, arithmetic and time by method and evaluation.
         seed: Seed of the run.
         confidence: Confidence level of the intervals.
@@ -77,6 +79,7 @@ class ReportFacts:
     word_scores: Mapping[str, pd.DataFrame]
     label_free: pd.DataFrame
     selection: pd.DataFrame | None
+    calibration: pd.DataFrame | None
     complexity: pd.DataFrame
     seed: int
     confidence: float
@@ -123,6 +126,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "thirds": divide_by_frequency(facts.windows_by_class),
         "label_free": _label_free(facts, methods),
         "selection": [] if facts.selection is None else facts.selection.to_dict("records"),
+        "calibration": [] if facts.calibration is None else calibration_rows(facts.calibration),
         "evaluations": evaluations,
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,

@@ -53,6 +53,12 @@ def by_cell(artifacts: Mapping[str, Artifact], name: str) -> dict[Cell, Artifact
     return found
 
 
+def by_split(artifacts: Mapping[str, Artifact], name: str) -> dict[str, Artifact]:
+    """Return one artifact of each split, of ``artifacts`` by catalog name: ``protocol.split.name``."""
+    parts = {tuple(full_name.split(".")): artifact for full_name, artifact in artifacts.items()}
+    return {part[1]: artifact for part, artifact in parts.items() if len(part) == 3 and part[2] == name}
+
+
 def name_evaluation(evaluation: str, modalities: Iterable[str]) -> str:
     """Return the name of an evaluation of some of the modalities, such as ``linear/inertial-and-skeleton``."""
     return f"{evaluation}{_OF}{AND.join(modalities)}"

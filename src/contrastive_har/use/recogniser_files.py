@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from torch import Tensor
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.use.calibration import Calibration
+from contrastive_har.use.familiarity import Reference
 from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser
 
 KIND = "recogniser"
-_ALTERNATIVE = "alternative"  # prefix of the weights of alternatives, followed by their index
+_ALTERNATIVE = "alternative"  # prefix of the tensors of alternatives, followed by their index
+_REFERENCE = "reference"  # prefix of the arrays of references
 
 
 class _Facts(BaseModel):
@@ -22,6 +27,7 @@ class _Facts(BaseModel):
 
     architecture: Architecture
     origin: Origin
+    calibration: Calibration = Calibration()
 
 
 _ALL_FACTS: TypeAdapter[list[_Facts]] = TypeAdapter(list[_Facts])
@@ -29,16 +35,20 @@ _ALL_FACTS: TypeAdapter[list[_Facts]] = TypeAdapter(list[_Facts])
 
 def write_recogniser(recogniser: TrainedRecogniser, path: Path, **entries: str) -> None:
     """Write a recogniser into one safetensors file, with further header ``entries`` if there are any."""
-    tensors = dict(recogniser.weights)
+    tensors = _tensors_of(recogniser)
     for index, one in enumerate(recogniser.alternatives):
-        tensors |= {f"{_ALTERNATIVE}.{index}.{name}": value for name, value in one.weights.items()}
-    facts = [_Facts(architecture=one.architecture, origin=one.origin) for one in recogniser.alternatives]
+        tensors |= {f"{_ALTERNATIVE}.{index}.{name}": value for name, value in _tensors_of(one).items()}
+    facts = [
+        _Facts(architecture=one.architecture, origin=one.origin, calibration=one.calibration)
+        for one in recogniser.alternatives
+    ]
     write_tensors(
         tensors,
         path,
         KIND,
         architecture=recogniser.architecture.model_dump_json(),
         origin=recogniser.origin.model_dump_json(),
+        calibration=recogniser.calibration.model_dump_json(),
         alternatives=_ALL_FACTS.dump_json(facts).decode(),
         **entries,
     )
@@ -61,20 +71,46 @@ def read_recogniser_and_header(path: Path) -> tuple[TrainedRecogniser, dict[str,
     """
     with refuse_broken(path, KIND):
         header, tensors = read_tensors(path, KIND)
-        facts = _ALL_FACTS.validate_json(header.get("alternatives", "[]"))
-        own, others = _divide(tensors, len(facts))
-        alternatives = tuple(
-            TrainedRecogniser(one.architecture, weights, one.origin) for one, weights in zip(facts, others, strict=True)
-        )
-        read = TrainedRecogniser(
+        # Files that were written before there were alternatives and calibrations have neither.
+        facts = _Facts(
             architecture=TypeAdapter(Architecture).validate_json(header["architecture"]),
-            weights=own,
             origin=Origin.model_validate_json(header["origin"]),
-            alternatives=alternatives,
+            calibration=Calibration.model_validate_json(header.get("calibration", "{}")),
         )
+        facts_of_others = _ALL_FACTS.validate_json(header.get("alternatives", "[]"))
+        own, others = _divide(tensors, len(facts_of_others))
+        alternatives = tuple(map(_recogniser_of, facts_of_others, others))
+        read = replace(_recogniser_of(facts, own), alternatives=alternatives)
         for one in (read, *alternatives):
             one.build()  # refuses weights of another architecture
         return read, header
+
+
+def _tensors_of(recogniser: TrainedRecogniser) -> dict[str, Tensor]:
+    """Return the weights and the reference of a recogniser without its alternatives."""
+    tensors = dict(recogniser.weights)
+    if recogniser.reference is not None:
+        tensors |= {
+            f"{_REFERENCE}.{name}": torch.from_numpy(array) for name, array in vars(recogniser.reference).items()
+        }
+    return tensors
+
+
+def _recogniser_of(facts: _Facts, tensors: dict[str, Tensor]) -> TrainedRecogniser:
+    """Return a recogniser without alternatives."""
+    arrays = {
+        name.removeprefix(f"{_REFERENCE}."): value.numpy()
+        for name, value in tensors.items()
+        if name.startswith(f"{_REFERENCE}.")
+    }
+    weights = {name: value for name, value in tensors.items() if not name.startswith(f"{_REFERENCE}.")}
+    reference = Reference(**arrays) if arrays else None
+    channels = len(facts.architecture.description.channels)
+    if reference is not None and len(reference.scale) != 2 * channels:
+        raise ValueError(f"a reference of {len(reference.scale)} statistics for {channels} channels")
+    return TrainedRecogniser(
+        facts.architecture, weights, facts.origin, calibration=facts.calibration, reference=reference
+    )
 
 
 def _divide(tensors: dict[str, Tensor], alternatives: int) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:

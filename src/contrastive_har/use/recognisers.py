@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
+from contrastive_har.use.calibration import Calibration
+from contrastive_har.use.familiarity import Reference
 
 _ROW = ["split", "method", "evaluation", "label_budget"]
 
@@ -77,22 +79,23 @@ class Architecture(BaseModel):
     backbone: BackboneSettings
     head: HeadSettings
 
-    def build(self, weights: Mapping[str, Tensor]) -> Recogniser:
+    def build(self, weights: Mapping[str, Tensor], temperature: float = 1.0) -> Recogniser:
         """Return the network, in evaluation mode.
 
         Raises:
             ValueError: if the weights are not those of such a network.
         """
         with torch.device("meta"):  # shapes without memory
-            self._check(weights, self._network().state_dict())
+            self._check(weights, self._network(temperature).state_dict())
         with seeded(0):  # initial weights, about to be replaced
-            network = self._network()
+            network = self._network(temperature)
         network.load_state_dict(dict(weights))
         return network.eval()
 
-    def _network(self) -> Recogniser:
+    def _network(self, temperature: float) -> Recogniser:
         backbone = self.backbone.build(self.description.layout(self.length))
-        return Recogniser(backbone, self.head.build_for(backbone.widths, self.description.class_names))
+        head = self.head.build_for(backbone.widths, self.description.class_names)
+        return Recogniser(backbone, head, temperature)
 
     def _check(self, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
         names = f"encoder '{self.backbone.encoder.name}' with head '{self.head.name}'"
@@ -111,12 +114,16 @@ class TrainedRecogniser:
         weights: Weights of the :class:`Recogniser`, normalisation included.
         origin: Origin and scores.
         alternatives: Recognisers for recordings that lack some of the modalities.
+        calibration: Temperature of its probabilities.
+        reference: Statistics of its training windows, if they are known.
     """
 
     architecture: Architecture
     weights: dict[str, Tensor]
     origin: Origin
     alternatives: tuple[TrainedRecogniser, ...] = ()
+    calibration: Calibration = field(default_factory=Calibration)
+    reference: Reference | None = None
 
     @property
     def description(self) -> DatasetDescription:
@@ -144,7 +151,7 @@ class TrainedRecogniser:
         Raises:
             ValueError: if the weights are not those of such a network.
         """
-        return self.architecture.build(self.weights)
+        return self.architecture.build(self.weights, self.calibration.temperature)
 
     def suited_to(self, channels: Collection[str]) -> TrainedRecogniser:
         """Return the first of this recogniser and its alternatives that needs only some channels; else this one."""
@@ -218,6 +225,7 @@ def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
         "normalisation": "inside: windows are passed as measured",
         "encoder": ", ".join(dict.fromkeys(backbone.of(name).name for name in recogniser.modalities)),
         "head": recogniser.architecture.head.name,
+        "temperature": recogniser.calibration.temperature,
         **recogniser.origin.model_dump(),
     }
 

@@ -1,4 +1,4 @@
-"""Uninterrupted stretches of samples: resampling, windows, smoothed probabilities."""
+"""Uninterrupted stretches of samples: resampling, windows, smoothed values of the windows."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from contrastive_har.signals.rates import Resampler
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of an uninterrupted stretch; start and end are in samples of the model's rate."""
+    """Rows of an uninterrupted stretch: start and end in samples of the model's rate, and values (rows, columns)."""
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
+    values: NDArray[np.float64]
 
 
 class Stretch:
-    """Samples without a gap: resampled, cut into windows, classified, smoothed.
+    """Samples without a gap: resampled, cut into windows, evaluated, smoothed.
 
-    The rows cover the stretch without overlap: the probabilities of a window apply to the time around its middle. The
-    last window ends with the stretch.
+    The rows cover the stretch without overlap: the values of a window, such as probabilities, apply to the time around
+    its middle. The last window ends with the stretch.
     """
 
     def __init__(
@@ -33,17 +33,17 @@ class Stretch:
         length: int,
         stride: int,
         half: int,
-        classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
-        classes: int,
+        evaluate: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+        columns: int,
     ) -> None:
         self._resampler = resampler
         self._length, self._stride, self._half = length, stride, half
-        self._classify = classify
+        self._evaluate = evaluate
         self._samples: NDArray[np.float32] | None = None
         self._first = 0  # position of the first of these samples
         self._next = 0  # position of the next window
         self._covered = 0.0  # position up to which there are rows
-        self._rows = Rows(np.empty(0), np.empty(0), np.empty((0, classes)))
+        self._rows = Rows(np.empty(0), np.empty(0), np.empty((0, columns)))
         self._returned = 0  # number of these rows that were returned already and only smooth the next ones
 
     def push(self, seconds: NDArray[np.float64], samples: NDArray[np.float64]) -> Rows:
@@ -58,7 +58,7 @@ class Stretch:
         self._add(self._resampler.finish())
         end = self._first + len(self._samples)
         if end < self._length:
-            unknown = np.full((1, self._rows.probabilities.shape[1]), np.nan)
+            unknown = np.full((1, self._rows.values.shape[1]), np.nan)
             return Rows(np.zeros(1), np.full(1, float(end)), unknown)
         if self._covered < end:
             self._append(np.array([float(end)]), self._samples[None, -self._length :])
@@ -84,7 +84,7 @@ class Stretch:
         self._rows = Rows(
             np.concatenate([rows.start, start]),
             np.concatenate([rows.end, end]),
-            np.concatenate([rows.probabilities, self._classify(windows)]),
+            np.concatenate([rows.values, self._evaluate(windows)]),
         )
 
     def _smooth(self, ready: int) -> Rows:
@@ -92,10 +92,12 @@ class Stretch:
         rows, first = self._rows, self._returned
         indices = np.arange(first, max(ready, first))
         low, high = np.maximum(indices - self._half, 0), np.minimum(indices + self._half + 1, len(rows.end))
-        totals = np.concatenate([np.zeros((1, rows.probabilities.shape[1])), rows.probabilities.cumsum(0)])
-        means = (totals[high] - totals[low]) / (high - low)[:, None]
+        # Not differences of cumulative sums, in which one huge value would make those after it inexact.
+        padded = np.pad(rows.values, ((self._half, self._half), (0, 0)))
+        totals = sum(padded[first + shift : first + shift + len(indices)] for shift in range(2 * self._half + 1))
+        means = totals / (high - low)[:, None]
         done = Rows(rows.start[indices], rows.end[indices], means)
         keep = max(0, first + len(indices) - self._half)
         self._returned = first + len(indices) - keep
-        self._rows = Rows(rows.start[keep:], rows.end[keep:], rows.probabilities[keep:])
+        self._rows = Rows(rows.start[keep:], rows.end[keep:], rows.values[keep:])
         return done

@@ -21,6 +21,7 @@ from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import read_table, schema_metadata
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
+from contrastive_har.use.familiarity import UnlikeTraining, distances_of
 from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser, recognise
 from contrastive_har.use.stretches import Rows, Stretch
 
@@ -61,12 +62,20 @@ class InferenceSettings(BaseModel):
 
 @dataclass(frozen=True)
 class TimelineRows:
-    """Consecutive rows of one recording's timeline: seconds since its beginning, and probabilities (rows, classes)."""
+    """Consecutive rows of one recording's timeline.
+
+    Attributes:
+        recording: Name of the recording.
+        start, end: Seconds since its beginning (rows,).
+        probabilities: Probabilities of the activities (rows, classes).
+        differences: Squared differences from the nearest training window (rows, channels), NaN where unknown.
+    """
 
     recording: str
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    differences: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -109,10 +118,12 @@ def recognise_recordings(
 def _rows(
     pieces: Iterable[Piece | Rejection], recogniser: TrainedRecogniser, stride: int, settings: InferenceSettings
 ) -> Iterator[TimelineRows | Rejection]:
-    network = recogniser.build()
+    network, reference = recogniser.build(), recogniser.reference
 
-    def classify(windows: NDArray[np.float32]) -> NDArray[np.float64]:
-        return recognise(network, windows).astype(np.float64)
+    def evaluate(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return probabilities, and differences from the training windows (windows, classes + channels)."""
+        unknown = np.full((len(windows), windows.shape[2]), np.nan)
+        return np.hstack([recognise(network, windows), reference.differences(windows) if reference else unknown])
 
     current: _Recording | None = None
     for piece in pieces:
@@ -122,7 +133,7 @@ def _rows(
         if current is None or (piece.recording, piece.file) != (current.name, current.file):
             if current is not None:
                 yield from current.finish()
-            current = _Recording(piece, recogniser, stride, settings, classify)
+            current = _Recording(piece, recogniser, stride, settings, evaluate)
         yield from current.push(piece)
     if current is not None:
         yield from current.finish()
@@ -137,11 +148,11 @@ class _Recording:
         recogniser: TrainedRecogniser,
         stride: int,
         settings: InferenceSettings,
-        classify: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+        evaluate: Callable[[NDArray[np.float32]], NDArray[np.float64]],
     ) -> None:
         self.name, self.file = first.recording, first.file
         self._recogniser, self._stride, self._settings = recogniser, stride, settings
-        self._classify = classify
+        self._evaluate = evaluate
         self._model_hz = recogniser.description.sampling_rate_hz
         self._hz = first.sampling_rate_hz or 0.0  # 0: not known yet
         self._waiting: list[Piece] = []  # pieces until the rate is known
@@ -149,6 +160,7 @@ class _Recording:
         self._begin = self._start = float(first.seconds[0])
         self._last = -np.inf
         self._stretch: Stretch | None = None
+        self._unlike = UnlikeTraining(recogniser.description.channel_names)
 
     def push(self, piece: Piece) -> Iterator[TimelineRows]:
         """Add the next samples; yield the rows that are complete."""
@@ -160,6 +172,8 @@ class _Recording:
         """Yield the remaining rows."""
         yield from self._take_waiting()
         yield from self._end_stretch()
+        if text := self._unlike.describe(f"recording '{self.name}'"):
+            logging.getLogger(__name__).warning("%s: %s", self.file, text)
 
     def _take_waiting(self) -> Iterator[TimelineRows]:
         waiting, self._waiting = self._waiting, []
@@ -202,13 +216,13 @@ class _Recording:
                 self._start = float(piece.seconds[start])
                 resampler = Resampler(self._hz, self._model_hz)
                 shape = self._recogniser.length, self._stride, self._settings.smoothing // 2
-                classes = self._recogniser.description.class_count
-                self._stretch = Stretch(resampler, *shape, self._recognise, classes)
+                columns = self._recogniser.description.class_count + len(self._recogniser.description.channels)
+                self._stretch = Stretch(resampler, *shape, self._recognise, columns)
             yield from self._in_seconds(self._stretch.push(piece.seconds[start:end], piece.samples[start:end]))
 
     def _recognise(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         try:
-            return self._classify(windows)
+            return self._evaluate(windows)
         except ValueError as error:
             raise BadRecordingError(f"{self.file}, recording '{self.name}', up to row {self._row}: {error}") from error
 
@@ -220,17 +234,19 @@ class _Recording:
         if len(rows.end):
             offset = self._start - self._begin
             start, end = (offset + clock / self._model_hz for clock in (rows.start, rows.end))
-            yield TimelineRows(self.name, start, end, rows.probabilities)
+            probabilities, differences = np.split(rows.values, [self._recogniser.description.class_count], axis=1)
+            self._unlike.add(end - start, differences)
+            yield TimelineRows(self.name, start, end, probabilities, differences)
 
 
 def write_timeline(timeline: Timeline, path: Path) -> None:
     """Write a timeline as Parquet while it is computed.
 
     Columns: recording, start and end (seconds since its beginning), activity (null if a stretch is shorter than a
-    window), probability (of that activity), and ``p(<activity>)`` for each. Where the recogniser spells names,
-    ``word(<word>)`` is the probability of all activities whose names have the word. Files that are left out are logged
-    and
-    stored with the reasons.
+    window), probability (of that activity), distance (to the training windows: of the row's window, or the root mean
+    square over those that are averaged; null if unknown), unfamiliar (a distance above 1), and ``p(<activity>)`` for
+    each. Where the recogniser spells names, ``word(<word>)`` is the probability of all activities whose names have the
+    word. Files that are left out are logged and stored with the reasons.
 
     Raises:
         BadRecordingError: if no recording can be used.
@@ -239,6 +255,7 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     words = timeline.recogniser.architecture.head.classes_by_word(names)
     types = [("recording", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
     types += [("activity", pa.string()), ("probability", pa.float32())]
+    types += [("distance", pa.float32()), ("unfamiliar", pa.bool_())]
     types += [(f"p({name})", pa.float32()) for name in names]
     types += [(f"word({word})", pa.float32()) for word in words]
     facts = json.dumps(describe_recogniser(timeline.recogniser))
@@ -248,9 +265,8 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     with pq.ParquetWriter(path, schema) as writer:
         for rows in timeline.rows():
             if isinstance(rows, Rejection):
-                logging.getLogger(__name__).log(
-                    logging.INFO if rows.passed_over else logging.WARNING, "%s", rows.reason
-                )
+                level = logging.INFO if rows.passed_over else logging.WARNING
+                logging.getLogger(__name__).log(level, "%s", rows.reason)
                 left_out += [] if rows.passed_over else [rows.reason]
                 continue
             is_empty = False
@@ -259,6 +275,8 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             frame = pd.DataFrame({"recording": rows.recording, "start": rows.start, "end": rows.end})
             frame["activity"] = [names[index] if index >= 0 else None for index in best]
             frame["probability"] = rows.probabilities.max(axis=1).astype(np.float32)
+            frame["distance"] = distances_of(rows.differences).astype(np.float32)
+            frame["unfamiliar"] = frame["distance"] > 1
             for name, column in zip(names, rows.probabilities.T.astype(np.float32), strict=True):
                 frame[f"p({name})"] = column
             for word, classes in words.items():

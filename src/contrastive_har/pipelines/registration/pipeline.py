@@ -1,10 +1,10 @@
-"""encoders and heads of all methods, scores -> recogniser, stored and registered."""
+"""encoders and heads of all methods, scores, roles -> recogniser, stored and registered."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, inverted
+from contrastive_har.pipelines.binding import bind, from_cells, from_splits, inverted
 from contrastive_har.pipelines.registration.nodes import choose_recogniser, register_recogniser
 from contrastive_har.scores.cells import Cell
 
@@ -16,7 +16,7 @@ def create_pipeline(cells: list[Cell]) -> Pipeline:
         cells: Cells to choose from; their splits have validation windows.
     """
     protocol = cells[0].protocol
-    trained = {**from_cells(cells, "encoders"), **from_cells(cells, "heads")}
+    trained = {**from_cells(cells, "encoders"), **from_cells(cells, "heads"), **from_splits(cells, "roles")}
     stage = Pipeline(
         [
             Node(

@@ -100,6 +100,11 @@ def draw_sweep(summary: pd.DataFrame, protocol: ProtocolSettings, *, split: str,
     return figures.draw_sweep(rows, last, protocol.swept(), titled, str(protocol.sweep).rpartition(".")[2])
 
 
+def draw_reliability(calibration: pd.DataFrame) -> Figure:
+    """Draw how often the recogniser of all modalities is right on test windows, without and with its temperature."""
+    return figures.draw_reliability(calibration)
+
+
 def draw_word_graph(windows: Windows, protocol: ProtocolSettings) -> Figure:
     """Draw the activities and the words of their names."""
     classes = windows.description.class_names

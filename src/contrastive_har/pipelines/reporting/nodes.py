@@ -21,13 +21,15 @@ from contrastive_har.reports import contributions, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
 from contrastive_har.scores import statistics, words
-from contrastive_har.scores.cells import Cell, by_cell, parse_evaluation
+from contrastive_har.scores.cells import Cell, by_cell, by_split, parse_evaluation
 from contrastive_har.scores.comparisons import compare
 from contrastive_har.scores.selection import last_epochs, select
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use import complexity
+from contrastive_har.use import complexity, validation
+from contrastive_har.use.recognisers import TrainedRecogniser
 
 
 def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
@@ -49,6 +51,11 @@ def score_words(windows: Windows, protocol: ProtocolSettings, **predictions: pd.
     """Score the words of activities' names on one split; predictions by method."""
     vocabulary = vocabulary_of(protocol, windows.description.class_names)
     return pd.concat([words.score_words(table, vocabulary).assign(method=name) for name, table in predictions.items()])
+
+
+def assess_calibration(windows: Windows, recogniser: TrainedRecogniser, **roles: Roles) -> pd.DataFrame:
+    """Compare a recogniser's probabilities with how often they are right; roles by artifact name."""
+    return validation.assess_calibration(recogniser, windows, by_split(roles, "roles"))
 
 
 def describe_runs(
@@ -116,7 +123,7 @@ def gather_facts(
     level = 1 - report.confidence
     dataset, classes = windows.description.name, windows.description.class_names
     of_all = comparisons[comparisons["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])]
-    roles = _by_split(artifacts, "roles")
+    roles = by_split(artifacts, "roles")
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -124,7 +131,7 @@ def gather_facts(
         subjects=windows.table["subject"].nunique(),
         recordings_summary=artifacts["recordings_summary"],
         windows_summary=artifacts["windows_summary"],
-        leakage=_by_split(artifacts, "leakage"),
+        leakage=by_split(artifacts, "leakage"),
         untested={split: of_split.untested(windows.classes(), len(classes)) for split, of_split in roles.items()},
         scores=scores,
         summary=artifacts["summary"],
@@ -133,21 +140,16 @@ def gather_facts(
         refinements=refinements(protocol, dataset),
         modalities=list(contributions.modality_sentences(of_all, str(protocol.trained_apart), *named, level)),
         vocabulary=vocabulary_of(protocol, classes) if spells(protocol) else None,
-        word_scores=_by_split(artifacts, "word_scores"),
+        word_scores=by_split(artifacts, "word_scores"),
         label_free=last_epochs(histories),
         selection=artifacts.get("selection"),
+        calibration=artifacts.get("calibration"),
         complexity=artifacts["complexity"],
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
         seconds={cell: float(history["seconds"].sum()) for cell, history in histories.items()},
     )
-
-
-def _by_split(artifacts: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one artifact of each split, of artifacts named ``protocol.split.name``."""
-    parts = {tuple(full_name.split(".")): artifact for full_name, artifact in artifacts.items()}
-    return {part[1]: artifact for part, artifact in parts.items() if len(part) == 3 and part[2] == name}
 
 
 def _count(windows: Windows) -> dict[str, int]:

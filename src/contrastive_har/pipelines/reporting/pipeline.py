@@ -1,4 +1,4 @@
-"""scores and what they were computed from -> summary, figures, tracked runs, report."""
+"""scores and what they were computed from, recogniser -> summary, figures, tracked runs, report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from contrastive_har.pipelines.reporting.nodes import (
     write_html,
     write_markdown,
 )
-from contrastive_har.pipelines.reporting.sections import SWEEP, WORDS, Section
+from contrastive_har.pipelines.reporting.sections import CALIBRATION, SWEEP, WORDS, Section
 from contrastive_har.scores.cells import Cell
 
 _SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "embedding_map")
@@ -36,16 +36,17 @@ _FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "
 _TABLES = ("windows", "windows_summary", "scores", "summary", "comparisons", "complexity")
 
 
-def create_pipeline(cells: list[Cell], sweeps: bool = False, spells: bool = False) -> Pipeline:
+def create_pipeline(cells: list[Cell], sweeps: bool = False, spells: bool = False, chooses: bool = False) -> Pipeline:
     """Return the reporting stage of a protocol.
 
     Args:
         cells: All cells of the protocol.
         sweeps: Whether the protocol's rows differ in one setting.
         spells: Whether a head of the protocol spells the names of activities.
+        chooses: Whether a recogniser is chosen.
     """
     by_split = {cell.split: [other for other in cells if other.split == cell.split] for cell in cells}
-    sections = [one for one, chosen in ((SWEEP, sweeps), (WORDS, spells)) if chosen]
+    sections = [one for one, chosen in ((SWEEP, sweeps), (WORDS, spells), (CALIBRATION, chooses)) if chosen]
     stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, sections)]
     stages += [_complexity(by_split[cells[0].split])]
     stages += [_of_split(split, of_split) for split, of_split in by_split.items()]

@@ -1,4 +1,4 @@
-"""Sections of the report that some protocols have: of a sweep, and of words."""
+"""Sections of the report that some protocols have: of a sweep, of words, and of a recogniser's probabilities."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from kedro.pipeline import Node, Pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted
-from contrastive_har.pipelines.reporting.drawing import draw_sweep, draw_word_graph
-from contrastive_har.pipelines.reporting.nodes import score_words, select_setting
+from contrastive_har.pipelines.binding import bind, from_cells, from_splits, in_namespace, inverted
+from contrastive_har.pipelines.reporting.drawing import draw_reliability, draw_sweep, draw_word_graph
+from contrastive_har.pipelines.reporting.nodes import assess_calibration, score_words, select_setting
 from contrastive_har.scores.cells import Cell
 
 
@@ -83,7 +83,25 @@ def _words(by_split: Mapping[str, list[Cell]]) -> Pipeline:
     return stage
 
 
+def _calibration(by_split: Mapping[str, list[Cell]]) -> Pipeline:
+    cells = [cell for of_split in by_split.values() for cell in of_split]
+    protocol, roles = cells[0].protocol, from_splits(cells, "roles")
+    nodes = [
+        Node(
+            func=assess_calibration,
+            inputs={"windows": "windows", "recogniser": "recogniser", **roles},
+            outputs="calibration",
+            name="assess_calibration",
+        ),
+        Node(func=draw_reliability, inputs="calibration", outputs="reliability", name="draw_reliability"),
+    ]
+    outside = {name: f"{protocol}.{name}" for name in ("windows", "recogniser")}
+    return in_namespace(Pipeline(nodes), protocol, inputs={**outside, **inverted(roles)})
+
+
 SWEEP = Section(create=_sweep, tables=("selection",), split_figures=("sweep",))
 """Of a protocol whose rows differ in one setting."""
 WORDS = Section(create=_words, figures=("word_graph",), split_tables=("word_scores",))
 """Of a protocol with a head that spells the names of activities."""
+CALIBRATION = Section(create=_calibration, tables=("calibration",), figures=("reliability",))
+"""Of a protocol that chooses a recogniser."""

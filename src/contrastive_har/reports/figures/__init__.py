@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contrastive_har.reports.figures.calibration import draw_reliability
 from contrastive_har.reports.figures.curves import (
     draw_budgets,
     draw_cluster_agreement,
@@ -28,6 +29,7 @@ __all__ = [
     "draw_label_efficiency",
     "draw_loss_curves",
     "draw_one_confusion",
+    "draw_reliability",
     "draw_subjects",
     "draw_sweep",
     "draw_views",
