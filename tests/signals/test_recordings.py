@@ -20,9 +20,9 @@ from contrastive_har.signals.recordings import (
     Rejection,
     check_recording,
     read_recordings,
-    summarise,
     write_recordings,
 )
+from contrastive_har.signals.summaries import summarise_recordings
 
 
 def test_stored_recordings_are_the_same(recordings: Recordings, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_rejections_survive_storage_and_reach_the_summary(recordings: Recordings
 
     path = tmp_path / "recordings.parquet"
     write_recordings(Recordings(recordings.description, stream), path)
-    summary = summarise(read_recordings(path))
+    summary = summarise_recordings(read_recordings(path))
     assert summary.dropna(subset=["rejected"])[["rejected", "reason"]].to_numpy().tolist() == [
         ["broken", "row 3: because"]
     ]
@@ -65,7 +65,7 @@ def test_what_was_mended_survives_storage_and_reaches_the_summary(recordings: Re
     write_recordings(Recordings(recordings.description, lambda: iter(changed)), path)
     stored = read_recordings(path)
     assert [recording.mended for recording in stored] == [{}, counts, *[{}] * len(others)]
-    summary = summarise(stored)
+    summary = summarise_recordings(stored)
     assert summary.dropna(subset=["mended"])[["mended", "defect", "count"]].to_numpy().tolist() == [
         [second.name, "rows that repeat another", 3],
         [second.name, "samples interpolated", 5],

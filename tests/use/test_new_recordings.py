@@ -45,7 +45,7 @@ def test_the_result_does_not_depend_on_the_pieces(tmp_path: Path, monkeypatch: p
     table = table.drop(index=[1000, 1001, 2500])
     table.to_csv(tmp_path / "a.csv", index=False)
     whole = read(tmp_path)
-    monkeypatch.setattr("contrastive_har.sources.own.tables._BLOCK", 4096)
+    monkeypatch.setattr("contrastive_har.sources.own.text_tables._BLOCK", 4096)
     parts = read(tmp_path)
     assert len(parts) > 10 > len(whole)
     for of in ("seconds", "samples"):

@@ -1,9 +1,9 @@
 """Data sets for the Kedro catalog, saved atomically and with versions, and the connection to MLflow."""
 
 from contrastive_har.catalog.atomic import AtomicDataset
+from contrastive_har.catalog.descriptions import DescriptionDataset
 from contrastive_har.catalog.formats import (
     BytesDataset,
-    DescriptionDataset,
     EncodersDataset,
     FactsDataset,
     FigureDataset,

@@ -6,7 +6,6 @@ They write directly to their path: in the catalog each is wrapped in an ``Atomic
 import base64
 import io
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,8 +20,6 @@ from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encod
 from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
 from contrastive_har.signals.roles import Roles, read_roles, write_roles
 from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
-from contrastive_har.sources.own.describing import write_proposal
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
 from contrastive_har.use.timelines import Timeline, read_timeline, write_timeline
@@ -195,30 +192,6 @@ class TimelineDataset(_FileDataset[Timeline, pd.DataFrame]):
     def preview(self, nrows: int = 40) -> TablePreview:
         """Return the first rows."""
         return _table_preview(self.load().head(nrows))
-
-
-class DescriptionDataset(AbstractDataset[str, str]):
-    """A ``dataset.yml`` beside the recordings of a user; one that is there is never overwritten.
-
-    Args:
-        filepath: The folder of the recordings.
-        metadata: For kedro-viz and other plugins.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._path = Path(filepath)
-        self.metadata = metadata
-
-    def load(self) -> str:
-        """Read the description."""
-        return (self._path / DESCRIPTION_FILE).read_text(encoding="utf-8")
-
-    def save(self, data: str) -> None:
-        """Print the description, and write it if there is none."""
-        sys.stdout.write(write_proposal(self._path, data))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._path)}
 
 
 class BytesDataset(_FileDataset[bytes, bytes]):

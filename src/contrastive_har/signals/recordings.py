@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -153,39 +152,6 @@ def check_recording(
             f"{where}: belongs to groups {sorted(recording.groups)} where {sorted(description.groups)} were declared. "
             "Correct the file or the description."
         )
-
-
-def summarise(recordings: Recordings) -> pd.DataFrame:
-    """Return recordings and seconds per subject and activity, then what was left out and what was mended.
-
-    Columns: subject, activity, recordings, seconds, rejected (name of the recording) or passed_over (name of the file),
-    reason, mended (name of the recording), defect, count.
-    """
-    description = recordings.description
-    names = {UNLABELLED: "(unlabelled)", **description.activities}
-    sample_counts: dict[tuple[str, int], list[int]] = {}
-    others: list[dict[str, object]] = []
-    for item in recordings.stream():
-        if isinstance(item, Rejection):
-            kind = "passed_over" if item.passed_over else "rejected"
-            others.append({kind: item.recording, "reason": item.reason})
-            continue
-        others += [{"mended": item.name, "defect": defect, "count": count} for defect, count in item.mended.items()]
-        for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
-            sample_counts.setdefault((item.subject, int(code)), []).append(int(samples))
-    rows: list[dict[str, object]] = [
-        {
-            "subject": subject,
-            "activity": names[code],
-            "recordings": len(samples),
-            "seconds": sum(samples) / description.sampling_rate_hz,
-        }
-        for (subject, code), samples in sample_counts.items()
-    ]
-    columns = ["subject", "activity", "recordings", "seconds", "rejected", "passed_over", "reason"]
-    columns += ["mended", "defect", "count"]
-    table = pd.DataFrame(rows + others, columns=columns)
-    return table.astype({"recordings": "Int64", "count": "Int64"})
 
 
 def write_recordings(recordings: Recordings, path: Path) -> None:

@@ -7,7 +7,6 @@ how they are written, as for training data (docs/your_data.md): where columns ha
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,20 +21,15 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejecti
 from contrastive_har.signals.sensors import Channel, channels_from_modalities
 from contrastive_har.signals.units import factor
 from contrastive_har.sources.candidate import NoRecordingError
-from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
-from contrastive_har.sources.own.cleaning import Cleaning, Rows, spread_batches
-from contrastive_har.sources.own.parts import factors_of, refuse_other_rate
+from contrastive_har.sources.own.cleaning import Rows
+from contrastive_har.sources.own.opening import open_table
+from contrastive_har.sources.own.parts import factors_of
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.regular import measured_rate, put_on_clock
 from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of, looks_like, refuse_ignored
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
-from contrastive_har.sources.own.tables import Block, Table, open_table
-
-_LOGGER = logging.getLogger(__name__)
-_LOOKED_AT = 1000  # times from which the rate is measured
-_CHECKED = 20_000  # samples by which units are checked
-_SLOWEST = 0.05  # share of the model's rate, below which time stamps are taken for those of another unit
-_RATE_TOLERANCE = 0.05  # share by which the rates that the stamps and dataset.yml say may differ
+from contrastive_har.sources.own.tables import Block, Table
+from contrastive_har.use.streams import Expected, Stream
 
 
 class _Description(BaseModel):
@@ -141,8 +135,8 @@ class _Reader:
         description: _Description,
         folder: Path,
     ) -> None:
-        self.channels, self.model_hz, self.longest_gap = channels, model_hz, longest_gap
-        self.reading, self.rate = reading, description.sampling_rate_hz
+        self.channels = channels
+        self._expected = Expected(description.sampling_rate_hz, model_hz, longest_gap, reading)
         units = {channel.name: channel.unit for channel in description.channels}
         self._units = [units.get(channel.name, channel.unit) for channel in channels]
         for channel, unit in zip(channels, self._units, strict=True):
@@ -176,14 +170,15 @@ class _Reader:
         table = self._open(kind, channels)
         stamp, column = kind.column("timestamp"), kind.column("recording")
         stamps = kind.layout.timestamp.model_copy(update={"column": stamp}) if stamp in table.names else None
-        if stamps is None and self.rate is None:
+        if stamps is None and self._expected.rate is None:
             raise BadRecordingError(
                 f"{kind.place.where}: no column '{stamp}', and no {DESCRIPTION_FILE} beside it with "
                 "sampling_rate_hz, so "
                 "its sampling rate is unknown. Add either."
             )
         texts = [column] if column in table.names and "recording" not in kind.values else []
-        current: _Stream | None = None
+        factors = self.factors(kind, channels)
+        current: Stream | None = None
         done: set[str] = set()
         for block in table.blocks([kind.column(channel.name) for channel in channels], texts, stamps):
             for own_name, part in _by_recording(block, texts, name):
@@ -196,7 +191,7 @@ class _Reader:
                             f"{kind.place.where}, row {table.line(part.first)}: recording '{own_name}' continues after "
                             "others. Sort the rows by recording, then by time."
                         )
-                    current = _Stream(own_name, kind, table, channels, self)
+                    current = Stream(own_name, kind, table, channels, factors, self._expected)
                 yield from current.push(part)
         if current is None:
             raise BadRecordingError(f"{kind.place.where}: no samples. The file is empty or truncated; copy it again.")
@@ -220,8 +215,8 @@ class _Reader:
             raise BadRecordingError(
                 f"{kinds[0].place.where}: recording '{name}' has no file with {', '.join(map(repr, missing))}. Add it."
             )
-        rate = max(measured_rate(rows.seconds) or self.model_hz for rows in sensors)
-        joined = put_on_clock(sensors, rate, self.longest_gap)
+        rate = max(measured_rate(rows.seconds) or self._expected.model_hz for rows in sensors)
+        joined = put_on_clock(sensors, rate, self._expected.longest_gap)
         samples = joined.samples[:, [order.index(channel.name) for channel in self.channels]]
         yield Piece(name, kinds[0].place.path, 1, joined.seconds, samples, None)
 
@@ -238,7 +233,7 @@ class _Reader:
             raise BadRecordingError(
                 f"{message} Write 'columns: {{{missing[0]}: ...}}' in a {DESCRIPTION_FILE} beside it."
             )
-        refuse_ignored(kind, table, ["timestamp"], [kind.column(one.name) for one in channels], self.reading)
+        refuse_ignored(kind, table, ["timestamp"], [kind.column(one.name) for one in channels], self._expected.reading)
         return table
 
 
@@ -252,101 +247,3 @@ def _by_recording(block: Block, texts: Sequence[str], name: str) -> Iterator[tup
     for begin, end in pairwise(edges):
         seconds = None if block.seconds is None else block.seconds[begin:end]
         yield str(names[begin]), Block(block.first + begin, block.numbers[begin:end], {}, seconds)
-
-
-class _Stream:
-    """One recording of a file: blocks of rows to pieces of clean samples."""
-
-    def __init__(self, name: str, kind: Kind, table: Table, channels: Sequence[Channel], reader: _Reader) -> None:
-        self.name = name
-        self._kind, self._table, self._channels, self._reader = kind, table, channels, reader
-        self._factors = reader.factors(kind, channels)
-        self._interval = 1 / (reader.rate or reader.model_hz)
-        self._spreads = kind.layout.timestamp.batches is not None
-        self._held = (np.empty(0), np.empty((0, len(channels))), np.empty(0, np.int64))
-        self._cleaning: Cleaning | None = None
-        self._is_timed = False
-        self._count = 0
-        self._looked_at: list[NDArray[np.float64]] = []  # samples by which units are checked
-
-    def push(self, block: Block) -> Iterator[Piece]:
-        """Add rows; yield the samples that are complete."""
-        self._is_timed = block.seconds is not None
-        count = len(block.numbers)
-        seconds = block.seconds
-        if seconds is None:
-            seconds = (self._count + np.arange(count, dtype=np.float64)) * self._interval
-        self._count += count
-        if self._cleaning is None:
-            if self._is_timed:
-                self._look_at(seconds, block.first)
-            limits = limits_of(self._channels, self._reader.reading.limits)
-            self._cleaning = Cleaning(limits, self._reader.longest_gap, self._interval)
-        yield from self._clean(self._cleaning, seconds, block.numbers * self._factors, block.first + np.arange(count))
-
-    def finish(self) -> Iterator[Piece]:
-        """Yield the remaining samples, and say what was mended."""
-        if self._cleaning is None:
-            return
-        seconds, samples, rows = self._held
-        yield from self._clean(self._cleaning, seconds[:0], samples[:0], rows[:0], is_last=True)
-        yield from self._piece(self._cleaning.finish())
-        counts = [f"{count} {what}" for what, count in self._cleaning.counts.items() if count]
-        if self._cleaning.first_impossible is not None:
-            row, channel, value = self._cleaning.first_impossible
-            counts.append(f"the first impossible one in row {self._table.line(row)}: {value:.6g}")
-            counts[-1] += f" in '{self._channels[channel].name}'"
-        if counts:
-            _LOGGER.warning("%s: recording '%s': %s", self._kind.place.where, self.name, ", ".join(counts))
-        if self._looked_at and self._reader.reading.check_units:
-            try:
-                refuse_wrong_units(
-                    np.concatenate(self._looked_at), self._channels, 1 / self._interval, self._kind.place.where
-                )
-            except BadRecordingError as error:  # distances to the training data say which rows are wrong
-                _LOGGER.warning("%s", error)
-
-    def _look_at(self, seconds: NDArray[np.float64], first: int) -> None:
-        """Compare the time stamps with the expected rate, and measure theirs."""
-        declared = self._reader.rate
-
-        def where() -> str:
-            return f"{self._kind.place.where}, row {self._table.line(first)}"
-
-        expected = f"{DESCRIPTION_FILE} says" if declared else "the model learned from"
-        refuse_other_rate(seconds, 1 / self._interval, self._kind, where, expected, _SLOWEST)
-        found = measured_rate(np.sort(seconds[np.isfinite(seconds)][:_LOOKED_AT]))
-        if self._spreads or not found:
-            return
-        if declared and abs(found / declared - 1) > _RATE_TOLERANCE:
-            _LOGGER.warning(
-                "%s: time stamps come at %.4g Hz, %s says %g Hz; the time stamps hold.",
-                *(where(), found, DESCRIPTION_FILE, declared),
-            )
-        self._interval = 1 / found
-
-    def _clean(
-        self,
-        cleaning: Cleaning,
-        seconds: NDArray[np.float64],
-        samples: NDArray[np.float64],
-        rows: NDArray[np.int64],
-        is_last: bool = False,
-    ) -> Iterator[Piece]:
-        if self._spreads:  # the last batch is held back until the next one is known
-            held = self._held
-            seconds, rows = np.concatenate([held[0], seconds]), np.concatenate([held[2], rows])
-            samples = np.concatenate([held[1], samples])
-            spread, end = spread_batches(seconds, self._interval)
-            end = len(seconds) if is_last else end
-            self._held = seconds[end:], samples[end:], rows[end:]
-            seconds, samples, rows = spread[:end], samples[:end], rows[:end]
-        yield from self._piece(cleaning.push(seconds, samples, rows))
-
-    def _piece(self, rows: Rows) -> Iterator[Piece]:
-        if len(rows):
-            if sum(map(len, self._looked_at)) < _CHECKED:
-                self._looked_at.append(rows.samples[:_CHECKED])
-            row = int(rows.source[0]) + self._table.first_line  # blank lines aside
-            rate = None if self._is_timed else self._reader.rate
-            yield Piece(self.name, self._kind.place.path, row, rows.seconds, rows.samples, rate)

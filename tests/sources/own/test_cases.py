@@ -539,8 +539,8 @@ def test_large_files_come_in_sections(tmp_path: Path, monkeypatch: pytest.Monkey
     """The recordings of a file are the same whatever part of it is in memory."""
     put(tmp_path, pd.concat([table(f"p{index}", index) for index in range(12)]), "all.csv")
     whole, _ = ingest(tmp_path)
-    monkeypatch.setattr("contrastive_har.sources.own.tables._BLOCK", 8192)
-    monkeypatch.setattr("contrastive_har.sources.my_data._MANY", 1000)
+    monkeypatch.setattr("contrastive_har.sources.own.text_tables._BLOCK", 8192)
+    monkeypatch.setattr("contrastive_har.sources.own.rows._MANY", 1000)
     parts, rejected = ingest(tmp_path)
     assert not rejected
     assert [one.name for one in parts] == [one.name for one in whole]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from contrastive_har.signals import summaries
 from contrastive_har.signals.engines import EngineSettings
-from contrastive_har.signals.recordings import Recordings, summarise
+from contrastive_har.signals.recordings import Recordings
 from contrastive_har.sources import IngestionSettings, open_source
 from contrastive_har.sources.own.describing import propose
 
@@ -19,7 +20,7 @@ def ingest(raw_files: Path, settings: IngestionSettings, engine: EngineSettings)
 
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     """Count recordings and seconds per subject and activity, and list what was rejected and why."""
-    return summarise(recordings)
+    return summaries.summarise_recordings(recordings)
 
 
 def describe_recordings(new_recordings: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from contrastive_har.protocols import ProtocolSettings, require_trainable
-from contrastive_har.signals import coverage, leakage, splits
+from contrastive_har.signals import leakage, splits, summaries
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.engines import EngineSettings
 from contrastive_har.signals.recordings import Recordings
@@ -24,8 +24,8 @@ def cut(recordings: Recordings, plan: WindowSettings, engine: EngineSettings) ->
 
 def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:
     """Compare the time of each activity with the windows of it, and warn of those of which much is in none."""
-    summary = coverage.summarise_windows(recordings, windows)
-    for remark in coverage.remarks(summary, windows.length, windows.description.sampling_rate_hz):
+    summary = summaries.summarise_windows(recordings, windows)
+    for remark in summaries.remarks(summary, windows.length, windows.description.sampling_rate_hz):
         logging.getLogger(__name__).warning("%s", remark)
     return summary
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.roles import Kind
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
-from contrastive_har.sources.own.tables import open_table
 
 LEFT_OUT = -2
 """Code of samples that are not used."""
@@ -71,16 +71,19 @@ class Labels:
         )
 
 
-def subject_name(name: str) -> str:
-    """Return the name of a subject or a group: 1.0, which programs make of 1 beside empty cells, is 1.
+def spelled(role: str, name: str, reading: Reading) -> str:
+    """Return the name of a subject, a recording or a group in one spelling.
 
     Raises:
-        ValueError: if it has characters that cannot be printed.
+        ValueError: if it is empty or cannot be printed.
     """
+    if not name:
+        raise ValueError("is empty. Fill it in, or remove the row")
     if not name.isprintable():
-        raise ValueError(f"{name!r} has characters that cannot be printed")
-    match = _WHOLE.fullmatch(name)
-    return match[1] if match else name
+        raise ValueError(f"has characters that cannot be printed: {name!r}. Correct the name")
+    match = _WHOLE.fullmatch(name) if role != "recording" else None
+    name = match[1] if match else name  # programs write 1.0 for 1 beside empty cells
+    return reading.subjects.get(name, name) if role == "subject" else name
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from importlib import resources
 import yaml
 
 from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Reading
-from contrastive_har.sources.own.tables import Table, open_table
+from contrastive_har.sources.own.tables import Table
 
 _BRACKETS = re.compile(r"\(.*?\)|\[.*?\]|\{.*?\}")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrastive_har.signals.coverage import remarks, summarise_windows
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.sensors import Channel
+from contrastive_har.signals.summaries import remarks, summarise_windows
 from contrastive_har.signals.windows import read_windows, write_windows
 
 RATE = 10.0

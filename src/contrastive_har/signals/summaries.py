@@ -1,4 +1,4 @@
-"""How much of the recorded time is in windows, and why the rest is not."""
+"""What was recorded, left out and mended, how much of the time is in windows, and why the rest is not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.signals.descriptions import UNLABELLED
-from contrastive_har.signals.recordings import Recordings
+from contrastive_har.signals.recordings import Recordings, Rejection
 from contrastive_har.signals.windows import Windows
 
 _MUCH = 0.2  # share of an activity's time in no window, above which it is worth a warning
@@ -26,6 +26,39 @@ COLUMNS = (
     "left_over",
     "not_cut",
 )
+
+
+def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
+    """Return recordings and seconds per subject and activity, then what was left out and what was mended.
+
+    Columns: subject, activity, recordings, seconds, rejected (name of the recording) or passed_over (name of the file),
+    reason, mended (name of the recording), defect, count.
+    """
+    description = recordings.description
+    names = {UNLABELLED: "(unlabelled)", **description.activities}
+    sample_counts: dict[tuple[str, int], list[int]] = {}
+    others: list[dict[str, object]] = []
+    for item in recordings.stream():
+        if isinstance(item, Rejection):
+            kind = "passed_over" if item.passed_over else "rejected"
+            others.append({kind: item.recording, "reason": item.reason})
+            continue
+        others += [{"mended": item.name, "defect": defect, "count": count} for defect, count in item.mended.items()]
+        for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
+            sample_counts.setdefault((item.subject, int(code)), []).append(int(samples))
+    rows: list[dict[str, object]] = [
+        {
+            "subject": subject,
+            "activity": names[code],
+            "recordings": len(samples),
+            "seconds": sum(samples) / description.sampling_rate_hz,
+        }
+        for (subject, code), samples in sample_counts.items()
+    ]
+    columns = ["subject", "activity", "recordings", "seconds", "rejected", "passed_over", "reason"]
+    columns += ["mended", "defect", "count"]
+    table = pd.DataFrame(rows + others, columns=columns)
+    return table.astype({"recordings": "Int64", "count": "Int64"})
 
 
 def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:

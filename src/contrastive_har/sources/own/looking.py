@@ -1,0 +1,219 @@
+"""A look at one file: how it seems to be written, and what it seems to hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError
+from contrastive_har.sources.own.opening import open_table
+from contrastive_har.sources.own.places import Place
+from contrastive_har.sources.own.roles import looks_like
+from contrastive_har.sources.own.settings import TIME_UNITS, FileLayout, Timestamp
+from contrastive_har.sources.own.tables import Table
+from contrastive_har.sources.own.text_tables import TextTable
+from contrastive_har.sources.own.times import are_numbers
+
+_ROLES = ("timestamp", "subject", "activity", "recording")
+_EPOCHS = {"ns": 1e17, "us": 1e14, "ms": 1e11}  # the least time stamp of these units that counts since 1970
+_MOST = 0.5  # share of steps that are much shorter than others, where samples come in batches
+_SLOWEST, _FASTEST = 5.0, 1000.0  # rates of wearable sensors, in Hz
+
+
+@dataclass
+class FileFacts:
+    """What a file seems to hold.
+
+    Attributes:
+        place: The file.
+        layout: How it seems to be written.
+        roles: Its columns of time stamps, subjects, activities and recordings.
+        numbers: Its columns of samples.
+        others: Its other columns.
+        rows: Number of rows.
+        seconds: Duration.
+        rate: Samples per second; None if unknown.
+        jitter: Standard deviation of the steps between samples, as a share of the usual one.
+        gaps: Steps of more than a second.
+        subjects: Rows by subject.
+        activities: Rows by activity.
+        samples: First samples (time, channels) by which units are guessed.
+        problem: Why it cannot be read.
+    """
+
+    place: Place
+    layout: dict[str, Any] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    rows: int = 0
+    seconds: float = 0.0
+    rate: float | None = None
+    jitter: float = 0.0
+    gaps: int = 0
+    subjects: Counter[str] = field(default_factory=Counter)
+    activities: Counter[str] = field(default_factory=Counter)
+    samples: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    problem: str = ""
+
+
+def look_at(place: Place) -> FileFacts:
+    """Look at a file; if it cannot be read, that is its problem."""
+    facts = FileFacts(place)
+    try:
+        _read(facts)
+    except BadRecordingError as error:
+        facts.problem = str(error)
+    return facts
+
+
+def _read(facts: FileFacts) -> None:
+    facts.layout = _layout_of(facts.place)
+    layout = FileLayout.model_validate(facts.layout)
+    table = open_table(facts.place, layout)
+    names = [name for name in table.names if name]
+    for role in _ROLES:
+        if alike := looks_like(names, role):
+            facts.roles[role] = _best(alike, role, table.sample, table.names)
+    rest = [name for name in names if name not in facts.roles.values()]
+    times = looks_like(rest, "timestamp")
+    sample = _sample(table, rest)
+    for name in rest:
+        is_number = name not in times and are_numbers([c for c in sample[name] if c.strip()][:50], layout.decimal)
+        (facts.numbers if is_number else facts.others).append(name)
+    stamp = facts.roles.get("timestamp")
+    how = None
+    if stamp is not None:
+        how = Timestamp(column=stamp)
+    seconds: list[NDArray[np.float64]] = []
+    kept: list[NDArray[np.float64]] = []
+    texts = [facts.roles[role] for role in ("subject", "activity") if role in facts.roles]
+    for block in table.blocks(facts.numbers, texts, how):
+        facts.rows += len(block.numbers)
+        if block.seconds is not None:
+            seconds.append(block.seconds)
+        if sum(map(len, kept)) < 20_000:
+            kept.append(block.numbers[:20_000])
+        for role, counter in (("subject", facts.subjects), ("activity", facts.activities)):
+            if role in facts.roles:
+                column = block.texts[facts.roles[role]]
+                for code, count in zip(*np.unique(column.codes, return_counts=True), strict=True):
+                    counter[str(column.categories[code])] += int(count)
+    facts.samples = np.concatenate(kept) if kept else facts.samples
+    if seconds:
+        _measure(facts, np.concatenate(seconds), are_numeric=stamp is not None and _are_numbers(table, stamp, layout))
+
+
+def _measure(facts: FileFacts, stamps: NDArray[np.float64], are_numeric: bool) -> None:
+    """Find the unit of the time stamps, the rate, its jitter and gaps."""
+    stamps = stamps[np.isfinite(stamps)]
+    if not len(stamps):
+        return
+    steps = np.diff(stamps)
+    forward = steps[steps > 0]
+    usual = float(np.median(forward)) if len(forward) else 0.0
+    # Samples that come in batches have a rate only on average; the last batch ends nobody knows when.
+    last = int(np.searchsorted(stamps, stamps[-1] - usual / 2)) if len(forward) else 0
+    mean = float(forward.sum()) / last if last else usual
+    batches = last > 0 and (np.abs(steps) < mean / 10).mean() > _MOST
+    step = mean if batches else usual
+    fitting = [name for name in TIME_UNITS if step and _SLOWEST <= 1 / (step * TIME_UNITS[name]) <= _FASTEST]
+    epoch = next((unit for unit, least in _EPOCHS.items() if np.median(stamps) > least), None)
+    unit = epoch or ("s" if "s" in fitting or not fitting or not are_numeric else fitting[0])
+    scale = TIME_UNITS[unit]
+    how = {"unit": unit} if unit != "s" else {}
+    how |= {"batches": "spread"} if batches else {}
+    if how:
+        facts.layout["timestamp"] = {"column": facts.roles["timestamp"], **how}
+    if not len(forward):
+        return
+    regular = forward[forward <= LONGEST_STEP * usual]
+    facts.rate = 1 / (scale * (mean if batches else float(regular.mean())))
+    facts.jitter = float(regular.std() / usual)
+    facts.gaps = int((steps * scale > 1.0).sum()) if not batches else 0
+    facts.seconds = float(forward.sum() if batches else forward[forward * scale <= 1.0].sum()) * scale
+
+
+def _layout_of(place: Place) -> dict[str, Any]:
+    """Guess how a text file is written."""
+    if place.suffix == ".parquet":
+        return {}
+    layout: dict[str, Any] = {}
+    for encoding in ("utf-16-le", "utf-16-be", "latin-1"):
+        try:
+            table = TextTable(place, FileLayout.model_validate(layout))
+            break
+        except BadRecordingError as error:
+            if f"encoding: {encoding}" in str(error):
+                layout["encoding"] = encoding
+            elif encoding == "latin-1":
+                raise
+    else:
+        table = TextTable(place, FileLayout.model_validate(layout))
+    found = _widest(table)
+    layout.update(found)
+    table = TextTable(place, FileLayout.model_validate(layout))
+    ends = Counter(row[-1].strip()[-1:] for row in table.sample if len(row) == len(table.names) and row[-1].strip())
+    if len(ends) == 1 and not (end := next(iter(ends))).isalnum() and end not in ".)\"'":
+        layout["line_end"] = end
+    return layout
+
+
+def _widest(table: TextTable) -> dict[str, Any]:
+    """Find the delimiter and the header line: those that make most columns of the same number in the lines after it."""
+    best: tuple[int, int, str] = (1, 0, ",")
+    for delimiter in (",", ";", "\t", "|"):
+        counts = [len(line.rstrip("\r\n").split(delimiter)) for line in table.lines[:60]]
+        for skipped, count in enumerate(counts[:-1]):
+            following = counts[skipped + 1 : skipped + 6]
+            texts = [cell for cell in table.lines[skipped].split(delimiter) if not are_numbers([cell.strip()])]
+            if count > best[0] and texts and all(0 <= other - count <= 1 for other in following):
+                best = (count, skipped, delimiter)
+                break
+    count, skipped, delimiter = best
+    found: dict[str, Any] = {}
+    if skipped:
+        found["skip_lines"] = skipped
+    if delimiter != table.delimiter and count > 1:
+        found["delimiter"] = delimiter
+    cells = [cell.strip() for line in table.lines[skipped + 1 : skipped + 50] for cell in line.split(delimiter)]
+    if delimiter != "," and any("," in cell and are_numbers([cell], ",") for cell in cells):
+        found["decimal"] = ","
+    return found
+
+
+def _sample(table: Table, names: Sequence[str]) -> dict[str, list[str]]:
+    if not table.sample:  # Parquet
+        blocks = table.blocks([], list(names), None)
+        first = next(iter(blocks), None)
+        return {name: [str(cell) for cell in first.texts[name][:50]] if first is not None else [] for name in names}
+    places = {name: table.names.index(name) for name in names}
+    return {name: [row[index] for row in table.sample if index < len(row)] for name, index in places.items()}
+
+
+def _are_numbers(table: Table, column: str, layout: FileLayout) -> bool:
+    cells = [cell.strip() for cell in _sample(table, [column])[column] if cell.strip()]
+    return are_numbers(cells[:1], layout.decimal)
+
+
+def _best(alike: Sequence[str], role: str, sample: Sequence[Sequence[str]], names: Sequence[str]) -> str:
+    """Return the most likely of several columns: of time stamps, the first that changes from row to row."""
+    if role == "timestamp":
+        for name in alike:
+            index = list(names).index(name)
+            if len({row[index] for row in sample if index < len(row)}) > 1:
+                return name
+    return alike[0]
+
+
+def are_intervals(facts: FileFacts) -> bool:
+    """Return whether a file seems to say when activities begin: times and texts, without a regular rate."""
+    is_slow = facts.rate is None or facts.rate < _SLOWEST
+    return bool(
+        not facts.problem and "timestamp" in facts.roles and is_slow and (facts.others or "activity" in facts.roles)
+    )

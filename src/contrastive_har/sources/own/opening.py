@@ -1,0 +1,20 @@
+"""Files as tables, by their endings."""
+
+from __future__ import annotations
+
+from contrastive_har.sources.own.parquet_tables import ParquetTable
+from contrastive_har.sources.own.places import Place
+from contrastive_har.sources.own.settings import FileLayout
+from contrastive_har.sources.own.tables import Table
+from contrastive_har.sources.own.text_tables import TextTable
+
+
+def open_table(place: Place, layout: FileLayout) -> Table:
+    """Look at the columns of a file.
+
+    Raises:
+        BadRecordingError: if it is empty, is not a table, or two columns have one name.
+    """
+    table = ParquetTable(place, layout) if place.suffix == ".parquet" else TextTable(place, layout)
+    table.refuse_twice()
+    return table
