@@ -18,7 +18,9 @@ from scipy.special import log_softmax, softmax
 from contrastive_har.files.stamps import SchemaError
 from contrastive_har.files.tensors import read_tensors, write_tensors
 from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
+from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
+from contrastive_har.models.heads.ridge import RidgeSettings
 from contrastive_har.pipelines.inference.nodes import recognise_recordings
 from contrastive_har.reports.calibration import calibration_rows
 from contrastive_har.reports.figures import draw_reliability
@@ -221,6 +223,20 @@ def test_the_temperature_of_scaled_scores_is_the_scale(factor: float) -> None:
     found = calibrate(scores, classes)
     assert found.temperature == pytest.approx(factor, rel=1e-4)
     assert (found.windows, found.reason) == (80, None)
+
+
+def test_scores_that_are_log_probabilities_are_not_made_surer() -> None:
+    """The people by whom a recogniser is chosen are those of whom it recognises most."""
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((400, 3)).astype(np.float32)
+    classes = np.where(rng.random(400) < 0.95, scores.argmax(axis=1), rng.integers(3, size=400))
+    assert calibrate(scores, classes).temperature < 1
+    kept = calibrate(scores, classes, sharpens=False)
+    assert kept.temperature == 1
+    assert kept.reason is not None
+    assert calibrate(20 * scores, classes, sharpens=False).temperature > 1
+    assert LinearSettings().has_likelihood
+    assert not RidgeSettings().has_likelihood
 
 
 def test_the_temperature_of_known_probabilities_is_recovered() -> None:

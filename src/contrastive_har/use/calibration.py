@@ -28,7 +28,7 @@ class Calibration(BaseModel):
     reason: str | None = "there were no validation windows"
 
 
-def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64]) -> Calibration:
+def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64], sharpens: bool = True) -> Calibration:
     """Fit a temperature, as Guo et al. 2017 (On Calibration of Modern Neural Networks, arXiv 1706.04599) do.
 
     It minimises the mean negative log-likelihood of ``softmax(scores / temperature)``, which has one minimum only: it
@@ -37,6 +37,9 @@ def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64]) -> Calibr
     Args:
         scores: Scores of the classes before the softmax (windows, classes).
         classes: True class indices (windows,).
+        sharpens: Whether it may be below 1, which makes probabilities surer. Where scores are log-probabilities
+        already,
+            the people by whom a recogniser was chosen, those of whom it recognises most, are no reason for that.
 
     Returns:
         The temperature. It is 1 with fewer than 50 windows, without windows of some class, if every window is
@@ -54,12 +57,15 @@ def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64]) -> Calibr
     if not math.isfinite(_negative_log_likelihood(scores, classes, 1.0)):
         return Calibration(windows=count, reason="the true activity of a validation window has the probability 0")
     limit = math.log(_WIDEST)
+    lowest = -limit if sharpens else 0.0
     found = minimize_scalar(
         lambda logarithm: _negative_log_likelihood(scores, classes, math.exp(logarithm)),
-        bounds=(-limit, limit),
+        bounds=(lowest, limit),
         method="bounded",
         options={"xatol": 1e-6},
     )
+    if not sharpens and found.x < 1e-3:
+        return Calibration(windows=count, reason="a lower one would fit, to people by whom the recogniser was chosen")
     if abs(found.x) > 0.999 * limit:
         return Calibration(windows=count, reason=f"the best temperature is not between 1/{_WIDEST:g} and {_WIDEST:g}")
     return Calibration(temperature=math.exp(found.x), windows=count, reason=None)

@@ -43,9 +43,11 @@ def complete_recogniser(
     )
     training = np.setdiff1d(np.union1d(pretrain, train), np.union1d(validation, test))
     people = own.table["subject"].to_numpy(object)
+    scores = score_windows(recogniser.build(), own.signals[validation])
+    sharpens = not recogniser.architecture.head.has_likelihood
     return replace(
         recogniser,
-        calibration=calibrate(score_windows(recogniser.build(), own.signals[validation]), own.classes()[validation]),
+        calibration=calibrate(scores, own.classes()[validation], sharpens),
         reference=Reference.of(own.signals, people, training, validation),
         alternatives=tuple(complete_recogniser(one, windows, roles) for one in recogniser.alternatives),
     )

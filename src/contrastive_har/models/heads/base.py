@@ -102,6 +102,11 @@ class BaseHeadSettings(BaseModel, ABC):
         """Whether the head is fitted instead of trained by gradient."""
         return False
 
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether the head learned to score labels by their likelihood, so that its scores are log-probabilities."""
+        return True
+
 
 class FittedHeadSettings(BaseHeadSettings):
     """Settings of a head that is fitted."""

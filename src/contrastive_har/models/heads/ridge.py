@@ -29,6 +29,11 @@ class RidgeSettings(FittedHeadSettings):
     )
 
     @property
+    def has_likelihood(self) -> bool:
+        """Whether scores are log-probabilities: those of a regression are not."""
+        return False
+
+    @property
     def penalties(self) -> tuple[float, ...]:
         """All penalties to try."""
         return self.penalty if isinstance(self.penalty, tuple) else (self.penalty,)
