@@ -2,7 +2,7 @@
 
 import os
 
-from contrastive_har.runs import hooks
+from contrastive_har.runs import hooks, refusals
 from contrastive_har.runs.session import RunSession
 
 # MLflow collects usage statistics unless this is set before it is imported.
@@ -10,6 +10,8 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 
 SESSION_CLASS = RunSession
 HOOKS = hooks.HOOKS
+
+refusals.show_refusals()
 
 # The project tracks its runs itself; the plugin would open a second MLflow run beside each.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)
