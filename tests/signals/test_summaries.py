@@ -11,7 +11,7 @@ from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.sensors import Channel
-from contrastive_har.signals.summaries import remarks, summarise_windows
+from contrastive_har.signals.summaries import flipped, remarks, summarise_recordings, summarise_windows
 from contrastive_har.signals.windows import read_windows, write_windows
 
 RATE = 10.0
@@ -86,3 +86,24 @@ def test_what_is_lost_is_said_with_a_cure(tmp_path: Path) -> None:
     assert "'jump'" in jump
     assert "100 % are in runs shorter than a window of 2 s" in jump
     assert "short_runs: centre" in jump
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_flipped_signs_are_doubted(turned: int) -> None:
+    channels = tuple(Channel(name=f"acc_{axis}", unit="m/s²") for axis in "xyz")
+    description = DESCRIPTION.model_copy(update={"channels": channels})
+    rng = np.random.default_rng(0)
+    recordings = []
+    for index in range(6):
+        samples = rng.normal([1, 9, 2], 1.0, (100, 3)) * (-1 if turned and index == 3 else 1)
+        activity = np.zeros(100, np.int16)
+        recordings.append(Recording(f"s{index}", f"r{index}", np.arange(100), activity, samples.astype(np.float32)))
+    summary = summarise_recordings(Recordings(description, lambda: iter(recordings)))
+    assert summary["doubted"].dropna().tolist() == ["r3"] * turned
+
+
+def test_orientations_that_differ_anyway_are_not_doubted() -> None:
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    assert flipped({str(index): axis for index, axis in enumerate(axes)}) == []
+    assert flipped({str(index): 1e-9 * axis for index, axis in enumerate(axes)}) == []
+    assert flipped({"a": axes[0], "b": axes[0], "c": axes[3]}) == []

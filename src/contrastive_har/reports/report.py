@@ -142,6 +142,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "interval": f"{100 * facts.confidence:g} % bootstrap interval",
         "minutes": facts.windows_summary.to_dict("records"),
         "mended": _mended(facts.recordings_summary),
+        "doubted": facts.recordings_summary.dropna(subset=["doubted"])[["doubted", "reason"]].to_dict("records"),
         "passed_over": facts.recordings_summary["reason"][facts.recordings_summary["passed_over"].notna()].tolist(),
         "complexity": complexity_rows(facts.complexity, methods, evaluations),
         "published_complexity": published_rows(str(facts.scores["protocol"].iloc[0])),

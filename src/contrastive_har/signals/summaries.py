@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import Recordings, Rejection
+from contrastive_har.signals.sensors import indices_by_sensor
+from contrastive_har.signals.units import STANDARD_GRAVITY, find_unit
 from contrastive_har.signals.windows import Windows
 
+_FEWEST_TO_COMPARE = 4
+_AGREES, _MOST_AGREE = 0.5, 0.75  # cosine of the angle to the common direction; share of recordings
 _MUCH = 0.2  # share of an activity's time in no window, above which it is worth a warning
 
 COLUMNS = (
@@ -31,21 +36,28 @@ COLUMNS = (
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     """Return recordings and seconds per subject and activity, then what was left out and what was mended.
 
-    Columns: subject, activity, recordings, seconds, rejected (name of the recording) or passed_over (name of the file),
-    reason, mended (name of the recording), defect, count.
+    Columns: subject, activity, recordings, seconds; rejected or doubted (name of the recording) or passed_over (name
+    of the
+    file), and reason; mended (name of the recording), defect, count.
     """
     description = recordings.description
     names = {UNLABELLED: "(unlabelled)", **description.activities}
     sample_counts: dict[tuple[str, int], list[int]] = {}
     others: list[dict[str, object]] = []
+    directions: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
     for item in recordings.stream():
         if isinstance(item, Rejection):
             kind = "passed_over" if item.passed_over else "rejected"
             others.append({kind: item.recording, "reason": item.reason})
             continue
+        for sensor, indices in _accelerometers(description).items():
+            directions[sensor][item.name] = item.samples[:, indices].mean(axis=0, dtype=np.float64)
         others += [{"mended": item.name, "defect": defect, "count": count} for defect, count in item.mended.items()]
         for code, samples in zip(*np.unique(item.activity, return_counts=True), strict=True):
             sample_counts.setdefault((item.subject, int(code)), []).append(int(samples))
+    for sensor, of_sensor in directions.items():
+        reason = f"sensor '{sensor}' points the other way than in most recordings: are its axes flipped?"
+        others += [{"doubted": name, "reason": reason} for name in flipped(of_sensor)]
     rows: list[dict[str, object]] = [
         {
             "subject": subject,
@@ -55,10 +67,38 @@ def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
         }
         for (subject, code), samples in sample_counts.items()
     ]
-    columns = ["subject", "activity", "recordings", "seconds", "rejected", "passed_over", "reason"]
+    columns = ["subject", "activity", "recordings", "seconds", "rejected", "doubted", "passed_over", "reason"]
     columns += ["mended", "defect", "count"]
     table = pd.DataFrame(rows + others, columns=columns)
     return table.astype({"recordings": "Int64", "count": "Int64"})
+
+
+def _accelerometers(description: DatasetDescription) -> dict[str, list[int]]:
+    """Return the channels of each sensor of three axes that measures acceleration."""
+    found = {}
+    for sensor, indices in indices_by_sensor(description.channels).items():
+        unit = find_unit(description.channels[indices[0]].unit)
+        if len(indices) == 3 and unit is not None and unit.quantity == STANDARD_GRAVITY:
+            found[sensor] = list(indices)
+    return found
+
+
+def flipped(means: Mapping[str, NDArray[np.float64]]) -> list[str]:
+    """Return the recordings in which gravity points the other way than in most, as where signs are flipped.
+
+    Args:
+        means: Mean acceleration (3,) by recording. With fewer than four, or where most do not agree, none is returned.
+    """
+    names, vectors = list(means), np.array(list(means.values()))
+    if len(names) < _FEWEST_TO_COMPARE:
+        return []
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = vectors / np.maximum(lengths, np.median(lengths) / 2 + np.finfo(float).tiny)
+    common = directions.sum(axis=0)
+    agreement = directions @ common / max(float(np.linalg.norm(common)), np.finfo(float).tiny)
+    if (agreement > _AGREES).mean() < _MOST_AGREE:
+        return []
+    return [name for name, value in zip(names, agreement, strict=True) if value < -_AGREES]
 
 
 def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:

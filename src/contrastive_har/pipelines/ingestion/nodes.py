@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,10 @@ def ingest(raw_files: Path, settings: IngestionSettings, engine: EngineSettings)
 
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     """Count recordings and seconds per subject and activity, and list what was rejected and why."""
-    return summaries.summarise_recordings(recordings)
+    summary = summaries.summarise_recordings(recordings)
+    for row in summary.dropna(subset=["doubted"]).itertuples(index=False):
+        logging.getLogger(__name__).warning("Recording '%s': %s", row.doubted, row.reason)
+    return summary
 
 
 def describe_recordings(new_recordings: Path) -> str:
