@@ -7,7 +7,9 @@ how they are written, as for training data (docs/your_data.md): where columns ha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,17 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejecti
 from contrastive_har.signals.sensors import Channel, channels_from_modalities
 from contrastive_har.signals.units import factor
 from contrastive_har.sources.candidate import NoRecordingError
-from contrastive_har.sources.own.cleaning import Rows
+from contrastive_har.sources.own.joining import join
 from contrastive_har.sources.own.opening import open_table
-from contrastive_har.sources.own.parts import factors_of
+from contrastive_har.sources.own.parts import Part, factors_of
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
-from contrastive_har.sources.own.regular import measured_rate, put_on_clock
+from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of, looks_like, refuse_ignored
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
 from contrastive_har.sources.own.tables import Block, Table
-from contrastive_har.use.streams import Expected, Stream
+from contrastive_har.use.streams import Expected, Stream, warn
+
+_LOOKED_AT = 1000  # times from which the rate is measured
 
 
 class _Description(BaseModel):
@@ -199,26 +203,45 @@ class _Reader:
 
     def join(self, name: str, kinds: Sequence[Kind]) -> Iterator[Piece]:
         """Read the files of the sensors of one recording, which are in memory as a whole, and put them on one clock."""
-        sensors: list[Rows] = []
+        parts: list[Part] = []
         order: list[str] = []
         for kind in kinds:
-            names = kind.channels_in(
-                open_table(kind.place, kind.layout).names, [one.name for one in self.channels if one.name not in order]
-            )
-            if not names:
-                continue
-            pieces = list(self.read(name, kind, [one for one in self.channels if one.name in names]))
-            seconds, samples = (np.concatenate([getattr(p, of) for p in pieces]) for of in ("seconds", "samples"))
-            sensors.append(Rows(seconds, samples, np.arange(len(seconds))))
-            order += names
+            table = open_table(kind.place, kind.layout)
+            names = kind.channels_in(table.names, [one.name for one in self.channels if one.name not in order])
+            if names:
+                parts.append(self._part(kind, [one for one in self.channels if one.name in names]))
+                order += names
         if missing := [one.name for one in self.channels if one.name not in order]:
             raise BadRecordingError(
                 f"{kinds[0].place.where}: recording '{name}' has no file with {', '.join(map(repr, missing))}. Add it."
             )
-        rate = max(measured_rate(rows.seconds) or self._expected.model_hz for rows in sensors)
-        joined = put_on_clock(sensors, rate, self._expected.longest_gap)
+        found = [measured_rate(np.unique(part.seconds[:_LOOKED_AT])) for part in parts if part.seconds is not None]
+        rate = self._expected.rate or max((one for one in found if one), default=self._expected.model_hz)
+        counts: Counter[str] = Counter()
+        reading = self._expected.reading.model_copy(update={"longest_gap": self._expected.longest_gap})
+        joined = join(parts, rate, reading, counts).regular
+        warn(kinds[0].place.where, name, [f"{count} {what}" for what, count in (+counts).items()])
         samples = joined.samples[:, [order.index(channel.name) for channel in self.channels]]
-        yield Piece(name, kinds[0].place.path, 1, joined.seconds, samples, None)
+        yield Piece(name, kinds[0].place.path, 1, joined.clock / rate, samples, rate)
+
+    def _part(self, kind: Kind, channels: Sequence[Channel]) -> Part:
+        """Read the rows of one sensor, in the units of the model."""
+        table = self._open(kind, channels)
+        stamp = kind.column("timestamp")
+        if stamp not in table.names:
+            raise BadRecordingError(
+                f"{kind.place.where}: no time stamps, by which the sensors could be joined. Write 'timestamp: "
+                f"{{column: "
+                f"...}}' in {DESCRIPTION_FILE}."
+            )
+        how = kind.layout.timestamp.model_copy(update={"column": stamp})
+        blocks = list(table.blocks([kind.column(channel.name) for channel in channels], [], how))
+        if not blocks:
+            raise BadRecordingError(f"{kind.place.where}: no samples. The file is empty or truncated; copy it again.")
+        seconds = np.concatenate([block.seconds for block in blocks if block.seconds is not None])
+        numbers = np.concatenate([block.numbers for block in blocks]) * self.factors(kind, channels)
+        plain = replace(kind, layout=kind.layout.model_copy(update={"units": {}}))  # they are converted
+        return Part(plain, table, channels, np.arange(len(seconds)), numbers, seconds)
 
     def _open(self, kind: Kind, channels: Sequence[Channel]) -> Table:
         table = open_table(kind.place, kind.layout)

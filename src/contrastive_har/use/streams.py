@@ -93,8 +93,7 @@ class Stream:
             row, channel, value = self._cleaning.first_impossible
             counts.append(f"the first impossible one in row {self._table.line(row)}: {value:.6g}")
             counts[-1] += f" in '{self._channels[channel].name}'"
-        if counts:
-            _LOGGER.warning("%s: recording '%s': %s", self._kind.place.where, self.name, ", ".join(counts))
+        warn(self._kind.place.where, self.name, counts)
         if self._looked_at and self._expected.reading.check_units:
             try:
                 refuse_wrong_units(
@@ -147,3 +146,9 @@ class Stream:
             row = int(rows.source[0]) + self._table.first_line  # blank lines aside
             rate = None if self._is_timed else self._expected.rate
             yield Piece(self.name, self._kind.place.path, row, rows.seconds, rows.samples, rate)
+
+
+def warn(where: str, name: str, mended: Sequence[str]) -> None:
+    """Say what was mended in a recording, if anything was."""
+    if mended:
+        _LOGGER.warning("%s: recording '%s': %s", where, name, ", ".join(mended))

@@ -564,3 +564,39 @@ def test_a_broken_row_far_down_is_named(tmp_path: Path, seed: int) -> None:
     lines[row] = ",".join(["anna", "0", "1", "1", "1,5", "sit"])
     path.write_text("\n".join(lines))
     assert f"anna.csv, row {row + 1}: 7 cells where the header has 6" in refusal(tmp_path)
+
+
+def _sensors(folder: Path, starts: list[float], order: list[int], restart: bool = False) -> None:
+    """Two sensors with a delay of 5 ms, whose stretches begin at ``starts`` and are stored in ``order``."""
+    for name, delay in (("acc", 0.0), ("gyr", 0.005)):
+        parts = []
+        for index in order:
+            seconds = starts[index] + delay + np.arange(300) / RATE
+            activity = np.repeat(["sit", "walk"][index % 2], 300)
+            wave = np.sin(2 * np.pi * 0.5 * (seconds + (100 * index if restart else 0)))
+            parts.append(pd.DataFrame({"timestamp": seconds.round(4), "v": wave.round(5), "activity": activity}))
+        put(folder, pd.concat(parts).assign(subject="anna"), f"{name}.csv")
+    channels = [{"name": name, "unit": "not stated", "sensor": None} for name in ("a", "g")]
+    files = [{"pattern": "acc.csv", "columns": {"a": "v"}}, {"pattern": "gyr.csv", "columns": {"g": "v"}}]
+    describe(folder, channels=channels, files=files)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_sensors_stay_together_where_their_clock_goes_back(tmp_path: Path, restart: bool) -> None:
+    """Both channels are of one wave: they agree at every time if the clocks do."""
+    starts = [0.0, 0.0, 0.0] if restart else [0.0, 100.0, 200.0]
+    _sensors(tmp_path, starts, [1, 0, 2], restart)
+    recording = one(tmp_path)
+    assert len(recording.samples) >= 3 * 298
+    assert np.abs(recording.samples[:, 0] - recording.samples[:, 1]).max() < 0.02
+    assert (np.diff(recording.sample) > 1).sum() == 2
+    assert minutes(recording)[0] == pytest.approx(600, abs=3)
+    assert recording.mended["times that go back"] == (2 if restart else 1)
+
+
+def test_sensors_whose_clocks_go_back_at_different_places_are_refused(tmp_path: Path) -> None:
+    _sensors(tmp_path, [0.0, 0.0, 0.0], [0, 1, 2], restart=True)
+    path = tmp_path / "gyr.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:601]))
+    assert "the clock goes back, and at other places than in" in refusal(tmp_path)

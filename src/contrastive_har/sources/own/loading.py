@@ -7,24 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
-from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Recording
+from contrastive_har.signals.descriptions import DatasetDescription
+from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.own.checks import count_saturated, refuse_wrong_units
-from contrastive_har.sources.own.cleaning import Rows
+from contrastive_har.sources.own.joining import join
 from contrastive_har.sources.own.labels import (
     LEFT_OUT,
     IntervalTable,
     intervals_of,
     spelled,
 )
-from contrastive_har.sources.own.parts import Part, clean
-from contrastive_har.sources.own.regular import measured_rate, put_on_clock
+from contrastive_har.sources.own.parts import Part
 from contrastive_har.sources.own.rows import NamedRows
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
-
-_RATE_TOLERANCE = 0.02  # share by which the measured rate may differ from the declared one without being mentioned
 
 
 class Loader:
@@ -50,32 +46,17 @@ class Loader:
         facts = self._facts(name, sensors)
         counts: Counter[str] = Counter()
         parts = [self._labelled(name, rows.part, counts) for rows in sensors]
-        cleaned = [clean(part, rate, reading, counts) for part in parts]
-        regular = put_on_clock(cleaned, rate, reading.longest_gap)
-        if not len(regular.clock):
-            raise BadRecordingError(
-                f"{where}: recording '{name}' has no time in which all sensors have samples. Compare the time "
-                "stamps of "
-                "its files."
-            )
-        jumps = np.flatnonzero(np.diff(regular.clock) > 1)
-        if len(jumps) and reading.gaps == "reject":
-            row = int(
-                parts[0].rows[cleaned[0].source[np.searchsorted(cleaned[0].seconds, regular.seconds[jumps[0] + 1])]]
-            )
-            length = (regular.clock[jumps[0] + 1] - regular.clock[jumps[0]]) / rate
+        joined = join(parts, rate, reading, counts)
+        if reading.gaps == "reject" and joined.gaps:
+            row, length = joined.gaps[0]
             raise BadRecordingError(
                 f"{where}, row {parts[0].table.line(row)}: a gap of {length:.3g} s before this row. Fill it, or write "
                 f"'gaps: split' in {DESCRIPTION_FILE} to divide the recording there."
             )
-        counts["gaps"] += len(jumps)
-        for part, clean_rows in zip(parts, cleaned, strict=True):
-            counts.update(
-                _resampled(clean_rows, rate, reading.longest_gap, part.channels[0].name if len(parts) > 1 else "")
-            )
+        counts["gaps"] += len(joined.gaps)
         channels = [channel for part in parts for channel in part.channels]
         order = [channels.index(channel) for channel in self._description.channels]
-        samples = regular.samples[:, order]
+        samples = joined.regular.samples[:, order]
         if reading.check_units:
             refuse_wrong_units(samples, self._description.channels, rate, where)
         counts["saturated samples"] += count_saturated(samples)
@@ -84,8 +65,8 @@ class Loader:
         return Recording(
             subject=facts["subject"],
             name=name,
-            sample=regular.clock,
-            activity=_nearest_codes(parts, cleaned, regular.seconds),
+            sample=joined.regular.clock,
+            activity=joined.codes,
             samples=samples.astype(np.float32),
             groups={group: facts[group] for group in self._description.groups},
             mended={**total, **counts},
@@ -100,7 +81,7 @@ class Loader:
             counts["intervals without a sample"] = max(counts["intervals without a sample"], empty)
         if part.codes is not None and (left_out := part.codes == LEFT_OUT).any():
             counts["samples of activities to leave out"] += int(left_out.sum())
-            part = NamedRows(part, {}).take(np.flatnonzero(~left_out)).part
+            part = part.take(np.flatnonzero(~left_out))
         if not len(part.rows):
             where = part.table.place.where
             raise BadRecordingError(f"{where}: recording '{name}' has no samples but those to leave out.")
@@ -146,28 +127,3 @@ class Loader:
             "recordings of "
             "its own."
         )
-
-
-def _nearest_codes(parts: Sequence[Part], cleaned: Sequence[Rows], seconds: NDArray[np.float64]) -> NDArray[np.int16]:
-    """Return the activity of each time: that of the nearest row of the first sensor that says any."""
-    for part, rows in zip(parts, cleaned, strict=True):
-        if part.codes is not None:
-            later = np.searchsorted(rows.seconds, seconds).clip(0, len(rows) - 1)
-            earlier = np.maximum(later - 1, 0)
-            is_earlier = seconds - rows.seconds[earlier] < rows.seconds[later] - seconds - 1e-9
-            return np.asarray(part.codes[rows.source[np.where(is_earlier, earlier, later)]])
-    return np.full(len(seconds), UNLABELLED, np.int16)
-
-
-def _resampled(rows: Rows, rate: float, longest_gap: float, sensor: str) -> dict[str, int]:
-    """Count samples that were missing in time, and those resampled from another rate."""
-    found: dict[str, int] = {}
-    hz = measured_rate(rows.seconds)
-    if hz is None:
-        return found
-    if abs(hz / rate - 1) > _RATE_TOLERANCE:
-        found[f"samples resampled from {hz:.4g} Hz" + (f" ({sensor})" if sensor else "")] = len(rows)
-    steps = np.diff(rows.seconds) * hz
-    short = steps[(steps > LONGEST_STEP) & (steps <= max(longest_gap * hz, LONGEST_STEP))]
-    found["samples interpolated"] = int((np.rint(short) - 1).clip(0).sum())
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,16 @@ class Part:
     def at(self, index: int) -> str:
         """Return the file and the row of a sample, for messages."""
         return f"{self.table.place.where}, row {self.table.line(int(self.rows[index]))}"
+
+    def take(self, which: slice | NDArray[np.intp]) -> Part:
+        """Return some of the rows."""
+        return replace(
+            self,
+            rows=self.rows[which],
+            numbers=self.numbers[which],
+            seconds=None if self.seconds is None else self.seconds[which],
+            codes=None if self.codes is None else self.codes[which],
+        )
 
 
 def factors_of(kind: Kind, channels: Sequence[Channel], where: str) -> NDArray[np.float64]:

@@ -28,15 +28,7 @@ class NamedRows:
 
     def take(self, which: slice | NDArray[np.intp]) -> NamedRows:
         """Return some of the rows."""
-        part = self.part
-        taken = replace(
-            part,
-            rows=part.rows[which],
-            numbers=part.numbers[which],
-            seconds=None if part.seconds is None else part.seconds[which],
-            codes=None if part.codes is None else part.codes[which],
-        )
-        return NamedRows(taken, {role: names[which] for role, names in self.names.items()})
+        return NamedRows(self.part.take(which), {role: names[which] for role, names in self.names.items()})
 
     @classmethod
     def joined(cls, several: Sequence[NamedRows]) -> NamedRows:
