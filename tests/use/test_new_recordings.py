@@ -135,3 +135,45 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "dataset.yml").write_text("sampling_rate_hz: -1\n")
     with pytest.raises(BadRecordingError, match=r"dataset\.yml: sampling_rate_hz: .*greater than 0"):
         read(tmp_path)
+
+
+def test_sensors_in_files_of_their_own_are_joined_in_the_models_units(tmp_path: Path) -> None:
+    seconds = np.arange(500) / 50
+    for name, channel, delay, scale in (("hand", "x", 0.0, 9.80665), ("foot", "y", 0.004, 1.0)):
+        wave = scale * np.sin(2 * np.pi * 0.5 * (seconds + delay))
+        pd.DataFrame({"t": (seconds + delay) * 1000, channel: wave}).to_csv(tmp_path / f"{name}.csv", index=False)
+    (tmp_path / "Metadata.csv").write_text("version\n1\n")
+    (tmp_path / "dataset.yml").write_text(
+        "timestamp: {column: t, unit: ms}\n"
+        "files: [{pattern: hand.csv, units: {x: m/s²}}, {pattern: foot.csv}]\n"
+        "channels: [{name: x, unit: g}, {name: y, unit: g}]\n"
+    )
+    (piece,) = read(tmp_path)
+    assert len(piece.seconds) >= 498
+    assert np.abs(piece.samples[:, 0] - piece.samples[:, 1]).max() < 0.02
+    assert np.abs(piece.samples).max() == pytest.approx(1, abs=0.01)
+
+
+def test_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "a.csv", index=False)
+    frame().drop(columns="x").to_csv(tmp_path / "b.csv", index=False)
+    (tmp_path / "Metadata.csv").write_text("version\n1\n")
+    frame().to_csv(tmp_path / "z.csv", index=False)
+    found = list(open_new_recordings(tmp_path, CHANNELS, 50, 0.25))
+    assert list(dict.fromkeys(one.recording for one in found if isinstance(one, Piece))) == ["a", "z"]
+    left_out = [one for one in found if not isinstance(one, Piece)]
+    assert [(one.recording, one.passed_over) for one in left_out] == [("Metadata", True), ("b", False)]
+
+
+def test_wrong_units_of_time_and_batches_are_refused_with_a_cure(tmp_path: Path) -> None:
+    frame().assign(timestamp=np.arange(100) * 20).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(BadRecordingError, match=r"the model learned from 50 Hz\. Write 'timestamp: .* unit: ms}'"):
+        read(tmp_path)
+    (tmp_path / "dataset.yml").write_text("timestamp: {column: timestamp, unit: ms}\n")
+    np.testing.assert_allclose(np.concatenate([piece.seconds for piece in read(tmp_path)]), np.arange(100) / 50)
+    (tmp_path / "dataset.yml").unlink()
+    frame().assign(timestamp=np.arange(100) // 50).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(BadRecordingError, match="batches: spread"):
+        read(tmp_path)
+    (tmp_path / "dataset.yml").write_text("timestamp: {batches: spread}\n")
+    np.testing.assert_allclose(np.concatenate([piece.seconds for piece in read(tmp_path)]), np.arange(100) / 50)
