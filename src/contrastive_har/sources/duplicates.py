@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Rejection
 
+_ALIKE = str.maketrans("авеікмнорсѕтухјαβεικνορτυχ", "abeikmhopcstyxjabeiknoptux")  # look-alikes
 _RUN = 8  # samples of a mark; runs of constant samples, from a resting or clipped sensor, have no mark
 _CHOSEN = 64  # one run in this many is chosen
 _ENOUGH = 3  # chosen marks, below which all runs are used
@@ -89,7 +91,7 @@ class SeenRecordings:
     def _refuse_similar_subject(self, subject: str, where: str) -> None:
         if self._distinct is None or subject in self._distinct:
             return
-        plain = re.sub(r"0*(\d+)", r"\1", "".join(letter for letter in subject.casefold() if letter.isalnum()))
+        plain = re.sub(r"0*(\d+)", r"\1", "".join(filter(str.isalnum, _latin(subject))))
         other, place = self._subjects.setdefault(plain or subject, (subject, where))
         if other != subject:
             raise BadRecordingError(
@@ -97,6 +99,11 @@ class SeenRecordings:
                 f'"{other}"}}\' in dataset.yml if they are one person, \'subjects: {{"{subject}": "{subject}"}}\' '
                 "if they are two."
             )
+
+
+def _latin(name: str) -> str:
+    """Return a name in small letters, wide and Cyrillic or Greek letters as the Latin ones that look like them."""
+    return unicodedata.normalize("NFKC", name).casefold().translate(_ALIKE)
 
 
 def stretch_marks(samples: NDArray[np.float32]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +15,14 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.candidate import Candidate, File, NoRecordingError
+from contrastive_har.sources.own.intervals import IntervalTable, read_intervals
 from contrastive_har.sources.own.labels import (
-    IntervalTable,
     Labels,
-    read_intervals,
 )
+from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.reader import Reader
-from contrastive_har.sources.own.roles import groups_of, kinds_of
+from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
 
 
@@ -52,6 +52,15 @@ def _describe(folder: Path) -> tuple[DatasetDescription, Reading]:
         raise BadRecordingError(f"{path}: {explain(error)}. See docs/your_data.md.") from error
     except ValueError as error:
         raise BadRecordingError(f"{path}: {error}.") from error
+    roles = {"timestamp", "subject", "activity", "recording", *description.groups, *description.channel_names}
+    for layout in reading.layouts:
+        if unknown := ({*layout.columns, *layout.values, *layout.fields} - roles):
+            raise BadRecordingError(f"{path}: unknown '{min(unknown)}'; known are {', '.join(sorted(roles))[:500]}.")
+    of_intervals = {"start", "end", "activity", "recording"}
+    if reading.intervals is not None and (unknown := {*reading.intervals.columns} - of_intervals):
+        raise BadRecordingError(
+            f"{path}: intervals: unknown column '{min(unknown)}'; known are start, end, activity, recording."
+        )
     known = {*description.channel_names, *(one.sensor for one in description.channels)}
     for key in ("units", "limits"):
         if unknown := set(getattr(reading, key)) - known:
@@ -74,16 +83,44 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
             yield _passed_over(place.name, f"{place.where}: passed over: no pattern in {DESCRIPTION_FILE} suits it.")
         else:
             try:
-                intervals.append(read_intervals(kind, labels))
+                intervals.append(read_intervals(kind, labels, reading))
             except BadRecordingError as error:
                 yield Candidate.failed(place.name, place.where, error)
     for other in found:
         if isinstance(other, PassedOver):
             yield _passed_over(other.name, f"{folder / other.name}: passed over: {other.reason}.")
+    if reading.intervals is not None and not any(kind is not None for _, kind in others):
+        raise BadRecordingError(
+            f"{folder}: no file of intervals suits 'pattern: {reading.intervals.pattern}'. Correct it in "
+            f"{DESCRIPTION_FILE}."
+        )
+    groups = groups_of(kinds, description.channel_names)
+    yield from _unknown_recordings(intervals, kinds, {name for name, _ in groups})
     reader = Reader(description, reading, labels, tuple(intervals))
-    for name, group in groups_of(kinds, description.channel_names):
+    for name, group in groups:
         yield partial(reader.candidates, name, group)
 
 
 def _passed_over(name: str, reason: str) -> Candidate:
     return Candidate.failed(name, name, NoRecordingError(reason))
+
+
+def _unknown_recordings(
+    intervals: Sequence[IntervalTable], kinds: Sequence[Kind], names: Collection[str]
+) -> Iterator[Candidate]:
+    """Say which intervals name a recording that there is not, where files and not columns have the names."""
+    for one in intervals:
+        unknown = one.table[(one.table["recording"] != "") & ~one.table["recording"].isin(list(names))]
+        if one.recording is not None or unknown.empty or any(map(_names_recordings, kinds)):
+            continue
+        first = unknown.iloc[0]
+        known = ", ".join(names)[:300]
+        reason = f"{one.where}, row {first['line']}: no recording '{first['recording']}'. There are: {known}."
+        yield Candidate.failed(str(first["recording"]), one.where, BadRecordingError(reason))
+
+
+def _names_recordings(kind: Kind) -> bool:
+    try:
+        return kind.column("recording") in open_table(kind.place, kind.layout).names
+    except BadRecordingError:  # said when it is read
+        return False

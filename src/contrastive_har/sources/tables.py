@@ -19,10 +19,17 @@ def refuse_nameless_times(schema: pa.Schema, path: Path, column: str = "timestam
         BadRecordingError: if pandas has written a table whose index is times without a name.
     """
     index = schema.get_field_index("__index_level_0__")  # pandas' name for an index without one
-    if index >= 0 and pa.types.is_timestamp(schema.field(index).type) and column not in schema.names:
+    if index >= 0 and _holds_times(schema.field(index).type) and column not in schema.names:
         raise BadRecordingError(
-            f"{path}: times are its index, which has no name. Name it: frame.rename_axis({column!r}).to_parquet(...)."
+            f"{path}: times are its index, which has no name. Name it: "
+            f"frame.rename_axis({column!r}).to_parquet(...); if they "
+            "are none, leave it out: frame.reset_index(drop=True)."
         )
+
+
+def _holds_times(kind: pa.DataType) -> bool:
+    """Return whether a nameless index may hold times: pandas does not store the plain count of rows."""
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def numbers(column: pd.Series, name: str, path: Path | str) -> NDArray[np.float64]:

@@ -28,7 +28,14 @@ from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.parts import Part, factors_of
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.regular import measured_rate
-from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of, looks_like, refuse_ignored
+from contrastive_har.sources.own.roles import (
+    Kind,
+    groups_of,
+    kinds_of,
+    looks_like,
+    refuse_ignored,
+    refuse_missing_roles,
+)
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
 from contrastive_har.sources.own.tables import Block, Table
 from contrastive_har.use.streams import Expected, Stream, warn
@@ -208,6 +215,12 @@ class _Reader:
         for kind in kinds:
             table = open_table(kind.place, kind.layout)
             names = kind.channels_in(table.names, [one.name for one in self.channels if one.name not in order])
+            if not names and kind.channels_in(table.names, [one.name for one in self.channels]):
+                raise BadRecordingError(
+                    f"{kind.place.where}: its channels are in another file of recording '{name}' too. Correct the "
+                    "patterns "
+                    f"in {DESCRIPTION_FILE}."
+                )
             if names:
                 parts.append(self._part(kind, [one for one in self.channels if one.name in names]))
                 order += names
@@ -256,6 +269,7 @@ class _Reader:
             raise BadRecordingError(
                 f"{message} Write 'columns: {{{missing[0]}: ...}}' in a {DESCRIPTION_FILE} beside it."
             )
+        refuse_missing_roles(kind, table)
         refuse_ignored(kind, table, ["timestamp"], [kind.column(one.name) for one in channels], self._expected.reading)
         return table
 

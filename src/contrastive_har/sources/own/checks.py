@@ -56,11 +56,13 @@ def limits_of(
 
 def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
     values = values[np.isfinite(values)]
-    if len(values) < 100:
+    if len(values) < _FEW:
         return -np.inf, np.inf
     middle = float(np.median(values))
-    reach = float(np.quantile(np.abs(values - middle), 0.99))
-    return (middle - _FAR * reach, middle + _FAR * reach) if reach > 0 else (-np.inf, np.inf)
+    # Of few samples, all but two: one impossible one has no say.
+    reach = float(np.quantile(np.abs(values - middle), min(0.99, 1 - 2 / len(values))))
+    reach = reach or max(abs(middle), 1.0)
+    return middle - _FAR * reach, middle + _FAR * reach
 
 
 def length_at_rest(samples: NDArray[np.float64], rate: float) -> float:

@@ -11,11 +11,10 @@ import numpy as np
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.own.checks import count_saturated, refuse_wrong_units
+from contrastive_har.sources.own.intervals import IntervalTable, intervals_of
 from contrastive_har.sources.own.joining import join
 from contrastive_har.sources.own.labels import (
     LEFT_OUT,
-    IntervalTable,
-    intervals_of,
     spelled,
 )
 from contrastive_har.sources.own.parts import Part
@@ -74,11 +73,17 @@ class Loader:
 
     def _labelled(self, name: str, part: Part, counts: Counter[str]) -> Part:
         """Return the rows of a sensor with the activities of intervals, without those of activities to leave out."""
-        if self._reading.intervals is not None and part.seconds is not None:
+        if self._reading.intervals is not None:
+            if part.seconds is None:
+                raise BadRecordingError(
+                    f"{part.table.place.where}: no time stamps, by which intervals could be found. Write 'timestamp: "
+                    f"{{column: ...}}' in {DESCRIPTION_FILE}."
+                )
             folder = part.kind.place.plain.parent.as_posix()
-            codes, empty = intervals_of(name, folder, part.seconds, self._intervals)
+            codes, found = intervals_of(name, folder, part.seconds, self._intervals)
             part = replace(part, codes=codes)
-            counts["intervals without a sample"] = max(counts["intervals without a sample"], empty)
+            for what, count in found.items():
+                counts[what] = max(counts[what], count)
         if part.codes is not None and (left_out := part.codes == LEFT_OUT).any():
             counts["samples of activities to leave out"] += int(left_out.sum())
             part = part.take(np.flatnonzero(~left_out))

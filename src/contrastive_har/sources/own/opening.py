@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contrastive_har.files.stamps import explain
+from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.parquet_tables import ParquetTable
 from contrastive_har.sources.own.places import Place
 from contrastive_har.sources.own.settings import FileLayout
@@ -15,6 +17,11 @@ def open_table(place: Place, layout: FileLayout) -> Table:
     Raises:
         BadRecordingError: if it is empty, is not a table, or two columns have one name.
     """
-    table = ParquetTable(place, layout) if place.suffix == ".parquet" else TextTable(place, layout)
+    try:
+        table = ParquetTable(place, layout) if place.suffix == ".parquet" else TextTable(place, layout)
+    except BadRecordingError:
+        raise
+    except Exception as error:  # damaged archives cause errors that are not documented
+        raise BadRecordingError(f"{place.where}: cannot be read ({explain(error)}). Copy it again.") from error
     table.refuse_twice()
     return table

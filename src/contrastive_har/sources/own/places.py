@@ -92,7 +92,12 @@ def find_places(path: Path) -> list[Place | PassedOver]:
 
 
 def _in_folder(folder: Path, root: Path, seen: set[Path]) -> Iterator[Place | PassedOver]:
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        yield PassedOver(folder.relative_to(root).as_posix(), f"a folder that cannot be read ({error.strerror})")
+        return
+    for path in paths:
         name = path.name
         if path.is_dir():
             if name == "__MACOSX":
@@ -125,6 +130,8 @@ def _at(path: Path, root: Path) -> Iterator[Place | PassedOver]:
 
 def _judged(place: Place) -> Place | PassedOver:
     parts = PurePosixPath(place.name).parts
+    if not place.name.isprintable():  # also names in no known encoding
+        return PassedOver(ascii(place.name), "a name that cannot be printed")
     if parts[-1].startswith(".") or "__MACOSX" in parts:
         return PassedOver(place.name, "a hidden file")
     if place.suffix not in (*TEXT, ".parquet"):

@@ -14,15 +14,15 @@ from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.sources.candidate import Candidate, NoRecordingError
+from contrastive_har.sources.own.intervals import IntervalTable
 from contrastive_har.sources.own.labels import (
-    IntervalTable,
     Labels,
     spelled,
 )
 from contrastive_har.sources.own.loading import Loader
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.parts import Part
-from contrastive_har.sources.own.roles import Kind, looks_like, refuse_ignored
+from contrastive_har.sources.own.roles import Kind, looks_like, refuse_ignored, refuse_missing_roles
 from contrastive_har.sources.own.rows import NamedRows, edges_of, sections
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
 from contrastive_har.sources.own.tables import Table
@@ -159,11 +159,7 @@ class Reader:
         optional = ("timestamp", "activity") if self._reading.intervals is None else ("timestamp",)
         used = ("subject", "recording", *self._description.groups, *self._description.channel_names)
         refuse_ignored(kind, table, optional, [kind.column(role) for role in used], self._reading)
-        if kind.layout.timestamp.column != "timestamp" and kind.column("timestamp") not in names:
-            raise BadRecordingError(
-                f"{where}: no column '{kind.column('timestamp')}'; found {', '.join(map(repr, names))[:500]}. Correct "
-                f"'timestamp' in {DESCRIPTION_FILE}."
-            )
+        refuse_missing_roles(kind, table)
         return table
 
     def _refuse_other_table(self, table: Table, channels: Sequence[str]) -> None:

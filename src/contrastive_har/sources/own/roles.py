@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,7 @@ import yaml
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Reading
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Reading, quoted
 from contrastive_har.sources.own.tables import Table
 
 _BRACKETS = re.compile(r"\(.*?\)|\[.*?\]|\{.*?\}")
@@ -91,14 +92,20 @@ def groups_of(kinds: Sequence[Kind], channels: Collection[str]) -> list[tuple[st
         Files by the name of their recording.
     """
     several = len({id(kind.layout) for kind in kinds}) > 1
-    groups: dict[str, list[Kind]] = {}
+    groups: dict[
+        tuple[str, str], list[Kind]
+    ] = {}  # by name of the recording, and what tells it from others of that name
     for kind in kinds:
         name = kind.values.get("recording")
-        if name is None and several and not _is_whole(kind, channels):
+        is_part = (several or name is not None) and not _is_whole(kind, channels)
+        if name is None and is_part:
             name = kind.place.plain.parent.as_posix()
             name = kind.place.path.parent.name if name == "." else name
-        groups.setdefault(kind.place.stem if name is None else name, []).append(kind)
-    return list(groups.items())
+        others = "/".join([value for field, value in kind.fields.items() if field != "recording"] + [name or ""])
+        key = (kind.place.stem if name is None else name, others if is_part else kind.place.name)
+        groups.setdefault(key, []).append(kind)
+    counts = Counter(name for name, _ in groups)
+    return [(name if counts[name] == 1 else full, group) for (name, full), group in groups.items()]
 
 
 def _is_whole(kind: Kind, channels: Collection[str]) -> bool:
@@ -107,6 +114,29 @@ def _is_whole(kind: Kind, channels: Collection[str]) -> bool:
     except BadRecordingError:  # said when it is read
         return True
     return len(kind.channels_in(names, channels)) in (0, len(channels))
+
+
+def refuse_missing_roles(kind: Kind, table: Table) -> None:
+    """Refuse a file without a column that is declared, or with a first column that has values but no name.
+
+    Raises:
+        BadRecordingError: if there is one.
+    """
+    for role in ("timestamp", "activity", "recording"):
+        declared = role in kind.layout.columns or (role == "timestamp" and kind.layout.timestamp.column != role)
+        if declared and kind.column(role) not in table.names:
+            raise BadRecordingError(
+                f"{table.place.where}: no column '{kind.column(role)}'; found "
+                f"{', '.join(repr(name) for name in table.names if name)[:500]}. Correct '{role}' in "
+                f"{DESCRIPTION_FILE}."
+            )
+    if table.names and table.names[0] == "" and kind.column("timestamp") not in table.names:
+        values = [row[0].strip() for row in table.sample if row]
+        if not any(values == [str(first + index) for index in range(len(values))] for first in (0, 1)):
+            raise BadRecordingError(
+                f"{table.place.where}: the first column has no name. Name it, 'timestamp' if it is the time, in "
+                "the file."
+            )
 
 
 def refuse_ignored(kind: Kind, table: Table, roles: Sequence[str], used: Collection[str], reading: Reading) -> None:
@@ -129,13 +159,15 @@ def refuse_ignored(kind: Kind, table: Table, roles: Sequence[str], used: Collect
             continue
         alike = looks_like(unused, role) if role in column_names() else [n for n in unused if plain(n) == plain(role)]
         if alike:
-            cure = f"timestamp: {{column: {alike[0]}}}" if role == "timestamp" else f"columns: {{{role}: {alike[0]}}}"
+            name = quoted(alike[0])
+            cure = f"timestamp: {{column: {name}}}" if role == "timestamp" else f"columns: {{{role}: {name}}}"
             what = {"timestamp": "time stamps", "activity": "activities"}.get(role, f"channel '{role}'")
             looks = "look" if len(alike) > 1 else "looks"
             raise BadRecordingError(
                 f"{table.place.where}: {' and '.join(map(repr, alike))} {looks} like {what}, but "
                 f"{DESCRIPTION_FILE} does "
-                f"not say so. Write '{cure}' there, or 'ignored: [{', '.join(alike)}]' if it is something else."
+                f"not say so. Write '{cure}' there, or 'ignored: [{', '.join(map(quoted, alike))}]' if it is "
+                "something else."
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,7 +93,11 @@ class FileLayout(_Strict):
     @field_validator("values", "columns", mode="before")
     @classmethod
     def _take_numbers(cls, value: Any) -> Any:
-        return {key: str(one) for key, one in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        if empty := [key for key, one in value.items() if one is None]:
+            raise ValueError(f"'{empty[0]}' has no value")
+        return {key: str(one) for key, one in value.items()}
 
     @field_validator("encoding")
     @classmethod
@@ -202,6 +207,13 @@ class Reading(FileLayout):
         """Take ``null`` and numbers, which YAML makes of some names, as the names they are in files."""
         return tuple(_name(one) for one in value) if isinstance(value, list | tuple) else value
 
+    @field_validator("limits")
+    @classmethod
+    def _are_in_order(cls, limits: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        if wrong := [name for name, (low, high) in limits.items() if not low < high]:
+            raise ValueError(f"the limits of '{wrong[0]}' are not in order: write [least, greatest]")
+        return limits
+
     @property
     def layouts(self) -> tuple[FileLayout, ...]:
         """The kinds of files."""
@@ -224,6 +236,15 @@ def _name(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def quoted(name: str) -> str:
+    """Return a name as YAML reads it as a text: in quotes where it would be a number or something else."""
+    try:
+        is_plain = bool(yaml.safe_load(f"{{{name}: 0}}") == {name: 0} and yaml.safe_load(f"[{name}]") == [name])
+    except yaml.YAMLError:
+        is_plain = False
+    return name if is_plain else json.dumps(name, ensure_ascii=False)
 
 
 def read_description_file(folder: Path) -> dict[str, Any]:

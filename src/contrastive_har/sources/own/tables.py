@@ -63,6 +63,10 @@ class Table:
         """Return the number of a row as an editor shows it: the first line of the file is 1."""
         raise NotImplementedError
 
+    def lines_of_rows(self, count: int) -> list[int]:
+        """Return the numbers of the first rows as an editor shows them."""
+        return [row + self.first_line for row in range(count)]
+
     def refuse_twice(self) -> None:
         """Refuse two columns of one name.
 

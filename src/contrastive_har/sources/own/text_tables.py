@@ -6,6 +6,8 @@ import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -22,12 +24,32 @@ from contrastive_har.sources.own.times import are_numbers, to_seconds
 NOT_A_NUMBER = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None", "-"]
 """Missing numbers in text files."""
 
+csv.field_size_limit(1 << 20)
+
 _HEAD = 1 << 20  # bytes that are looked at before a file is read; no line can be longer
+_TALLEST = 50  # lines of a cell, and blank lines, that are not looked into
 _LINES = 60  # that are looked at for a header
 _BLOCK = 4 << 20  # bytes in memory at once
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _ZEROS = 0.1  # share of bytes, above which a text is not UTF-8
 _LARGEST_EXACT = 2**53  # of whole numbers as 64-bit floating-point numbers
+
+
+class _Counted(io.RawIOBase):
+    """A file whose line breaks are counted while it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self.lines = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self.lines += content.count(b"\n")
+        return content
 
 
 class TextTable(Table):
@@ -76,11 +98,11 @@ class TextTable(Table):
         return [row for row in csv.reader(cut, delimiter=self.delimiter) if row]
 
     def _find_encoding(self, head: bytes) -> str:
-        if self.layout.encoding:
-            return self.layout.encoding
-        for mark, name in _BOMS.items():
+        for mark, name in _BOMS.items():  # a mark is right whatever is declared
             if head.startswith(mark):
                 return name
+        if self.layout.encoding:
+            return self.layout.encoding
         if head.count(0) > len(head) * _ZEROS:
             guess = "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
             raise BadRecordingError(
@@ -134,7 +156,7 @@ class TextTable(Table):
             with (
                 self.place.open() as file,
                 pc.open_csv(
-                    file,
+                    pa.PythonFile(counted := _Counted(file), mode="r"),
                     read_options=pc.ReadOptions(
                         column_names=names,
                         skip_rows=self._before,
@@ -154,6 +176,8 @@ class TextTable(Table):
                     if len(batch):
                         yield self._block(batch, first, numbers, texts, stamps, end)
                     first += len(batch)
+            if counted.lines - first - self._before > _TALLEST:
+                self._refuse_open_quote()
         except StopIteration:  # a header and nothing else
             return
         except BadRecordingError:
@@ -211,6 +235,20 @@ class TextTable(Table):
             if index == row:
                 return number
         return row + self.first_line
+
+    def lines_of_rows(self, count: int) -> list[int]:
+        """Return the numbers of the first rows as an editor shows them."""
+        return [line for line, _ in islice(self._records(), count)]
+
+    def _refuse_open_quote(self) -> None:
+        """Refuse a quote that is not closed: all that follows would be one cell."""
+        before = self._before
+        for line, _ in self._records():
+            if line - before > _TALLEST:
+                raise BadRecordingError(
+                    f"{self.place.where}, row {before + 1}: a quote that is not closed. Close it, or remove it."
+                )
+            before = line
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Read the rows slowly, for messages: the number of the line of each, and its cells."""
