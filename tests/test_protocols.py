@@ -25,6 +25,7 @@ from contrastive_har.protocols import (
     vocabulary_of,
 )
 from contrastive_har.runs.session import RunSession
+from contrastive_har.runs.settings import load_configuration
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.sensors import Channel, Layout
 from contrastive_har.signals.splits import assign_roles
@@ -64,7 +65,8 @@ def layout(*modalities: str, length: int = 64) -> Layout:
 def namespaces(pipeline: str, dataset: str, monkeypatch: pytest.MonkeyPatch) -> set[Cell]:
     """The cells that a run of a data set has."""
     bootstrap_project(ROOT)
-    monkeypatch.setattr(RunSession, "runtime_params", {"dataset": dataset})
+    configuration = load_configuration(ROOT, runtime_params={"dataset": dataset})
+    monkeypatch.setattr(RunSession, "configuration", configuration)
     found = (Cell.parse(node.namespace) for node in register_pipelines()[pipeline].nodes)
     return {cell for cell in found if cell is not None}
 

@@ -194,7 +194,7 @@ def test_all_labels_are_for_held_out_subjects_only(windows: Windows) -> None:
 
 def test_a_class_without_windows_is_named(windows: Windows) -> None:
     no_run = windows.table[windows.table["activity"] != 2].reset_index(drop=True)
-    with pytest.raises(SplitError, match="no window of 'run'"):
+    with pytest.raises(SplitError, match="No window of 'run' was cut"):
         assign_roles(replace(windows, table=no_run), plan(PAPER))
 
 

@@ -254,7 +254,7 @@ class _Reader:
         seconds = np.concatenate([block.seconds for block in blocks if block.seconds is not None])
         numbers = np.concatenate([block.numbers for block in blocks]) * self.factors(kind, channels)
         plain = replace(kind, layout=kind.layout.model_copy(update={"units": {}}))  # they are converted
-        return Part(plain, table, channels, np.arange(len(seconds)), numbers, seconds)
+        return Part(plain, table, channels, np.arange(len(seconds)), numbers, seconds, None, blocks[0].are_local)
 
     def _open(self, kind: Kind, channels: Sequence[Channel]) -> Table:
         table = open_table(kind.place, kind.layout)
@@ -283,4 +283,4 @@ def _by_recording(block: Block, texts: Sequence[str], name: str) -> Iterator[tup
     edges = [0, *(np.flatnonzero(np.diff(names.codes) != 0) + 1).tolist(), len(names)]
     for begin, end in pairwise(edges):
         seconds = None if block.seconds is None else block.seconds[begin:end]
-        yield str(names[begin]), Block(block.first + begin, block.numbers[begin:end], {}, seconds)
+        yield str(names[begin]), Block(block.first + begin, block.numbers[begin:end], {}, seconds, block.are_local)

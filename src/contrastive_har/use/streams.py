@@ -13,7 +13,7 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
 from contrastive_har.sources.own.cleaning import Cleaning, Rows, spread_batches
-from contrastive_har.sources.own.parts import refuse_other_rate
+from contrastive_har.sources.own.parts import refuse_disorder, refuse_other_rate
 from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.sources.own.roles import Kind
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
@@ -62,7 +62,7 @@ class Stream:
         self._spreads = kind.layout.timestamp.batches is not None
         self._held = (np.empty(0), np.empty((0, len(channels))), np.empty(0, np.int64))
         self._cleaning: Cleaning | None = None
-        self._is_timed = False
+        self._is_timed = self._has_samples = False
         self._count = 0
         self._looked_at: list[NDArray[np.float64]] = []  # samples by which units are checked
 
@@ -74,11 +74,13 @@ class Stream:
         if seconds is None:
             seconds = (self._count + np.arange(count, dtype=np.float64)) * self._interval
         self._count += count
+        if self._is_timed:
+            refuse_disorder(seconds, self._expected.longest_gap, self._kind.place.where)
         if self._cleaning is None:
             if self._is_timed:
                 self._look_at(seconds, block.first)
             limits = limits_of(self._channels, self._expected.reading.limits)
-            self._cleaning = Cleaning(limits, self._expected.longest_gap, self._interval)
+            self._cleaning = Cleaning(limits, self._expected.longest_gap, self._interval, block.are_local)
         yield from self._clean(self._cleaning, seconds, block.numbers * self._factors, block.first + np.arange(count))
 
     def finish(self) -> Iterator[Piece]:
@@ -93,6 +95,12 @@ class Stream:
             row, channel, value = self._cleaning.first_impossible
             counts.append(f"the first impossible one in row {self._table.line(row)}: {value:.6g}")
             counts[-1] += f" in '{self._channels[channel].name}'"
+        if not self._has_samples:
+            raise BadRecordingError(
+                f"{self._kind.place.where}: recording '{self.name}' has no sample that can be used: "
+                f"{', '.join(counts)}. "
+                f"Check the units and 'limits' in {DESCRIPTION_FILE}."
+            )
         warn(self._kind.place.where, self.name, counts)
         if self._looked_at and self._expected.reading.check_units:
             try:
@@ -141,6 +149,7 @@ class Stream:
 
     def _piece(self, rows: Rows) -> Iterator[Piece]:
         if len(rows):
+            self._has_samples = True
             if sum(map(len, self._looked_at)) < _CHECKED:
                 self._looked_at.append(rows.samples[:_CHECKED])
             row = int(rows.source[0]) + self._table.first_line  # blank lines aside

@@ -42,8 +42,9 @@ class Cleaning:
     * Rows without a time are left out. Rows whose time is up to ``longest_gap`` earlier than that of a row before are
       put
       in order. Where stamps go back further, the clock began anew: what follows comes after a gap, and is never sorted
-      among what was before. A step of an hour back or forward, more or less one sample, is a change to or from daylight
-      saving and no step at all.
+      among what was before. A step of an hour back or forward, more or less one sample, of local times is a change to
+      or from
+      daylight saving and no step at all.
     * Rows of one time are averaged.
     * What is missing is interpolated linearly between the samples around it if these are at most ``longest_gap`` apart;
       other rows that lack a sample are left out.
@@ -52,14 +53,18 @@ class Cleaning:
         limits: Least and greatest possible sample of each channel, (channels, 2).
         longest_gap: Seconds.
         interval: Usual seconds from one sample to the next, if they are known.
+        are_local: Whether times are local, so that clocks change by an hour.
 
     Attributes:
         counts: How many rows or samples were mended, by what was done.
         first_impossible: Row and channel of the first sample beyond the limits; None if there is none.
     """
 
-    def __init__(self, limits: NDArray[np.float64], longest_gap: float, interval: float | None = None) -> None:
+    def __init__(
+        self, limits: NDArray[np.float64], longest_gap: float, interval: float | None = None, are_local: bool = False
+    ) -> None:
         self._limits, self._gap = limits, max(longest_gap, LONGEST_STEP * (interval or 0.0))
+        self._are_local = are_local
         self._shift = 0.0  # seconds added to the stamps
         self._latest = -np.inf  # greatest time so far, with the shift
         self._emitted = -np.inf  # time up to which rows were returned
@@ -101,7 +106,7 @@ class Cleaning:
                     self.counts["changes of the clock by an hour"] += 1
                 else:
                     done.append(self._take(np.inf))
-                    shift = self._latest + self._gap + 2 * (self._interval or 0.0) - seconds[end]
+                    shift = self._latest + 2 * self._gap + 2 * (self._interval or 0.0) - seconds[end]
                     self.counts["times that go back"] += 1
                 self._shift += shift
                 seconds = stamps + self._shift
@@ -116,7 +121,7 @@ class Cleaning:
         return self._take(np.inf)
 
     def _is_change_of_clocks(self, steps: NDArray[np.float64]) -> NDArray[np.bool_]:
-        if not self._interval or self._interval > HOUR / 100:
+        if not self._are_local or not self._interval or self._interval > HOUR / 100:
             return np.zeros(len(steps), bool)
         return np.asarray(np.abs(np.abs(steps) - HOUR - np.sign(steps) * self._interval) <= self._interval)
 
@@ -191,7 +196,7 @@ def spread_batches(seconds: NDArray[np.float64], interval: float) -> tuple[NDArr
     Returns:
         The spread times, and the index of the first row of the last batch, whose times depend on what comes next.
     """
-    first = np.flatnonzero(~(np.abs(np.diff(seconds, prepend=np.nan)) < _FAST * interval))
+    first = batches_of(seconds, interval)
     if not len(first):
         return seconds, 0
     counts = np.diff(first, append=len(seconds))
@@ -201,6 +206,11 @@ def spread_batches(seconds: NDArray[np.float64], interval: float) -> tuple[NDArr
     batch = np.repeat(np.arange(len(first)), counts)
     number = np.arange(len(seconds)) - first[batch]
     return begins[batch] + number * steps[batch], int(first[-1])
+
+
+def batches_of(seconds: NDArray[np.float64], interval: float) -> NDArray[np.int64]:
+    """Return the index of the first row of each batch of :func:`spread_batches`."""
+    return np.flatnonzero(~(np.abs(np.diff(seconds, prepend=np.nan)) < _FAST * interval))
 
 
 def share_of_batches(seconds: NDArray[np.float64], interval: float) -> float:

@@ -28,15 +28,15 @@ def propose(folder: Path) -> str:
         raise BadRecordingError(f"{folder}: no such folder.")
     places = find_places(folder)
     facts = [look_at(place) for place in places if isinstance(place, Place)]
-    if not any(one.numbers for one in facts):
-        reasons = "; ".join(one.problem for one in facts if one.problem)
-        raise BadRecordingError(f"{folder}: no file with samples. {reasons}".strip())
     passed_over = [f"{one.name}: passed over, {one.reason}" for one in places if isinstance(one, PassedOver)]
     tables = [one for one in facts if one.numbers and not one.problem]
     intervals = [one for one in facts if are_intervals(one)]
     tables = [one for one in tables if one not in intervals]
     if any("timestamp" in one.roles for one in tables):  # what has no time beside them is about them
         tables = [one for one in tables if "timestamp" in one.roles]
+    if not tables:
+        reasons = "; ".join(one.problem for one in facts if one.problem)
+        raise BadRecordingError(f"{folder}: no file with samples. {reasons}".strip())
     content, remarks = guess_description(tables, intervals)
     table = _table(facts).splitlines()
     comments = [f"What was found in {folder.name}/:", "", *table, *passed_over]

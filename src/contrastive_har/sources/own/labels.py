@@ -14,6 +14,7 @@ _NOBODY = ("nan", "none", "null", "nat", "n/a", "<na>")
 LEFT_OUT = -2
 """Code of samples that are not used."""
 
+_LONGEST_NAME = 200  # letters: names become parts of paths and tables
 _LONGEST_CODE = 6  # digits
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
@@ -84,6 +85,8 @@ def spelled(role: str, name: str, reading: Reading) -> str:
     name = unicodedata.normalize("NFC", name)
     if not name or name.casefold() in _NOBODY:
         raise ValueError("is empty. Fill it in, or remove the row")
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"has more than {_LONGEST_NAME} letters: '{name[:20]}...'. Shorten it")
     if not name.isprintable():
         raise ValueError(f"has characters that cannot be printed: {name!r}. Correct the name")
     match = _WHOLE.fullmatch(name)

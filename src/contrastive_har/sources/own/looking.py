@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
@@ -69,6 +70,8 @@ def look_at(place: Place) -> FileFacts:
         _read(facts)
     except BadRecordingError as error:
         facts.problem = str(error)
+    except Exception as error:  # noqa: BLE001 - damaged archives cause errors that are not documented
+        facts.problem = f"{place.where}: cannot be read ({explain(error)}). Copy it again."
     return facts
 
 

@@ -13,7 +13,7 @@ from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.places import Place
 from contrastive_har.sources.own.settings import FileLayout, Timestamp
 from contrastive_har.sources.own.tables import Block, Table, stacked
-from contrastive_har.sources.own.times import to_seconds
+from contrastive_har.sources.own.times import are_local, to_seconds
 from contrastive_har.sources.tables import numbers as as_numbers
 from contrastive_har.sources.tables import refuse_nameless_times
 
@@ -59,6 +59,7 @@ class ParquetTable(Table):
             numbers=stacked([as_numbers(frame[name], name, where) for name in numbers], len(frame)),
             texts={name: pd.Categorical(_text(frame[name])) for name in texts},
             seconds=seconds,
+            are_local=stamps is not None and are_local(frame[stamps.column]),
         )
 
     def line(self, row: int) -> int:

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.units import factor
-from contrastive_har.sources.own.checks import limits_of
-from contrastive_har.sources.own.cleaning import Cleaning, Rows, share_of_batches, spread_batches
+from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
+from contrastive_har.sources.own.cleaning import Cleaning, Rows, batches_of, share_of_batches, spread_batches
 from contrastive_har.sources.own.roles import Kind
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Reading
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Reading, Timestamp, quoted
 from contrastive_har.sources.own.tables import Table
 
 _LOOKED_AT = 1000  # times from which the rate is measured before anything is read
 _SLOWEST, _FASTEST = 0.5, 100.0  # rates, as shares of the expected one, that are believed
+_OF_BATCHES, _FEWEST_BATCHES = 0.8, 3  # slowest rate on average over batches that is believed, and of how many
+_DESCENDS = 0.9  # share of times before the one before, above which rows are in descending order
+_DISORDER, _RESTARTS = 0.01, 20  # share and number of times that go back, above which rows of several clocks alternate
+_IMPOSSIBLE = 0.1  # share of impossible samples of a channel, above which its unit is wrong
 _BATCHES = 0.1  # share of steps much shorter than usual, above which samples came in batches
 
 
@@ -35,6 +39,7 @@ class Part:
         numbers: Samples as the table has them (time, channels).
         seconds: Time of each row (time,); None without time stamps.
         codes: Activity of each row, int16 (time,); None if the table does not say.
+        are_local: Whether times are local, so that clocks change by an hour.
     """
 
     kind: Kind
@@ -44,6 +49,7 @@ class Part:
     numbers: NDArray[np.float64]
     seconds: NDArray[np.float64] | None
     codes: NDArray[np.int16] | None = None
+    are_local: bool = False
 
     def at(self, index: int) -> str:
         """Return the file and the row of a sample, for messages."""
@@ -102,28 +108,78 @@ def refuse_other_rate(
     if how.batches is None and len(steps):
         share = share_of_batches(seconds[: _LOOKED_AT + 1], 1 / rate)
         equal, late = (steps == 0).mean(), (steps > 2 / rate).mean()
+        spread = _declared(how, column, batches="spread")
         if share > _BATCHES and (equal > _BATCHES or late > _BATCHES / 20):
             raise BadRecordingError(
                 f"{where()}: {100 * share:.0f} % of the rows have the time of the row before, or nearly so, as if "
-                "samples "
-                f"came in batches. Write 'timestamp: {{column: {column}, batches: spread}}' in {DESCRIPTION_FILE} "
-                "to spread "
-                f"them evenly at {rate:g} Hz."
+                f"samples came in batches. Write '{spread}' in {DESCRIPTION_FILE} to spread them evenly at {rate:g} Hz."
             )
     steps = steps[steps > 0]
-    if how.batches is not None or not len(steps):
+    if not len(steps):
         return
-    found = 1 / float(np.median(steps)) / rate
+    if how.batches is not None:
+        begins = batches_of(seconds[: _LOOKED_AT + 1], 1 / rate)
+        slowest = max(slowest, _OF_BATCHES)
+        if len(begins) < _FEWEST_BATCHES:
+            return
+        looked_at = seconds[: _LOOKED_AT + 1]
+        found = (begins[-1] - begins[0]) / max(looked_at[begins[-1]] - looked_at[begins[0]], 1e-12) / rate
+    else:
+        found = 1 / float(np.median(steps)) / rate
     if slowest <= found <= _FASTEST:
         return
     unit = TIME_UNITS[how.unit or "s"]
     fitting = [name for name, size in TIME_UNITS.items() if 0.7 <= found * unit / size <= 1.5]
     cure = f"Correct sampling_rate_hz in {DESCRIPTION_FILE}, or write 'timestamp: {{column: {column}, unit: ...}}'."
     if fitting:
-        cure = f"Write 'timestamp: {{column: {column}, unit: {fitting[0]}}}' in {DESCRIPTION_FILE}."
+        cure = f"Write '{_declared(how, column, unit=fitting[0])}' in {DESCRIPTION_FILE}."
     raise BadRecordingError(
         f"{where()}: in {'seconds' if how.unit is None else how.unit}, time stamps come at {found * rate:.4g} Hz; "
         f"{expected} {rate:g} Hz. {cure}"
+    )
+
+
+def _declared(how: Timestamp, column: str, **further: str) -> str:
+    """Return what to write about time stamps: what is declared, and something further."""
+    declared = how.model_dump(exclude_none=True) | {"column": column} | further
+    return "timestamp: {" + ", ".join(f"{key}: {quoted(value)}" for key, value in declared.items()) + "}"
+
+
+def refuse_disorder(seconds: NDArray[np.float64], longest_gap: float, where: str) -> None:
+    """Refuse rows that are not in the order of time, or of several clocks.
+
+    Raises:
+        BadRecordingError: if most times are earlier than those before, or many go back.
+    """
+    steps = np.diff(seconds[np.isfinite(seconds)])
+    if not len(steps):
+        return
+    if (steps < 0).mean() > _DESCENDS:
+        raise BadRecordingError(f"{where}: times descend. Sort the rows by time.")
+    if (back := int((steps < -longest_gap).sum())) > max(_RESTARTS, _DISORDER * len(steps)):
+        raise BadRecordingError(
+            f"{where}: times go back {back} times, as if rows of several recordings alternate. Write 'columns: "
+            f"{{recording: "
+            f"...}}' in {DESCRIPTION_FILE} if a column tells them apart, or sort the rows by time."
+        )
+
+
+def _refuse_impossible(
+    samples: NDArray[np.float64], limits: NDArray[np.float64], part: Part, rate: float, reading: Reading
+) -> None:
+    """Refuse rows of which many samples are beyond the limits: those are no errors of single samples."""
+    shares = ((samples < limits[:, 0]) | (samples > limits[:, 1])).mean(axis=0) if len(samples) else np.zeros(1)
+    declared = [{one.name, one.sensor} & set(reading.limits) != set() for one in part.channels]
+    shares = np.where(declared, 0.0, shares)
+    if shares.max() <= _IMPOSSIBLE:
+        return
+    where, channel = part.table.place.where, part.channels[int(shares.argmax())]
+    if reading.check_units:
+        refuse_wrong_units(samples, part.channels, rate, where)
+    low, high = limits[int(shares.argmax())]
+    raise BadRecordingError(
+        f"{where}: {100 * shares.max():.0f} % of the samples of '{channel.name}' are beyond {low:g} to {high:g} "
+        f"{channel.unit}. Correct its unit, 'units' or 'limits' in {DESCRIPTION_FILE}."
     )
 
 
@@ -144,12 +200,15 @@ def clean(part: Part, rate: float, reading: Reading, counts: Counter[str]) -> Ro
     if part.seconds is None:
         seconds = np.arange(len(keep)) / rate
     else:
+        refuse_disorder(part.seconds, reading.longest_gap, part.table.place.where)
         refuse_other_rate(part.seconds, rate, part.kind, lambda: part.at(0))
         spread = part.kind.layout.timestamp.batches is not None
         seconds = spread_batches(part.seconds, 1 / rate)[0] if spread else part.seconds
         if spread:
             counts["rows spread over batches"] += int((seconds != part.seconds).sum())
-    cleaning = Cleaning(limits_of(part.channels, reading.limits, samples), reading.longest_gap, 1 / rate)
+    limits = limits_of(part.channels, reading.limits, samples)
+    _refuse_impossible(samples, limits, part, rate, reading)
+    cleaning = Cleaning(limits, reading.longest_gap, 1 / rate, part.are_local)
     found = [cleaning.push(seconds, samples, keep), cleaning.finish()]
     rows = Rows(*(np.concatenate([getattr(one, name) for one in found]) for name in ("seconds", "samples", "source")))
     if cleaning.first_impossible is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,29 @@ class Place:
                 yield cast(BinaryIO, content)
         else:
             yield file
+
+
+class CountedFile(io.RawIOBase):
+    """A file whose line breaks are counted while it is read.
+
+    Attributes:
+        lines: Line breaks so far.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self.lines = 0
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most so many bytes."""
+        content = self._file.read(size)
+        self.lines += content.count(b"\n")
+        return content
 
 
 @dataclass(frozen=True)

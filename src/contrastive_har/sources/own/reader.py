@@ -53,7 +53,7 @@ class Reader:
                 yield from self._in_file(name, kinds[0])
             else:
                 yield self._in_files(name, kinds)
-        except BadRecordingError as error:
+        except Exception as error:  # noqa: BLE001 - raised again when the candidate is loaded; other files are still read
             yield Candidate.failed(name, where, error)
 
     def _in_file(self, name: str, kind: Kind) -> Iterator[Candidate]:
@@ -198,7 +198,7 @@ class Reader:
                 codes = np.full(len(rows), constant, np.int16)
             elif has_activity:
                 codes = self._codes(block.texts[activity], table, rows)
-            part = Part(kind, table, channels, rows, block.numbers, block.seconds, codes)
+            part = Part(kind, table, channels, rows, block.numbers, block.seconds, codes, block.are_local)
             yield NamedRows(
                 part, {one: self._checked(one, block.texts[name], table, rows) for one, name in columns.items()}
             )

@@ -24,12 +24,14 @@ class Block:
         numbers: Columns of numbers, float64 (rows, columns), NaN where missing.
         texts: Columns of names, by column.
         seconds: Time of each row, float64 (rows,), NaN where missing; None without time stamps.
+        are_local: Whether times are local, so that clocks change by an hour.
     """
 
     first: int
     numbers: NDArray[np.float64]
     texts: dict[str, pd.Categorical]
     seconds: NDArray[np.float64] | None
+    are_local: bool = False
 
 
 class Table:

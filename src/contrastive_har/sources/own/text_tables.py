@@ -7,7 +7,6 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,10 @@ import pyarrow.csv as pc
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import BadRecordingError
-from contrastive_har.sources.own.places import Place
+from contrastive_har.sources.own.places import CountedFile, Place
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Timestamp
 from contrastive_har.sources.own.tables import Block, Table, stacked
-from contrastive_har.sources.own.times import are_numbers, to_seconds
+from contrastive_har.sources.own.times import are_local, are_numbers, to_seconds
 
 NOT_A_NUMBER = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None", "-"]
 """Missing numbers in text files."""
@@ -33,23 +32,6 @@ _BLOCK = 4 << 20  # bytes in memory at once
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _ZEROS = 0.1  # share of bytes, above which a text is not UTF-8
 _LARGEST_EXACT = 2**53  # of whole numbers as 64-bit floating-point numbers
-
-
-class _Counted(io.RawIOBase):
-    """A file whose line breaks are counted while it is read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__()
-        self._file = file
-        self.lines = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        content = self._file.read(size)
-        self.lines += content.count(b"\n")
-        return content
 
 
 class TextTable(Table):
@@ -145,7 +127,7 @@ class TextTable(Table):
         types: dict[str, pa.DataType] = {name: pa.float64() for name in numbers}
         types |= {name: pa.dictionary(pa.int32(), pa.string()) for name in texts}
         if time is not None:
-            types[time] = self._type_of_times(time)
+            types[time] = pa.string() if stamps is not None and stamps.format else self._type_of_times(time)
         end = self.names[-1] if self.layout.line_end and self.names[-1] in types else None
         if end is not None:
             types[end] = pa.string()
@@ -156,7 +138,7 @@ class TextTable(Table):
             with (
                 self.place.open() as file,
                 pc.open_csv(
-                    pa.PythonFile(counted := _Counted(file), mode="r"),
+                    pa.PythonFile(counted := CountedFile(file), mode="r"),
                     read_options=pc.ReadOptions(
                         column_names=names,
                         skip_rows=self._before,
@@ -209,14 +191,17 @@ class TextTable(Table):
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if end is not None:
             columns[end] = self._without_end(columns[end], end in numbers)
-        seconds = None
+        seconds, are_dates = None, False
         if stamps is not None:
-            seconds = to_seconds(columns[stamps.column].to_pandas(), stamps, lambda row: self._at(first + row))
+            texts_of_times = columns[stamps.column].to_pandas()
+            are_dates = are_local(texts_of_times)
+            seconds = to_seconds(texts_of_times, stamps, lambda row: self._at(first + row))
         return Block(
             first=first,
             numbers=stacked([columns[name].to_numpy(zero_copy_only=False) for name in numbers], len(batch)),
             texts={name: _categories(columns[name]) for name in texts},
             seconds=seconds,
+            are_local=are_dates,
         )
 
     def _without_end(self, column: pa.Array, is_number: bool) -> pa.Array:
@@ -291,7 +276,7 @@ class TextTable(Table):
                             f"{self.place.where}, row {line}: '{cell[:100]}' in column '{name}' is not a number. "
                             f"{self._cure_of(cell)}"
                         )
-        except (csv.Error, UnicodeError, OSError, EOFError) as other:
+        except Exception as other:  # noqa: BLE001 - damaged archives cause errors that are not documented
             error = other
         return BadRecordingError(f"{self.place.where}: cannot be read ({explain(error)}). Correct the file.")
 

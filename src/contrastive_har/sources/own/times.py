@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Timestamp
 
+_OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)$")
 _EMPTY = ("", "nan", "NaN", "NaT", "NA", "null", "None")
 
 
@@ -38,16 +40,22 @@ def to_seconds(stamps: pd.Series, how: Timestamp, where: Callable[[int], str]) -
         BadRecordingError: if a stamp is not a time.
     """
     scale = TIME_UNITS[how.unit or "s"]
-    if pd.api.types.is_numeric_dtype(stamps):
+    if pd.api.types.is_numeric_dtype(stamps) and how.format is None:
         return np.asarray(stamps, np.float64) * scale
     if not pd.api.types.is_datetime64_any_dtype(stamps):
         texts = stamps.astype("string").str.strip()
+        if how.format is None:
+            texts = texts.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)  # a decimal comma
         is_empty = texts.isna() | texts.isin(_EMPTY)
         as_numbers = pd.to_numeric(texts, errors="coerce")
         if how.format is None and not is_empty.all() and as_numbers[~is_empty].notna().all():
             return np.asarray(as_numbers, np.float64) * scale
+        has_offset = not is_empty.all() and bool(_OFFSET.search(str(texts[~is_empty].iloc[0])))
         stamps = pd.to_datetime(
-            texts.where(~is_empty), errors="coerce", format=how.format or "ISO8601", utc=how.timezone is None
+            texts.where(~is_empty),
+            errors="coerce",
+            format=how.format or "ISO8601",
+            utc=how.timezone is None or has_offset,
         )
         bad = stamps.isna() & ~is_empty
         if bad.any():
@@ -62,5 +70,16 @@ def to_seconds(stamps: pd.Series, how: Timestamp, where: Callable[[int], str]) -
         # Of an hour that the clock shows twice, the first is taken here; its return is recognised later.
         zone = how.timezone or "UTC"
         first = np.ones(len(stamps), bool)
-        stamps = stamps.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+        stamps = stamps.dt.tz_localize(zone, ambiguous=first, nonexistent=pd.Timedelta("1h"))
     return np.asarray((stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
+
+
+def are_local(stamps: pd.Series) -> bool:
+    """Return whether stamps are dates without an offset, of a clock that may change by an hour."""
+    if pd.api.types.is_datetime64_any_dtype(stamps):
+        return getattr(stamps.dtype, "tz", None) is None
+    if pd.api.types.is_numeric_dtype(stamps):
+        return False
+    texts = stamps.astype("string").str.strip()
+    known = texts[texts.notna() & ~texts.isin(_EMPTY)]
+    return len(known) > 0 and not are_numbers([known.iloc[0]]) and not _OFFSET.search(known.iloc[0])
