@@ -37,8 +37,7 @@ def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     """Return recordings and seconds per subject and activity, then what was left out and what was mended.
 
     Columns: subject, activity, recordings, seconds; rejected or doubted (name of the recording) or passed_over (name
-    of the
-    file), and reason; mended (name of the recording), defect, count.
+    of the file), and reason; mended (name of the recording), defect, count.
     """
     description = recordings.description
     names = {UNLABELLED: "(unlabelled)", **description.activities}
@@ -107,8 +106,7 @@ def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:
     Returns:
         One row per activity of the data set, unlabelled time last: subjects, recordings, minutes, windows, and of the
         minutes those in windows, those in runs that are shorter than a window, those left over at the end of longer
-        runs,
-        and those of activities that are not cut at all.
+        runs, and those of activities that are not cut at all.
     """
     rate = recordings.description.sampling_rate_hz
     names = {**recordings.description.activities, UNLABELLED: "(unlabelled)"}

@@ -156,8 +156,7 @@ class _Reader:
             except ValueError as error:
                 raise BadRecordingError(
                     f"{folder / DESCRIPTION_FILE}: channel '{channel.name}' is in {unit}, the model expects "
-                    f"{channel.unit}. "
-                    "Convert the recordings."
+                    f"{channel.unit}. Convert the recordings."
                 ) from error
 
     def factors(self, kind: Kind, channels: Sequence[Channel]) -> NDArray[np.float64]:
@@ -183,9 +182,8 @@ class _Reader:
         stamps = kind.layout.timestamp.model_copy(update={"column": stamp}) if stamp in table.names else None
         if stamps is None and self._expected.rate is None:
             raise BadRecordingError(
-                f"{kind.place.where}: no column '{stamp}', and no {DESCRIPTION_FILE} beside it with "
-                "sampling_rate_hz, so "
-                "its sampling rate is unknown. Add either."
+                f"{kind.place.where}: no column '{stamp}', and no {DESCRIPTION_FILE} beside it with sampling_rate_hz, "
+                "so its sampling rate is unknown. Add either."
             )
         texts = [column] if column in table.names and "recording" not in kind.values else []
         factors = self.factors(kind, channels)
@@ -218,8 +216,7 @@ class _Reader:
             if not names and kind.channels_in(table.names, [one.name for one in self.channels]):
                 raise BadRecordingError(
                     f"{kind.place.where}: its channels are in another file of recording '{name}' too. Correct the "
-                    "patterns "
-                    f"in {DESCRIPTION_FILE}."
+                    f"patterns in {DESCRIPTION_FILE}."
                 )
             if names:
                 parts.append(self._part(kind, [one for one in self.channels if one.name in names]))
@@ -244,8 +241,7 @@ class _Reader:
         if stamp not in table.names:
             raise BadRecordingError(
                 f"{kind.place.where}: no time stamps, by which the sensors could be joined. Write 'timestamp: "
-                f"{{column: "
-                f"...}}' in {DESCRIPTION_FILE}."
+                f"{{column: ...}}' in {DESCRIPTION_FILE}."
             )
         how = kind.layout.timestamp.model_copy(update={"column": stamp})
         blocks = list(table.blocks([kind.column(channel.name) for channel in channels], [], how))

@@ -98,8 +98,7 @@ class Stream:
         if not self._has_samples:
             raise BadRecordingError(
                 f"{self._kind.place.where}: recording '{self.name}' has no sample that can be used: "
-                f"{', '.join(counts)}. "
-                f"Check the units and 'limits' in {DESCRIPTION_FILE}."
+                f"{', '.join(counts)}. Check the units and 'limits' in {DESCRIPTION_FILE}."
             )
         warn(self._kind.place.where, self.name, counts)
         if self._looked_at and self._expected.reading.check_units:

@@ -32,8 +32,7 @@ def limits_of(
     """Return the least and the greatest possible sample of each channel, (channels, 2).
 
     They are the declared ones, by channel or sensor; else those of the unit; else, if there are samples, a thousand
-    times
-    the distance from the median that 99 % of them keep.
+    times the distance from the median that 99 % of them keep.
 
     Args:
         channels: The channels.

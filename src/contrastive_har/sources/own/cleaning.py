@@ -40,11 +40,9 @@ class Cleaning:
 
     * Samples that are not finite or beyond the limits are missing.
     * Rows without a time are left out. Rows whose time is up to ``longest_gap`` earlier than that of a row before are
-      put
-      in order. Where stamps go back further, the clock began anew: what follows comes after a gap, and is never sorted
-      among what was before. A step of an hour back or forward, more or less one sample, of local times is a change to
-      or from
-      daylight saving and no step at all.
+      put in order. Where stamps go back further, the clock began anew: what follows comes after a gap, and is never
+      sorted among what was before. Where local times go an hour back or forward, more or less one sample, clocks
+      change to or from daylight saving, which is no step at all.
     * Rows of one time are averaged.
     * What is missing is interpolated linearly between the samples around it if these are at most ``longest_gap`` apart;
       other rows that lack a sample are left out.
@@ -186,8 +184,7 @@ def spread_batches(seconds: NDArray[np.float64], interval: float) -> tuple[NDArr
     """Spread the rows of each batch evenly from its first time until the next batch.
 
     Rows that follow one another in less than a quarter of the usual interval are a batch. Its rows are at most a
-    quarter
-    further apart than is usual: after the last one of a batch there may be a gap.
+    quarter further apart than is usual: after the last one of a batch there may be a gap.
 
     Args:
         seconds: Times (time,).

@@ -163,9 +163,8 @@ def _other_units(tables: Sequence[FileFacts], channels: Sequence[dict[str, Any]]
             name, unit = channel["name"], channel["unit"]
             if (other := own.get(name, unit)) not in (unit, "not stated"):
                 remarks.append(
-                    f"{one.place.name}: '{name}' seems to be in {other}, not in {unit} as in other files. Give it "
-                    "an entry "
-                    f"of its own under 'files': {{pattern: \"{one.place.plain}\", units: {{{name}: {other}}}}}."
+                    f"{one.place.name}: '{name}' seems to be in {other}, not in {unit} as in other files. Give it an "
+                    f"entry of its own under 'files': {{pattern: \"{one.place.plain}\", units: {{{name}: {other}}}}}."
                 )
     return remarks
 

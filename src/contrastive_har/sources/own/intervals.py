@@ -60,8 +60,7 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
     if ends and not has["end"]:
         raise BadRecordingError(
             f"{where}: '{ends[0]}' looks like the end of intervals, but {DESCRIPTION_FILE} does not say so. Write "
-            "'end: "
-            f"{quoted(ends[0])}' in 'columns' under 'intervals', or rename the column."
+            f"'end: {quoted(ends[0])}' in 'columns' under 'intervals', or rename the column."
         )
     texts = [columns[role] for role in ("activity", "recording") if has[role]]
     start, names = _times_and_texts(kind, columns["start"], texts)

@@ -89,8 +89,7 @@ def _stretches(parts: Sequence[Part], longest_gap: float, counts: Counter[str]) 
     """Divide the rows of several sensors where their common clock goes back.
 
     Where the stretches of each sensor do not overlap in time, as those of activities that are not stored in the order
-    in
-    which they were done, they are put in that order. Else the clock began anew, and the first stretches of all
+    in which they were done, they are put in that order. Else the clock began anew, and the first stretches of all
     sensors belong together, the second ones, and so on.
     """
     divided = [_divide(part, longest_gap) for part in parts]

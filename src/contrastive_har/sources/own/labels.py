@@ -37,8 +37,8 @@ class Labels:
                 other = description.activities[int(name)]
                 raise ValueError(
                     f"activity '{name}' has the code {code}, but {name} is the code of '{other}': a label {name} "
-                    "could be "
-                    "either. Give each activity the number that the files have as its code, and a name in words"
+                    "could be either. Give each activity the number that the files have as its code, and a name in "
+                    "words"
                 )
         for code in (UNLABELLED, *description.activities):
             # Programs write whole numbers as 1.0 if other cells of the column are empty.
@@ -71,8 +71,7 @@ class Labels:
         )
         raise BadRecordingError(
             f"{where}: unknown activity '{name[:100]}'. Known: {self._known}. Correct the row, add it to "
-            "'activities', or "
-            f"write '{cure}' in {DESCRIPTION_FILE}."
+            f"'activities', or write '{cure}' in {DESCRIPTION_FILE}."
         )
 
 

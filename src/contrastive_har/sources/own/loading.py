@@ -120,15 +120,13 @@ class Loader:
         if missing := [role for role in ("subject", *self._description.groups) if role not in facts]:
             raise BadRecordingError(
                 f"{sensors[0].part.table.place.where}: no file of recording '{name}' says its {missing[0]}. Write "
-                "'values: "
-                f"{{{missing[0]}: ...}}' or a pattern with {{{missing[0]}}} in {DESCRIPTION_FILE}."
+                f"'values: {{{missing[0]}: ...}}' or a pattern with {{{missing[0]}}} in {DESCRIPTION_FILE}."
             )
         return facts
 
     @staticmethod
     def _refuse_two(where: str, name: str, role: str, first: str, second: str) -> None:
         raise BadRecordingError(
-            f"{where}: recording '{name}' belongs to {role} '{first}' and to '{second}'. Give each {role} "
-            "recordings of "
-            "its own."
+            f"{where}: recording '{name}' belongs to {role} '{first}' and to '{second}'. Give each {role} recordings "
+            "of its own."
         )

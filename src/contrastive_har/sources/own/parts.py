@@ -159,8 +159,7 @@ def refuse_disorder(seconds: NDArray[np.float64], longest_gap: float, where: str
     if (back := int((steps < -longest_gap).sum())) > max(_RESTARTS, _DISORDER * len(steps)):
         raise BadRecordingError(
             f"{where}: times go back {back} times, as if rows of several recordings alternate. Write 'columns: "
-            f"{{recording: "
-            f"...}}' in {DESCRIPTION_FILE} if a column tells them apart, or sort the rows by time."
+            f"{{recording: ...}}' in {DESCRIPTION_FILE} if a column tells them apart, or sort the rows by time."
         )
 
 

@@ -66,8 +66,7 @@ class Reader:
                 if own_name in done:
                     raise BadRecordingError(
                         f"{rows.part.at(0)}: recording '{own_name}' continues after others. Sort the rows by "
-                        "recording, "
-                        "then by time."
+                        "recording, then by time."
                     )
                 done.add(own_name)
             for own_name, rows in found:
@@ -99,8 +98,7 @@ class Reader:
             if not channels:
                 raise BadRecordingError(
                     f"{kind.place.where}: no column of a channel; found {', '.join(map(repr, names))}. Correct "
-                    "'columns' "
-                    f"in {DESCRIPTION_FILE}."
+                    f"'columns' in {DESCRIPTION_FILE}."
                 )
             for channel in channels:
                 if channel.name in seen:
@@ -122,8 +120,7 @@ class Reader:
         if missing := [one for one in self._description.channel_names if one not in seen]:
             raise BadRecordingError(
                 f"{kinds[0].place.where}: recording '{name}' has no file with {', '.join(map(repr, missing))}. Add "
-                "it, or "
-                f"correct 'columns' or 'pattern' in {DESCRIPTION_FILE}."
+                f"it, or correct 'columns' or 'pattern' in {DESCRIPTION_FILE}."
             )
         return Candidate(name, kinds[0].place.where, partial(self._loader.load, name, several))
 

@@ -45,8 +45,7 @@ def put_on_clock(sensors: Sequence[Rows], rate: float, longest_gap: float) -> Re
     """Interpolate samples at the times of a regular clock, after a low-pass filter where the rate falls.
 
     The clock begins with the first sample that all sensors have, and begins anew after each gap of any of them. Times
-    that
-    are regular already keep their samples as they are.
+    that are regular already keep their samples as they are.
 
     Args:
         sensors: Rows of each sensor.

@@ -85,8 +85,7 @@ def groups_of(kinds: Sequence[Kind], channels: Collection[str]) -> list[tuple[st
     """Join the files of one recording.
 
     They are those whose names say the same ``{recording}``; else, where kinds of files have different channels, those
-    of a
-    folder that have only some.
+    of a folder that have only some.
 
     Returns:
         Files by the name of their recording.
@@ -164,9 +163,8 @@ def refuse_ignored(kind: Kind, table: Table, roles: Sequence[str], used: Collect
             what = {"timestamp": "time stamps", "activity": "activities"}.get(role, f"channel '{role}'")
             looks = "look" if len(alike) > 1 else "looks"
             raise BadRecordingError(
-                f"{table.place.where}: {' and '.join(map(repr, alike))} {looks} like {what}, but "
-                f"{DESCRIPTION_FILE} does "
-                f"not say so. Write '{cure}' there, or 'ignored: [{', '.join(map(quoted, alike))}]' if it is "
+                f"{table.place.where}: {' and '.join(map(repr, alike))} {looks} like {what}, but {DESCRIPTION_FILE} "
+                f"does not say so. Write '{cure}' there, or 'ignored: [{', '.join(map(quoted, alike))}]' if it is "
                 "something else."
             )
 

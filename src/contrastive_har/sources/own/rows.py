@@ -53,16 +53,22 @@ def sections(blocks: Iterable[NamedRows]) -> Iterator[tuple[NamedRows, bool]]:
         Rows, and whether they are the last.
     """
     waiting: list[NamedRows] = []
+    changes = False  # whether there are several recordings among them: one that is long is joined once
     for block in blocks:
+        changes = changes or len(edges_of(block)) > 2 or (bool(waiting) and _first(block) != _first(waiting[-1]))
         waiting.append(block)
-        if sum(map(len, waiting)) > _MANY:
+        if changes and sum(map(len, waiting)) > _MANY:
             joined = NamedRows.joined(waiting)
             last = edges_of(joined)[-2]
             if last:
                 yield joined.take(slice(0, last)), False
-            waiting = [joined.take(slice(last, None))]
+            waiting, changes = [joined.take(slice(last, None))], False
     if waiting:
         yield NamedRows.joined(waiting), True
+
+
+def _first(rows: NamedRows) -> list[str]:
+    return [str(names[0]) for names in rows.names.values()]
 
 
 def edges_of(rows: NamedRows) -> list[int]:

@@ -143,8 +143,8 @@ class Intervals(FileLayout):
     """Files that say from when to when which activity was done.
 
     Their columns are ``start`` and ``activity``, optionally ``end`` (otherwise until the next interval or the end of
-    the
-    recording) and ``recording``. Times are written as those of the recordings, unless ``timestamp`` says otherwise.
+    the recording) and ``recording``. Times are written as those of the recordings, unless ``timestamp`` says
+    otherwise.
     """
 
 

@@ -100,8 +100,7 @@ class TextTable(Table):
             row = head[: error.start].count(b"\n") + 1
             raise BadRecordingError(
                 f"{self.place.where}, row {row}: not {self.encoding} text. Write 'encoding: latin-1' in "
-                f"{DESCRIPTION_FILE}, "
-                "or what else it is, or save the file as UTF-8."
+                f"{DESCRIPTION_FILE}, or what else it is, or save the file as UTF-8."
             ) from error
 
     def propose(self, names: Sequence[str]) -> str:
