@@ -11,7 +11,13 @@ from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.sensors import Channel
-from contrastive_har.signals.summaries import flipped, remarks, summarise_recordings, summarise_windows
+from contrastive_har.signals.summaries import (
+    describe_summary,
+    flipped,
+    remarks,
+    summarise_recordings,
+    summarise_windows,
+)
 from contrastive_har.signals.windows import read_windows, write_windows
 
 RATE = 10.0
@@ -100,6 +106,9 @@ def test_flipped_signs_are_doubted(turned: int) -> None:
         recordings.append(Recording(f"s{index}", f"r{index}", np.arange(100), activity, samples.astype(np.float32)))
     summary = summarise_recordings(Recordings(description, lambda: iter(recordings)))
     assert summary["doubted"].dropna().tolist() == ["r3"] * turned
+    told = describe_summary(summary)
+    assert told.startswith("Recordings: 6 subjects; 1.0 minutes, 1.0 of them labelled")
+    assert ("1 doubted" in told) == bool(turned)
 
 
 def test_orientations_that_differ_anyway_are_not_doubted() -> None:

@@ -45,8 +45,8 @@ def draw_labels(
             if not (classes == names.index(activity)).any():
                 raise SplitError(
                     f"No window of '{activity}' was cut: all of its runs are shorter than a window of {windows.length} "
-                    "samples, or nobody did it (windows_summary has the minutes). Shorten windows.length, set "
-                    "windows.short_runs: centre, or list the others in windows.activities."
+                    "samples, or nobody did it. Shorten windows.length, set windows.short_runs: centre, or list the "
+                    "others in windows.activities."
                 )
             raise SplitError(
                 f"Split '{split}' has no window of '{activity}' to label. Record it with more subjects, or list the "

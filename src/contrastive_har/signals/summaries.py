@@ -72,6 +72,25 @@ def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     return table.astype({"recordings": "Int64", "count": "Int64"})
 
 
+def describe_summary(summary: pd.DataFrame) -> str:
+    """Return in one line what :func:`summarise_recordings` has found."""
+    counted = summary.dropna(subset=["subject"])
+    labelled = counted[counted["activity"] != "(unlabelled)"]
+    parts = [
+        f"{counted['subject'].nunique()} subjects",
+        f"{counted['seconds'].sum() / 60:.1f} minutes, {labelled['seconds'].sum() / 60:.1f} of them labelled",
+    ]
+    for column, what in (
+        ("rejected", "recordings left out"),
+        ("doubted", "doubted"),
+        ("mended", "mended"),
+        ("passed_over", "files passed over"),
+    ):
+        if count := summary[column].nunique():
+            parts.append(f"{count} {what}")
+    return "Recordings: " + "; ".join(parts) + "."
+
+
 def _accelerometers(description: DatasetDescription) -> dict[str, list[int]]:
     """Return the channels of each sensor of three axes that measures acceleration."""
     found = {}

@@ -22,6 +22,7 @@ def ingest(raw_files: Path, settings: IngestionSettings, engine: EngineSettings)
 def summarise_recordings(recordings: Recordings) -> pd.DataFrame:
     """Count recordings and seconds per subject and activity, and list what was rejected and why."""
     summary = summaries.summarise_recordings(recordings)
+    logging.getLogger(__name__).info("%s", summaries.describe_summary(summary))
     for row in summary.dropna(subset=["doubted"]).itertuples(index=False):
         logging.getLogger(__name__).warning("Recording '%s': %s", row.doubted, row.reason)
     return summary
