@@ -11,8 +11,6 @@ from types import TracebackType
 from click import ClickException
 from pydantic import ValidationError
 
-from contrastive_har.files.stamps import explain
-
 _PACKAGE = Path(__file__).parents[1]
 _MEANT = (ValueError, RuntimeError, OSError, ClickException)
 """Types that the project raises on purpose; others, such as ``KeyError``, are faults of the program."""
@@ -41,6 +39,10 @@ def find_refusal(error: BaseException) -> str | None:
         frames = traceback.extract_tb(cause.__traceback__)
         is_own = bool(frames) and _PACKAGE in Path(frames[-1].filename).parents
         if isinstance(cause, ValidationError):
+            from contrastive_har.files.stamps import (
+                explain,  # imports torch, which a listing of pipelines does not need
+            )
+
             return f"{cause.title}: {explain(cause)}"
         if is_own and isinstance(cause, _MEANT):
             return str(cause)
