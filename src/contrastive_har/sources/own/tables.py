@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.places import Place
 from contrastive_har.sources.own.settings import FileLayout, Timestamp
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,16 @@ class Table:
             raise BadRecordingError(
                 f"{self.place.where}: two columns are named {', '.join(map(repr, twice))}. Rename one of them."
             )
+
+
+def ahead(items: Iterator[_Item], count: int) -> Iterator[_Item]:
+    """Yield items, of which another thread prepares the next ``count`` meanwhile."""
+    end = object()
+    with ThreadPoolExecutor(1) as thread:
+        coming: deque[Future[Any]] = deque(thread.submit(next, items, end) for _ in range(count))
+        while (item := coming.popleft().result()) is not end:
+            coming.append(thread.submit(next, items, end))
+            yield item
 
 
 def stacked(columns: Sequence[NDArray[Any]], rows: int) -> NDArray[np.float64]:

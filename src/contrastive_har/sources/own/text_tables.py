@@ -17,7 +17,7 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.places import CountedFile, Place
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Timestamp
-from contrastive_har.sources.own.tables import Block, Table, stacked
+from contrastive_har.sources.own.tables import Block, Table, ahead, stacked
 from contrastive_har.sources.own.times import are_local, are_numbers, to_seconds
 
 NOT_A_NUMBER = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None", "-"]
@@ -28,7 +28,8 @@ csv.field_size_limit(1 << 20)
 _HEAD = 1 << 20  # bytes that are looked at before a file is read; no line can be longer
 _TALLEST = 50  # lines of a cell, and blank lines, that are not looked into
 _LINES = 60  # that are looked at for a header
-_BLOCK = 4 << 20  # bytes in memory at once
+_BLOCK = 4 << 20  # bytes of a block
+_AHEAD = 12  # blocks that are read while others are looked at
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _ZEROS = 0.1  # share of bytes, above which a text is not UTF-8
 _LARGEST_EXACT = 2**53  # of whole numbers as 64-bit floating-point numbers
@@ -153,7 +154,7 @@ class TextTable(Table):
                     ),
                 ) as reader,
             ):
-                for batch in reader:
+                for batch in ahead(reader, _AHEAD):
                     if len(batch):
                         yield self._block(batch, first, numbers, texts, stamps, end)
                     first += len(batch)
