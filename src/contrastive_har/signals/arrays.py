@@ -93,3 +93,13 @@ def _of(values: Any, modality: str, widths: Mapping[str, int], what: str) -> lis
     if len(values) != widths[modality]:
         raise ValueError(f"{what} has {len(values)} entries, but modality '{modality}' has {widths[modality]} channels")
     return list(values)
+
+
+def edges(breaks: NDArray[np.bool_], count: int) -> list[int]:
+    """Return the indices at which runs begin, and the end.
+
+    Args:
+        breaks: Between which neighbours a run ends (count - 1,).
+        count: Number of items.
+    """
+    return [0, *(np.flatnonzero(breaks) + 1).tolist(), count]

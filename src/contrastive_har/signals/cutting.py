@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastive_har.signals.arrays import edges
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import Recording, Recordings
@@ -136,26 +137,21 @@ class _Cut:
     def runs(self, recording: Recording) -> Iterator[tuple[int, int]]:
         """Find the runs of one activity without a gap: indices of their first sample and of the one after the last."""
         breaks = (np.diff(recording.sample) != 1) | (np.diff(recording.activity) != 0)
-        for begin, end in pairwise(_edges(recording, breaks)):
+        for begin, end in pairwise(edges(breaks, len(recording.sample))):
             if begin < end and recording.activity[begin] in self.activities:
                 yield begin, end
 
     def grids(self, recording: Recording) -> Iterator[tuple[int, Sequence[int]]]:
         """Find the sliding windows of each run: the indices of the run's and of each window's first sample."""
-        edges = _edges(recording, np.diff(recording.sample) != 1)
+        gaps = edges(np.diff(recording.sample) != 1, len(recording.sample))
         for begin, end in self.runs(recording):
             if end - begin >= self.length or not self.centre:
                 yield begin, range(begin, end - self.length + 1, self.stride)
                 continue
-            after = bisect_right(edges, begin)
-            first, last = edges[after - 1], edges[after] - self.length
+            after = bisect_right(gaps, begin)
+            first, last = gaps[after - 1], gaps[after] - self.length
             centred = begin + (end - begin - self.length) // 2
             yield begin, [min(max(centred, first), last)] if first <= last else []
-
-
-def _edges(recording: Recording, breaks: NDArray[np.bool_]) -> list[int]:
-    """Return the indices of the samples at which pieces begin, and the end; ``breaks`` (time - 1,) lie between them."""
-    return [0, *(np.flatnonzero(breaks) + 1).tolist(), len(recording.sample)]
 
 
 def _cut_one(recording: Recording, plan: _Cut, clips: bool) -> list[WindowBatch]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contrastive_har.signals.arrays import edges
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import Recordings, Rejection
 from contrastive_har.signals.sensors import indices_by_sensor
@@ -139,8 +140,7 @@ def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:
             subjects[int(code)].add(recording.subject)
             counts[int(code)]["recordings"] += 1
         breaks = (np.diff(recording.sample) != 1) | (np.diff(recording.activity) != 0)
-        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(recording.sample)]
-        for begin, end in pairwise(edges):
+        for begin, end in pairwise(edges(breaks, len(recording.sample))):
             of_activity = counts[int(recording.activity[begin])]
             inside = int(covered[begin:end].sum())
             outside = "in_short_runs" if end - begin < windows.length and not inside else "left_over"

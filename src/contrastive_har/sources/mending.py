@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import LONGEST_STEP, Recording
+
+_Number = TypeVar("_Number", np.float32, np.float64)
 
 LONGEST_GAP = 1.0
 """Longest time in seconds between two samples that is interpolated; a longer one stays a gap."""
@@ -111,13 +113,15 @@ def _jumps(times: NDArray[np.float64], rate: float) -> tuple[NDArray[np.int64], 
     return jumps, is_declared
 
 
-def fill(clock: NDArray[np.int64], samples: NDArray[np.float32], longest: int) -> NDArray[np.float32]:
+def fill(
+    clock: NDArray[np.integer[Any] | np.floating[Any]], samples: NDArray[_Number], longest: float
+) -> NDArray[_Number]:
     """Interpolate missing samples, each channel by itself.
 
     Args:
-        clock: Ascending times of the samples in sampling intervals (time,).
+        clock: Ascending times of the samples (time,), in sampling intervals or seconds.
         samples: Measurements (time, channels); values that are not finite are missing.
-        longest: How far the samples around may be apart, in sampling intervals; others stay missing.
+        longest: How far the samples around may be apart, in the unit of the times; others stay missing.
 
     Returns:
         Measurements (time, channels).

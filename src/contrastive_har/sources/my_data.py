@@ -16,9 +16,7 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.candidate import Candidate, File, NoRecordingError
 from contrastive_har.sources.own.intervals import IntervalTable, read_intervals
-from contrastive_har.sources.own.labels import (
-    Labels,
-)
+from contrastive_har.sources.own.labels import Labels
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.reader import Reader

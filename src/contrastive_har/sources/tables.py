@@ -21,9 +21,8 @@ def refuse_nameless_times(schema: pa.Schema, path: Path, column: str = "timestam
     index = schema.get_field_index("__index_level_0__")  # pandas' name for an index without one
     if index >= 0 and _holds_times(schema.field(index).type) and column not in schema.names:
         raise BadRecordingError(
-            f"{path}: times are its index, which has no name. Name it: "
-            f"frame.rename_axis({column!r}).to_parquet(...); if they "
-            "are none, leave it out: frame.reset_index(drop=True)."
+            f"{path}: times are its index, which has no name. Name it: frame.rename_axis({column!r}).to_parquet(...); "
+            "if they are none, leave it out: frame.reset_index(drop=True)."
         )
 
 

@@ -1,8 +1,8 @@
 """Unlabelled recordings: files of any length, read in pieces as training data are, in the units of a model.
 
 Needed are the channels of the model, by name, and time stamps or a sampling rate. A ``dataset.yml`` beside the files
-says
-how they are written, as for training data (docs/your_data.md): where columns have other names, which units they have.
+says how they are written, as for training data (docs/your_data.md): where columns have other names, which units they
+have.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contrastive_har.files.stamps import explain
+from contrastive_har.signals.arrays import edges
 from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejection
 from contrastive_har.signals.sensors import Channel, channels_from_modalities
 from contrastive_har.signals.units import factor
 from contrastive_har.sources.candidate import NoRecordingError
 from contrastive_har.sources.own.joining import join
 from contrastive_har.sources.own.opening import open_table
-from contrastive_har.sources.own.parts import Part, factors_of
+from contrastive_har.sources.own.parts import LOOKED_AT, Part, factors_of
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.sources.own.roles import (
@@ -39,8 +40,6 @@ from contrastive_har.sources.own.roles import (
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
 from contrastive_har.sources.own.tables import Block, Table
 from contrastive_har.use.streams import Expected, Stream, warn
-
-_LOOKED_AT = 1000  # times from which the rate is measured
 
 
 class _Description(BaseModel):
@@ -93,8 +92,7 @@ def open_new_recordings(
 
     Raises:
         BadRecordingError: if there is no file, if the only one cannot be used, or ``dataset.yml`` is invalid; the
-        message
-            names file, row and cure.
+            message names file, row and cure.
     """
     folder = path.parent if path.is_file() else path
     reading, description = _describe(folder)
@@ -168,28 +166,26 @@ class _Reader:
     def _unit(self, channel: Channel) -> str:
         return self._units[[one.name for one in self.channels].index(channel.name)]
 
-    def read(self, name: str, kind: Kind, channels: Sequence[Channel] | None = None) -> Iterator[Piece]:
+    def read(self, name: str, kind: Kind) -> Iterator[Piece]:
         """Read the recordings of one file, a block of rows at a time.
 
         Args:
             name: Name of its recording, if it says no other.
             kind: The file.
-            channels: The channels to read; None for all.
         """
-        channels = self.channels if channels is None else channels
-        table = self._open(kind, channels)
-        stamp, column = kind.column("timestamp"), kind.column("recording")
-        stamps = kind.layout.timestamp.model_copy(update={"column": stamp}) if stamp in table.names else None
+        table = open_table(kind.place, kind.layout)
+        self._check(table, kind, self.channels)
+        column, stamps = kind.column("recording"), kind.stamps_in(table.names)
         if stamps is None and self._expected.rate is None:
             raise BadRecordingError(
-                f"{kind.place.where}: no column '{stamp}', and no {DESCRIPTION_FILE} beside it with sampling_rate_hz, "
-                "so its sampling rate is unknown. Add either."
+                f"{kind.place.where}: no column '{kind.column('timestamp')}', and no {DESCRIPTION_FILE} beside it with "
+                "sampling_rate_hz, so its sampling rate is unknown. Add either."
             )
         texts = [column] if column in table.names and "recording" not in kind.values else []
-        factors = self.factors(kind, channels)
+        factors = self.factors(kind, self.channels)
         current: Stream | None = None
         done: set[str] = set()
-        for block in table.blocks([kind.column(channel.name) for channel in channels], texts, stamps):
+        for block in table.blocks([kind.column(channel.name) for channel in self.channels], texts, stamps):
             for own_name, part in _by_recording(block, texts, name):
                 if current is None or current.name != own_name:
                     if current is not None:
@@ -200,7 +196,7 @@ class _Reader:
                             f"{kind.place.where}, row {table.line(part.first)}: recording '{own_name}' continues after "
                             "others. Sort the rows by recording, then by time."
                         )
-                    current = Stream(own_name, kind, table, channels, factors, self._expected)
+                    current = Stream(own_name, kind, table, self.channels, factors, self._expected)
                 yield from current.push(part)
         if current is None:
             raise BadRecordingError(f"{kind.place.where}: no samples. The file is empty or truncated; copy it again.")
@@ -219,13 +215,13 @@ class _Reader:
                     f"patterns in {DESCRIPTION_FILE}."
                 )
             if names:
-                parts.append(self._part(kind, [one for one in self.channels if one.name in names]))
+                parts.append(self._part(table, kind, [one for one in self.channels if one.name in names]))
                 order += names
         if missing := [one.name for one in self.channels if one.name not in order]:
             raise BadRecordingError(
                 f"{kinds[0].place.where}: recording '{name}' has no file with {', '.join(map(repr, missing))}. Add it."
             )
-        found = [measured_rate(np.unique(part.seconds[:_LOOKED_AT])) for part in parts if part.seconds is not None]
+        found = [measured_rate(np.unique(part.seconds[:LOOKED_AT])) for part in parts if part.seconds is not None]
         rate = self._expected.rate or max((one for one in found if one), default=self._expected.model_hz)
         counts: Counter[str] = Counter()
         reading = self._expected.reading.model_copy(update={"longest_gap": self._expected.longest_gap})
@@ -234,17 +230,16 @@ class _Reader:
         samples = joined.samples[:, [order.index(channel.name) for channel in self.channels]]
         yield Piece(name, kinds[0].place.path, 1, joined.clock / rate, samples, rate)
 
-    def _part(self, kind: Kind, channels: Sequence[Channel]) -> Part:
+    def _part(self, table: Table, kind: Kind, channels: Sequence[Channel]) -> Part:
         """Read the rows of one sensor, in the units of the model."""
-        table = self._open(kind, channels)
-        stamp = kind.column("timestamp")
-        if stamp not in table.names:
+        self._check(table, kind, channels)
+        stamps = kind.stamps_in(table.names)
+        if stamps is None:
             raise BadRecordingError(
                 f"{kind.place.where}: no time stamps, by which the sensors could be joined. Write 'timestamp: "
                 f"{{column: ...}}' in {DESCRIPTION_FILE}."
             )
-        how = kind.layout.timestamp.model_copy(update={"column": stamp})
-        blocks = list(table.blocks([kind.column(channel.name) for channel in channels], [], how))
+        blocks = list(table.blocks([kind.column(channel.name) for channel in channels], [], stamps))
         if not blocks:
             raise BadRecordingError(f"{kind.place.where}: no samples. The file is empty or truncated; copy it again.")
         seconds = np.concatenate([block.seconds for block in blocks if block.seconds is not None])
@@ -252,8 +247,7 @@ class _Reader:
         plain = replace(kind, layout=kind.layout.model_copy(update={"units": {}}))  # they are converted
         return Part(plain, table, channels, np.arange(len(seconds)), numbers, seconds, None, blocks[0].are_local)
 
-    def _open(self, kind: Kind, channels: Sequence[Channel]) -> Table:
-        table = open_table(kind.place, kind.layout)
+    def _check(self, table: Table, kind: Kind, channels: Sequence[Channel]) -> None:
         missing = [one.name for one in channels if kind.column(one.name) not in table.names]
         if missing:
             message = (
@@ -267,7 +261,6 @@ class _Reader:
             )
         refuse_missing_roles(kind, table)
         refuse_ignored(kind, table, ["timestamp"], [kind.column(one.name) for one in channels], self._expected.reading)
-        return table
 
 
 def _by_recording(block: Block, texts: Sequence[str], name: str) -> Iterator[tuple[str, Block]]:
@@ -276,7 +269,6 @@ def _by_recording(block: Block, texts: Sequence[str], name: str) -> Iterator[tup
         yield name, block
         return
     names = block.texts[texts[0]]
-    edges = [0, *(np.flatnonzero(np.diff(names.codes) != 0) + 1).tolist(), len(names)]
-    for begin, end in pairwise(edges):
+    for begin, end in pairwise(edges(np.diff(names.codes) != 0, len(names))):
         seconds = None if block.seconds is None else block.seconds[begin:end]
         yield str(names[begin]), Block(block.first + begin, block.numbers[begin:end], {}, seconds, block.are_local)

@@ -13,14 +13,13 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
 from contrastive_har.sources.own.cleaning import Cleaning, Rows, spread_batches
-from contrastive_har.sources.own.parts import refuse_disorder, refuse_other_rate
+from contrastive_har.sources.own.parts import LOOKED_AT, refuse_disorder, refuse_other_rate
 from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.sources.own.roles import Kind
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
 from contrastive_har.sources.own.tables import Block, Table
 
 _LOGGER = logging.getLogger(__name__)
-_LOOKED_AT = 1000  # times from which the rate is measured
 _CHECKED = 20_000  # samples by which units are checked
 _SLOWEST = 0.05  # share of the model's rate, below which time stamps are taken for those of another unit
 _RATE_TOLERANCE = 0.05  # share by which the rates that the stamps and dataset.yml say may differ
@@ -118,7 +117,7 @@ class Stream:
 
         expected = f"{DESCRIPTION_FILE} says" if declared else "the model learned from"
         refuse_other_rate(seconds, 1 / self._interval, self._kind, where, expected, _SLOWEST)
-        found = measured_rate(np.sort(seconds[np.isfinite(seconds)][:_LOOKED_AT]))
+        found = measured_rate(np.sort(seconds[np.isfinite(seconds)][:LOOKED_AT]))
         if self._spreads or not found:
             return
         if declared and abs(found / declared - 1) > _RATE_TOLERANCE:

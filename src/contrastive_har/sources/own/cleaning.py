@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import LONGEST_STEP
+from contrastive_har.sources.mending import fill
 
 HOUR = 3600.0
 """Seconds by which clocks change with daylight saving."""
 
 _LATEST = 1e11  # seconds: the year 5138; what is later is no time
+_ROUNDING = 1e-9  # seconds
 _FAST = 0.25  # share of the usual step, below which rows are a batch
 
 
@@ -153,7 +155,7 @@ class Cleaning:
             return Rows(np.empty(0), np.empty((0, len(self._limits))), np.empty(0, np.int64))
         waiting = self._averaged(waiting, limit)
         lacks = ~np.isfinite(waiting.samples).all(axis=1)
-        filled = _filled(waiting, self._gap) if lacks.any() else waiting.samples
+        filled = fill(waiting.seconds, waiting.samples, self._gap + _ROUNDING) if lacks.any() else waiting.samples
         ready = (waiting.seconds > self._emitted) & (waiting.seconds <= limit)
         whole = ready & np.isfinite(filled).all(axis=1) if lacks.any() else ready
         self.counts["samples interpolated"] += int((whole & lacks).sum())
@@ -214,20 +216,6 @@ def share_of_batches(seconds: NDArray[np.float64], interval: float) -> float:
     """Return which share of the steps between times (time,) is much shorter than usual."""
     steps = np.diff(seconds[np.isfinite(seconds)])
     return float((np.abs(steps) < _FAST * interval).mean()) if len(steps) else 0.0
-
-
-def _filled(rows: Rows, longest: float) -> NDArray[np.float64]:
-    """Interpolate missing samples, each channel by itself, between samples at most ``longest`` seconds apart."""
-    filled = rows.samples.copy()
-    for channel in filled.T:
-        known = np.isfinite(channel)
-        times, missing = rows.seconds[known], np.flatnonzero(~known)
-        later = np.searchsorted(times, rows.seconds[missing])
-        between = (later > 0) & (later < len(times))
-        missing, later = missing[between], later[between]
-        near = missing[times[later] - times[later - 1] <= longest + 1e-9] if len(missing) else missing
-        channel[near] = np.interp(rows.seconds[near], times, channel[known]) if len(near) else channel[near]
-    return filled
 
 
 def _joined(parts: list[Rows]) -> Rows:

@@ -13,10 +13,7 @@ from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.own.checks import count_saturated, refuse_wrong_units
 from contrastive_har.sources.own.intervals import IntervalTable, intervals_of
 from contrastive_har.sources.own.joining import join
-from contrastive_har.sources.own.labels import (
-    LEFT_OUT,
-    spelled,
-)
+from contrastive_har.sources.own.labels import LEFT_OUT, spelled
 from contrastive_har.sources.own.parts import Part
 from contrastive_har.sources.own.rows import NamedRows
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading

@@ -18,7 +18,9 @@ from contrastive_har.sources.own.roles import Kind
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Reading, Timestamp, quoted
 from contrastive_har.sources.own.tables import Table
 
-_LOOKED_AT = 1000  # times from which the rate is measured before anything is read
+LOOKED_AT = 1000
+"""Times from which the rate is measured before anything is read."""
+
 _SLOWEST, _FASTEST = 0.5, 100.0  # rates, as shares of the expected one, that are believed
 _OF_BATCHES, _FEWEST_BATCHES = 0.8, 3  # slowest rate on average over batches that is believed, and of how many
 _DESCENDS = 0.9  # share of times before the one before, above which rows are in descending order
@@ -102,11 +104,11 @@ def refuse_other_rate(
     Raises:
         BadRecordingError: if there are such; names the rate and what to write.
     """
-    steps = np.diff(seconds[: _LOOKED_AT + 1])
+    steps = np.diff(seconds[: LOOKED_AT + 1])
     steps = steps[np.isfinite(steps)]
     how, column = kind.layout.timestamp, kind.column("timestamp")
     if how.batches is None and len(steps):
-        share = share_of_batches(seconds[: _LOOKED_AT + 1], 1 / rate)
+        share = share_of_batches(seconds[: LOOKED_AT + 1], 1 / rate)
         equal, late = (steps == 0).mean(), (steps > 2 / rate).mean()
         spread = _declared(how, column, batches="spread")
         if share > _BATCHES and (equal > _BATCHES or late > _BATCHES / 20):
@@ -118,11 +120,11 @@ def refuse_other_rate(
     if not len(steps):
         return
     if how.batches is not None:
-        begins = batches_of(seconds[: _LOOKED_AT + 1], 1 / rate)
+        begins = batches_of(seconds[: LOOKED_AT + 1], 1 / rate)
         slowest = max(slowest, _OF_BATCHES)
         if len(begins) < _FEWEST_BATCHES:
             return
-        looked_at = seconds[: _LOOKED_AT + 1]
+        looked_at = seconds[: LOOKED_AT + 1]
         found = (begins[-1] - begins[0]) / max(looked_at[begins[-1]] - looked_at[begins[0]], 1e-12) / rate
     else:
         found = 1 / float(np.median(steps)) / rate
@@ -192,7 +194,7 @@ def clean(part: Part, rate: float, reading: Reading, counts: Counter[str]) -> Ro
         counts: What was mended; added to.
 
     Raises:
-        BadRecordingError: if the declared rate contradicts the time stamps, or there is a gap and gaps are refused.
+        BadRecordingError: if the declared rate or unit contradicts the rows, or they are not in the order of time.
     """
     keep = np.arange(len(part.rows))
     samples = part.numbers * factors_of(part.kind, part.channels, part.table.place.where)

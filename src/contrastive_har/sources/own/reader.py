@@ -15,10 +15,7 @@ from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.sources.candidate import Candidate, NoRecordingError
 from contrastive_har.sources.own.intervals import IntervalTable
-from contrastive_har.sources.own.labels import (
-    Labels,
-    spelled,
-)
+from contrastive_har.sources.own.labels import Labels, spelled
 from contrastive_har.sources.own.loading import Loader
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.parts import Part
@@ -58,7 +55,8 @@ class Reader:
 
     def _in_file(self, name: str, kind: Kind) -> Iterator[Candidate]:
         """Find the recordings of one file: by its column ``recording``, else by its subjects and groups."""
-        table = self._open(kind, self._description.channels)
+        table = open_table(kind.place, kind.layout)
+        self._check(table, kind, self._description.channels)
         done: set[str] = set()
         for section, is_last in sections(self._rows(kind, table, self._description.channels)):
             found = list(self._divide(name, section, is_only=is_last and not done))
@@ -93,11 +91,11 @@ class Reader:
         several: list[NamedRows] = []
         seen: dict[str, str] = {}
         for kind in kinds:
-            names = open_table(kind.place, kind.layout).names
-            channels = [one for one in self._description.channels if kind.column(one.name) in names]
+            table = open_table(kind.place, kind.layout)
+            channels = [one for one in self._description.channels if kind.column(one.name) in table.names]
             if not channels:
                 raise BadRecordingError(
-                    f"{kind.place.where}: no column of a channel; found {', '.join(map(repr, names))}. Correct "
+                    f"{kind.place.where}: no column of a channel; found {', '.join(map(repr, table.names))}. Correct "
                     f"'columns' in {DESCRIPTION_FILE}."
                 )
             for channel in channels:
@@ -107,7 +105,7 @@ class Reader:
                         f"Correct the patterns in {DESCRIPTION_FILE}."
                     )
                 seen[channel.name] = kind.place.where
-            table = self._open(kind, channels)
+            self._check(table, kind, channels)
             blocks = list(self._rows(kind, table, channels))
             if not blocks:
                 raise BadRecordingError(f"{kind.place.where}: a header but no rows. Copy it again.")
@@ -124,14 +122,13 @@ class Reader:
             )
         return Candidate(name, kinds[0].place.where, partial(self._loader.load, name, several))
 
-    def _open(self, kind: Kind, channels: Sequence[Channel]) -> Table:
+    def _check(self, table: Table, kind: Kind, channels: Sequence[Channel]) -> None:
         """Look at the columns of a file.
 
         Raises:
             NoRecordingError: if it has none of a recording.
             BadRecordingError: if one is missing, or one that looks like a needed one is not declared.
         """
-        table = open_table(kind.place, kind.layout)
         where, names = kind.place.where, [name for name in table.names if name]
         needed = [channel.name for channel in channels]
         missing = [one for one in needed if kind.column(one) not in names]
@@ -157,7 +154,6 @@ class Reader:
         used = ("subject", "recording", *self._description.groups, *self._description.channel_names)
         refuse_ignored(kind, table, optional, [kind.column(role) for role in used], self._reading)
         refuse_missing_roles(kind, table)
-        return table
 
     def _refuse_other_table(self, table: Table, channels: Sequence[str]) -> None:
         """Refuse a table without channels: of another delimiter, with lines before the header, or something else."""
@@ -182,8 +178,7 @@ class Reader:
         columns = {one: kind.column(one) for one in roles if kind.column(one) in table.names}
         activity = kind.column("activity") if self._reading.intervals is None else ""
         has_activity = activity in table.names and "activity" not in kind.values
-        stamp = kind.column("timestamp")
-        stamps = kind.layout.timestamp.model_copy(update={"column": stamp}) if stamp in table.names else None
+        stamps = kind.stamps_in(table.names)
         texts = [*columns.values(), *([activity] if has_activity else [])]
         constant = None
         if "activity" in kind.values:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive_har.signals.arrays import edges
 from contrastive_har.signals.recordings import LONGEST_STEP
 from contrastive_har.sources.clocks import resample
 from contrastive_har.sources.own.cleaning import Rows
@@ -90,8 +91,8 @@ def _at(
 
 def _stretches(seconds: NDArray[np.float64], longest: float) -> list[tuple[int, int]]:
     """Return the first index and the one after the last of each stretch without a longer gap."""
-    edges = [0, *(np.flatnonzero(np.diff(seconds) > longest + 1e-9) + 1).tolist(), len(seconds)]
-    return [(begin, end) for begin, end in pairwise(edges) if end > begin]
+    breaks = np.diff(seconds) > longest + 1e-9
+    return [(begin, end) for begin, end in pairwise(edges(breaks, len(seconds))) if end > begin]
 
 
 def _common(sensors: Sequence[Rows], stretches: Sequence[list[tuple[int, int]]]) -> list[tuple[tuple[int, int], ...]]:

@@ -14,7 +14,7 @@ import yaml
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Reading, quoted
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Reading, Timestamp, quoted
 from contrastive_har.sources.own.tables import Table
 
 _BRACKETS = re.compile(r"\(.*?\)|\[.*?\]|\{.*?\}")
@@ -44,6 +44,11 @@ class Kind:
         if role == "timestamp" and role not in self.layout.columns:
             return self.layout.timestamp.column
         return self.layout.columns.get(role, role)
+
+    def stamps_in(self, names: Collection[str]) -> Timestamp | None:
+        """Return how time stamps are written and in which column; None if it is not among ``names``."""
+        column = self.column("timestamp")
+        return self.layout.timestamp.model_copy(update={"column": column}) if column in names else None
 
     def channels_in(self, names: Collection[str], channels: Iterable[str]) -> list[str]:
         """Return the channels whose columns are among ``names``."""
@@ -91,9 +96,8 @@ def groups_of(kinds: Sequence[Kind], channels: Collection[str]) -> list[tuple[st
         Files by the name of their recording.
     """
     several = len({id(kind.layout) for kind in kinds}) > 1
-    groups: dict[
-        tuple[str, str], list[Kind]
-    ] = {}  # by name of the recording, and what tells it from others of that name
+    # By the name of the recording, and what tells it from others of that name.
+    groups: dict[tuple[str, str], list[Kind]] = {}
     for kind in kinds:
         name = kind.values.get("recording")
         is_part = (several or name is not None) and not _is_whole(kind, channels)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
+from contrastive_har.signals.arrays import edges
 from contrastive_har.sources.own.parts import Part
 
 _MANY = 500_000  # rows of a file that are in memory at once, if no recording has more
@@ -77,7 +78,7 @@ def edges_of(rows: NamedRows) -> list[int]:
     for role, names in rows.names.items():
         if role == "recording" or "recording" not in rows.names:
             changes |= np.diff(names.codes) != 0
-    return [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows)]
+    return edges(changes, len(rows))
 
 
 def _concatenated(arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:

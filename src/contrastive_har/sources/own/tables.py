@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,7 +39,7 @@ class Block:
     are_local: bool = False
 
 
-class Table:
+class Table(ABC):
     """A table whose columns are known.
 
     Attributes:
@@ -56,6 +57,7 @@ class Table:
         self.names: list[str] = []
         self.sample: list[list[str]] = []
 
+    @abstractmethod
     def blocks(self, numbers: Sequence[str], texts: Sequence[str], stamps: Timestamp | None) -> Iterator[Block]:
         """Read some columns, a block of rows at a time.
 
@@ -63,11 +65,10 @@ class Table:
             BadRecordingError: if a row has too many or too few cells, a cell is no number or no time, or the file
                 cannot be read; the message names the row.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def line(self, row: int) -> int:
         """Return the number of a row as an editor shows it: the first line of the file is 1."""
-        raise NotImplementedError
 
     def lines_of_rows(self, count: int) -> list[int]:
         """Return the numbers of the first rows as an editor shows them."""
