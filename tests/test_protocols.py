@@ -12,8 +12,11 @@ import pytest
 from kedro.framework.startup import bootstrap_project
 from pydantic import ValidationError
 
+from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
+from contrastive_har.learning.pretraining import pretrain
 from contrastive_har.pipeline_registry import _spells, register_pipelines
+from contrastive_har.pipelines.pretraining.nodes import take_encoders
 from contrastive_har.pipelines.windowing.nodes import check_methods
 from contrastive_har.protocols import (
     IllPosedError,
@@ -24,6 +27,7 @@ from contrastive_har.protocols import (
     spells,
     vocabulary_of,
 )
+from contrastive_har.protocols.methods import trained_once
 from contrastive_har.runs.session import RunSession
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.scores.cells import Cell
@@ -358,3 +362,37 @@ def test_losses_of_a_training_in_two_parts_choose_nothing(budget: dict[str, Any]
     rows = {"m": row(objective={"name": "knowledge_mining", "views": [[]]}, budget=budget)}
     with pytest.raises(ValidationError, match=r"'m' is trained in two parts.* keep: last and patience: null"):
         protocol(methods=rows)
+
+
+def test_rows_with_the_same_training_are_trained_once() -> None:
+    rows = {
+        "a": row(),
+        "beside": {"base": "a", "beside": [{"name": "hand_features"}]},
+        "other_temperature": {"base": "a", "objective": {"temperature": 0.2}},
+        "longer": row(budget={"epochs": 2}),
+        "judged_otherwise": {"base": "longer", "evaluations": ["ridge"]},
+        "untrained": row(objective={"name": "untrained"}),
+        "untrained_too": row(objective={"name": "untrained"}),
+    }
+    assert trained_once(rows) == {"beside": "a", "judged_otherwise": "longer"}
+    assert trained_once({name: rows[name] for name in ("untrained", "untrained_too")}) == {}
+
+
+def test_encoders_that_are_taken_are_those_that_would_have_been_trained(windows: Windows) -> None:
+    settings = protocol(
+        methods={"m": row(), "beside": {"base": "m", "title": "B", "beside": [{"name": "hand_features"}]}},
+        repeats=2,
+        encoder={"name": "tpn", "channels": [4, 4], "kernels": [5, 3]},
+    )
+    roles = assign_roles(windows, settings.split_plan("p", 3))
+    members = [roles.members(repeat, "pretrain") for repeat in range(2)]
+    cpu = ComputeSettings(device="cpu", precision="float32")
+    trained, history = pretrain(windows, members, settings.pretraining_plan("m", 3), cpu)
+    plan = settings.pretraining_plan("beside", 3)
+    expected, expected_history = pretrain(windows, members, plan, cpu)
+    found_history, found = take_encoders(windows, roles, history, trained, plan)
+    pd.testing.assert_frame_equal(found_history, expected_history)
+    for one, other in zip(found.weights, expected.weights, strict=True):
+        assert one.keys() == other.keys() > trained.weights[0].keys()
+        assert all(one[name].equal(other[name]) for name in one)
+    assert found.fingerprint != trained.fingerprint

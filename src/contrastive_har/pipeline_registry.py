@@ -107,6 +107,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
 
     kedro-viz folds a namespace, and ``--namespaces`` runs it alone.
     """
+    from contrastive_har.protocols.methods import trained_once
     from contrastive_har.scores.cells import Cell
     from contrastive_har.signals.splits import SplitSettings
 
@@ -121,7 +122,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "ingestion": (),
         "windowing": (protocol, splits),
         "augmentation": (protocol,),
-        "pretraining": (cells,),
+        "pretraining": (cells, trained_once(settings["methods"])),
         "evaluation": (cells,),
         "registration": ([cell for cell in cells if cell.split in validated],),
         "reporting": (cells, bool(settings.get("sweep")), _spells(settings), chooses),

@@ -16,6 +16,7 @@ from contrastive_har.learning.pretraining import BackboneSettings
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.models.encoders.tarnet import TARNetSettings
 from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.neighbours import Neighbours
 from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
 from tests.learning.examples import CPU
@@ -35,7 +36,8 @@ def task(windows: Windows, stages: int | str) -> Task:
     settings = EvaluationSettings(title="S", trained_stages=stages, learning_rate=RATE, epochs=1, batch_size=16)
     train, nobody = np.arange(32), np.array([], np.int64)
     return Task(
-        0, "s", settings, BUDGET, SEED, windows.classes(), windows.description.class_names, train, nobody, nobody
+        *(0, "s", settings, BUDGET, SEED, windows.classes(), windows.description.class_names),
+        *(train, nobody, nobody, nobody, Neighbours.of(windows)),
     )
 
 

@@ -25,6 +25,7 @@ from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encod
 from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders.tpn import TPN, TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
+from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.models.heads.ridge import RidgeSettings
 from contrastive_har.protocols import ProtocolSettings
 from contrastive_har.scores.metrics import confusion_matrix, macro_f1
@@ -716,3 +717,44 @@ def test_training_windows_need_a_label_budget(windows: Windows) -> None:
     roles = divide(windows, ["10 %"])
     assert len(roles.members(0, "train")) == 0
     assert len(roles.members(0, "train", *budgets("10 %"))) > 0
+
+
+def test_batches_are_a_share_of_the_labels_and_steps_are_enough(windows: Windows) -> None:
+    """Few labels with a batch size for many would be one step an epoch."""
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %"]
+    roles = divide(windows, names)
+    labels = len(roles.members(0, "train", *budgets(*names)))
+
+    def epochs_of(**changes: object) -> int:
+        _, curves, _ = judge(windows, roles, encoders, names, e=linear(batch_size=500, epochs=2, **changes))
+        return int(curves["epoch"].max())
+
+    assert labels < 500
+    assert epochs_of() == 2
+    assert epochs_of(least_steps=7) == 7
+    assert epochs_of(least_steps=7, largest_share=0.5) == 4
+    assert epochs_of(least_steps=7, largest_share=0.5, trained_stages=1, learning_rate=0.01) == 4
+    small, same = (
+        judge(windows, roles, encoders, names, e=linear(epochs=2, **changes))[0]["probability"].to_numpy()
+        for changes in ({"batch_size": 500, "largest_share": 0.25}, {"batch_size": -(-labels // 4)})
+    )
+    np.testing.assert_array_equal(small, same)
+
+
+def test_of_several_penalties_the_best_on_validation_windows_is_chosen(windows: Windows) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %"]
+    split = SplitSettings(title="U", leak_free=True, held_out="subject", pretrain_on="train", validation_share=0.3)
+    penalties = (1e-6, 1e-3, 10.0)
+
+    def judged_with(roles: Roles, *chosen: float) -> TrainedHead:
+        settings = EvaluationSettings(title="L", head=LogisticSettings(inverse_penalty=chosen))
+        return judge(windows, roles, encoders, names, e=settings)[2][0]
+
+    validated = divide(windows, names, split=split)
+    scores = [judged_with(validated, penalty).facts.validation_macro_f1 for penalty in penalties]
+    best = scores.index(max(score for score in scores if score is not None))
+    assert best != 0
+    assert judged_with(validated, *penalties).facts.head == LogisticSettings(inverse_penalty=penalties[best])
+    assert judged_with(divide(windows, names), *penalties).facts.head == LogisticSettings(inverse_penalty=penalties[0])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from contrastive_har.learning.pretraining.plans import BackboneSettings
 from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.co_occurrence import CoOccurrenceSettings
@@ -12,7 +14,9 @@ from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSett
 from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
 from contrastive_har.models.encoders.ma_cnn import MACNNSettings
+from contrastive_har.models.encoders.minirocket import MiniRocketSettings
 from contrastive_har.models.encoders.tarnet import TARNet, TARNetSettings
 from contrastive_har.models.encoders.that import THATSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
@@ -235,3 +239,58 @@ def test_modalities_that_it_does_not_have_are_refused(wanted: list[str]) -> None
     backbone = make(inertial=SMALL_TPN, skeleton=GRU)
     with pytest.raises(ValueError, match=r"modalities .*inertial, skeleton"):
         backbone.only(wanted)
+
+
+def beside(*settings: EncoderSettings, encoder: EncoderSettings = SMALL_TPN) -> Backbone:
+    """Return a calibrated backbone of two modalities with features beside each embedding, in evaluation mode."""
+    torch.manual_seed(0)
+    backbone = BackboneSettings(encoder=encoder, beside=settings).build(layout("inertial", "pressure"))
+    backbone.set_normalisation(STATISTICS[0][:7], STATISTICS[1][:7])
+    backbone.calibrate(raw(40, 7))
+    return backbone.eval()
+
+
+def test_features_beside_an_embedding_are_those_of_their_encoders() -> None:
+    hand, rocket = HandFeaturesSettings(), MiniRocketSettings(size=84)
+    windows = raw(5, 7)
+    both = beside(hand, rocket)
+    parts = [both.by_modality[name](both.normalise(windows)[..., CHANNELS[name]]) for name in ("inertial", "pressure")]
+    widths = [part.shape[1] for part in parts]
+    found = both(windows)
+    assert both.features == found.shape[1] == sum(both.widths)
+    for name, part, of_modality in zip(("inertial", "pressure"), parts, found.split(both.widths, dim=1), strict=True):
+        torch.testing.assert_close(of_modality[:, : part.shape[1]], part)
+        alone = both.only([name])
+        torch.testing.assert_close(of_modality, alone(windows[..., CHANNELS[name]]))
+    only_hand = beside(encoder=hand)
+    for index, width in enumerate(only_hand.widths):
+        own = found.split(both.widths, dim=1)[index][:, widths[index] : widths[index] + width]
+        torch.testing.assert_close(own, only_hand(windows).split(only_hand.widths, dim=1)[index])
+
+
+def test_features_beside_an_embedding_are_of_windows_in_their_units() -> None:
+    """Hand features take windows as measured, whatever the statistics of the backbone."""
+    windows = raw(5, 7)
+    backbone = beside(HandFeaturesSettings())
+    before = backbone(windows)
+    learned = backbone.by_modality["inertial"].features
+    backbone.set_normalisation(torch.zeros(7), torch.ones(7))
+    torch.testing.assert_close(
+        backbone(windows)[:, learned : backbone.widths[0]], before[:, learned : backbone.widths[0]]
+    )
+    assert not torch.allclose(backbone(windows)[:, :learned], before[:, :learned])
+
+
+@pytest.mark.parametrize("trained", [0, 1, 2, "all"])
+def test_stages_are_frozen_beside_features_too(trained: TrainedStages) -> None:
+    backbone, windows = beside(HandFeaturesSettings()), raw(5, 7)
+    activations = backbone.begin(windows, trained)
+    assert list(activations) == list(backbone.parts)
+    torch.testing.assert_close(backbone.finish(activations, trained), backbone(windows))
+    stages = {name for stage in backbone.trained(trained) for name, _ in stage.named_parameters()}
+    assert bool(stages) == (trained != 0)
+
+
+def test_encoders_that_learn_do_not_stand_beside_another() -> None:
+    with pytest.raises(ValidationError, match="'tpn' learns"):
+        BackboneSettings(beside=(SMALL_TPN,))

@@ -137,15 +137,12 @@ def test_normalisation_by_sensor_commutes_with_rotations_and_keeps_angles() -> N
         assert np.allclose(cosines(before), cosines(shown.signals[..., :3]), atol=1e-4) == same
 
 
-def test_statistics_leave_bodies_and_raw_encoders_alone() -> None:
+def test_statistics_leave_bodies_alone() -> None:
     shown = windows()
     statistics = settings().normalisation_of(shown.signals, shown.layout)
     assert not statistics.mean[BODY].any()
     assert (statistics.deviation[BODY] == 1).all()
     np.testing.assert_allclose(statistics.mean[:3], Normalisation.of(shown.signals).mean[:3])
-    raw = settings(encoder={"name": "hand_features"}).normalisation_of(shown.signals, shown.layout)
-    assert not raw.mean.any()
-    assert (raw.deviation == 1).all()
 
 
 def test_channels_without_a_sensor_are_normalised_by_themselves() -> None:

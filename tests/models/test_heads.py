@@ -290,3 +290,54 @@ def test_impossible_heads_are_refused() -> None:
     with pytest.raises(ValueError, match="nope"):
         TypeAdapter(HeadSettings).validate_python({"name": "nope"})
     assert isinstance(MLPSettings().build(5, NAMES), MLP)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LogisticSettings(inverse_penalty=0.3),
+        RidgeSettings(penalty=2.0),
+        LateFusionSettings(head=LogisticSettings()),
+        BoostedTreesSettings(rounds=3, depth=2),
+    ],
+)
+def test_a_window_that_weighs_twice_counts_as_two(settings: BaseHeadSettings) -> None:
+    features, targets = examples(60, 5)
+    twice = torch.arange(60) < 20
+    weighted, repeated = (settings.build_for([2, 3], NAMES) for _ in range(2))
+    weighted.fit(features, targets, 1.0 + twice)
+    repeated.fit(torch.cat([features, features[twice]]), torch.cat([targets, targets[twice]]))
+    torch.testing.assert_close(weighted(features).softmax(1), repeated(features).softmax(1), atol=5e-3, rtol=0)
+    plain = settings.build_for([2, 3], NAMES)
+    plain.fit(features, targets)
+    assert not torch.allclose(plain(features).softmax(1), weighted(features).softmax(1), atol=1e-3)
+
+
+def test_a_standardised_regression_does_not_depend_on_units() -> None:
+    features, targets = examples(60, 5)
+    scale, shift = torch.tensor([1e-3, 1.0, 50.0, 2.0, 1e3]), torch.arange(5.0)
+    features[:, 3] = 4.0  # constant
+    for standardise in (True, False):
+        settings = LogisticSettings(standardise=standardise)
+        first, second = settings.build(5, NAMES), settings.build(5, NAMES)
+        first.fit(features, targets)
+        second.fit(features * scale + shift, targets)
+        same = torch.allclose(first(features).softmax(1), second(features * scale + shift).softmax(1), atol=2e-3)
+        assert same == standardise
+
+
+def test_a_standardised_regression_is_scikit_learns_of_z_scores() -> None:
+    features, targets = examples(60, 5)
+    head = LogisticSettings(inverse_penalty=0.5, standardise=True).build(5, NAMES)
+    head.fit(features, targets)
+    z_scores = ((features - features.mean(0)) / features.std(0, correction=0)).double().numpy()
+    expected = reference.LogisticRegression(C=0.5, max_iter=2000).fit(z_scores, targets.numpy())
+    np.testing.assert_allclose(head(features).softmax(1).numpy(), expected.predict_proba(z_scores), atol=1e-3)
+
+
+def test_variants_are_the_settings_to_choose_from() -> None:
+    settings = LogisticSettings(inverse_penalty=(1, 0.1))
+    assert list(settings.variants) == [LogisticSettings(inverse_penalty=1), LogisticSettings(inverse_penalty=0.1)]
+    fused = LateFusionSettings(head=settings)
+    assert [one.head for one in fused.variants] == list(settings.variants)
+    assert list(RidgeSettings().variants) == [RidgeSettings()]

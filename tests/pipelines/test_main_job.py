@@ -233,7 +233,7 @@ def test_local_configuration_may_change_a_part(project: Project) -> None:
         assert "pretraining" in register_pipelines()
     project.run(pipeline="ingestion", semi_supervised={})
     evaluations = {name: {"label_budgets": None, "batch_size": 8} for name in ("linear", "fine_tuning", "supervised")}
-    evaluations |= {name: {"label_budgets": None} for name in ("logistic", "ridge")}
+    evaluations |= {name: {"label_budgets": None} for name in ("self_trained", "ridge")}
     project.run(pipeline="windowing", semi_supervised={"label_budgets": ["50 %"], "evaluations": evaluations})
     assert read_windows(project.newest("windows.parquet")).length == 128
 

@@ -19,7 +19,13 @@ def predictions(seed: int, right: float) -> pd.DataFrame:
         for budget in ("1 %", "10 %"):
             true = rng.integers(0, 2, 100)
             predicted = np.where(rng.random(100) < right, true, 1 - true)
-            columns = {"window": np.arange(100), "true": true, "predicted": predicted, "probability": 0.9}
+            columns = {
+                "window": np.arange(100),
+                "true": true,
+                "predicted": predicted,
+                "probability": 0.9,
+                "averaged": true,
+            }
             rows.append(pd.DataFrame(columns).assign(repeat=repeat, evaluation="linear", label_budget=budget))
     return pd.concat(rows)
 

@@ -29,6 +29,7 @@ from contrastive_har.models.heads.mlp import MLPSettings
 from contrastive_har.models.heads.ridge import RidgeSettings
 from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
 from contrastive_har.scores.cells import Cell
+from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.recordings import BadRecordingError, Piece
 from contrastive_har.signals.sensors import Channel
@@ -114,6 +115,21 @@ def test_validation_chooses_and_test_scores_do_not(windows: Windows) -> None:
     assert torch.equal(chosen.weights["head.linear.bias"], torch.ones(3))
     with pytest.raises(ValueError, match="no validation windows"):
         choose_recogniser(windows, "p", {paper: encoders}, {paper: heads[paper]}, tested)
+
+
+def test_the_label_budget_that_is_asked_for_is_chosen_among(windows: Windows) -> None:
+    encoders = make_encoders(windows)
+    few, many = linear_head(encoders, 0, 0.5), linear_head(encoders, 0, 0.9)
+    heads = {SIMCLR: [replace(few, facts=facts(0, 0.5, label_budget="1 %")), many]}
+
+    def chosen(budget: str | None) -> str:
+        asked = budget and LabelBudget.model_validate(budget)
+        found = choose_recogniser(windows, "semi_supervised", {SIMCLR: encoders}, heads, scores(simclr=0.7), asked)
+        return found.origin.label_budget
+
+    assert [chosen(budget) for budget in (None, "10 %", "1%")] == ["10 %", "10 %", "1 %"]
+    with pytest.raises(ValueError, match="with the label budget '5 %'"):
+        chosen("5 %")
 
 
 def test_a_recogniser_survives_storage(recogniser: TrainedRecogniser, windows: Windows, tmp_path: Path) -> None:

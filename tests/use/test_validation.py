@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from contrastive_har.reports.figures import draw_reliability
 from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
+from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.roles import Roles, rows_of
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.windows import Windows
@@ -36,6 +38,7 @@ from contrastive_har.use.recogniser_files import read_recogniser, write_recognis
 from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, describe_recogniser, recognise
 from contrastive_har.use.timelines import InferenceSettings, read_timeline, write_timeline
 from contrastive_har.use.validation import assess_calibration, complete_recogniser, score_windows
+from contrastive_har.use.whole_recordings import score_recordings
 from tests.conftest import ACTIVITIES, RATE
 from tests.learning.examples import CPU
 from tests.use.test_alternatives import scores_of
@@ -389,3 +392,52 @@ def test_a_file_without_temperature_and_reference_is_read(recogniser: TrainedRec
     write_tensors(tensors, path, "recogniser", **{name: header[name] for name in ("architecture", "origin")})
     stored = read_recogniser(path)
     assert (stored.calibration, stored.reference) == (Calibration(), None)
+
+
+def days(*people: int) -> Recordings:
+    """A day of each person: every activity for 20 seconds, then 5 seconds that nobody labelled."""
+
+    def read() -> Iterator[Recording]:
+        for person in people:
+            parts = [worn(person, activity, 20) for activity in ACTIVITIES.values()]
+            parts.append(worn(person, "rest", 5))
+            codes = np.repeat([*ACTIVITIES, UNLABELLED], [len(part) for part in parts]).astype(np.int16)
+            yield Recording(str(person), f"day of {person}", 7 + np.arange(len(codes)), codes, np.concatenate(parts))
+
+    channels = tuple(Channel(name=name, unit="g", sensor=None) for name in reversed(NAMES))
+    described = DatasetDescription(
+        name="days", title="Days", sampling_rate_hz=RATE, channels=channels, activities=ACTIVITIES
+    )
+    turned = (replace(one, samples=one.samples[:, ::-1].copy()) for one in read())
+    rows = list(turned)
+    return Recordings(described, lambda: iter(rows))
+
+
+def test_whole_recordings_of_test_people_are_scored_second_by_second(
+    recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles], tmp_path: Path
+) -> None:
+    """Channels may be in another order than those of the recogniser; people it was trained on do not count."""
+    settings = InferenceSettings()
+    found = score_recordings(recogniser, days(0, 8, 6, 9), worn_windows, roles, settings)
+    assert found["subject"].tolist() == ["8", "9"]
+    assert (found["recordings"] == 1).all()
+    assert (found["seconds"] == 20 * len(ACTIVITIES)).all()
+    assert (found["unlabelled"] == 5).all()
+    timeline = timeline_of(recogniser, tmp_path, lambda table: table)
+    names = list(ACTIVITIES.values())
+    covering = [
+        timeline[(timeline["start"] <= second + 0.5) & (second + 0.5 < timeline["end"])]["activity"].item()
+        for second in range(20 * len(names) - 1)
+    ]
+    right = [name == names[second // 20] for second, name in enumerate(covering)]
+    assert found["accuracy"].iloc[1] == pytest.approx(np.mean(right), abs=0.03)
+    assert 0.8 < found["macro_f1"].iloc[1] < 1
+
+
+def test_people_without_recordings_are_not_scored(
+    recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
+) -> None:
+    assert score_recordings(recogniser, days(0, 9), worn_windows, roles, InferenceSettings())["subject"].tolist() == [
+        "9"
+    ]
+    assert score_recordings(recogniser, days(0), worn_windows, roles, InferenceSettings()).empty

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contrastive_har.protocols.checks import IllPosedError, require_trainable
-from contrastive_har.protocols.methods import MethodSettings, ViewsPlan
+from contrastive_har.protocols.methods import MethodSettings, RegistrationPlan, ViewsPlan
 from contrastive_har.protocols.plans import (
     PLANS,
     ProtocolError,
@@ -23,6 +23,7 @@ __all__ = [
     "MethodSettings",
     "ProtocolError",
     "ProtocolSettings",
+    "RegistrationPlan",
     "ViewsPlan",
     "evaluation_titles",
     "is_protocol",

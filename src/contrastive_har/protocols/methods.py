@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.learning.objectives.untrained import UntrainedSettings
 from contrastive_har.learning.objectives.views import OTHER
 from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.refining import refine, resolve_bases
 from contrastive_har.signals.augmentations import View
+from contrastive_har.signals.budgets import LabelBudget
 
 REFINED = ("encoder", "encoders", "normalisation", "budget")
 """Settings of a protocol that its rows refine."""
+
+_PRETRAINED = ("objective", "modalities", *REFINED)
+"""Settings of a row that its pre-training depends on."""
 
 
 class MethodSettings(BaseModel):
@@ -32,6 +38,7 @@ class MethodSettings(BaseModel):
         encoder: Encoder of each modality.
         encoders: Other encoders of single modalities, by modality.
         modalities: The modalities that have an encoder; null takes all.
+        beside: Encoders that learn nothing, whose features stand beside the embedding (:class:`BackboneSettings`).
         normalisation: How channels are normalised (:class:`BackboneSettings`).
         budget: Pre-training budget.
         evaluations: Names of the evaluations it is scored with.
@@ -46,6 +53,7 @@ class MethodSettings(BaseModel):
     encoder: EncoderSettings
     encoders: dict[str, EncoderSettings] = {}
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    beside: tuple[EncoderSettings, ...] = ()
     normalisation: Literal["channel", "sensor"] = "channel"
     budget: PretrainingBudget
     evaluations: tuple[str, ...] = Field(min_length=1)
@@ -61,6 +69,7 @@ class MethodSettings(BaseModel):
             encoder=self.encoder,
             encoders=self.encoders,
             modalities=self.modalities,
+            beside=self.beside,
             normalisation=self.normalisation,
         )
 
@@ -94,6 +103,18 @@ class ViewsPlan(BaseModel):
         return cls(views=views, seed=seed)
 
 
+class RegistrationPlan(BaseModel):
+    """All settings that determine which recogniser is registered.
+
+    Attributes:
+        label_budget: Label budget of the recogniser.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label_budget: LabelBudget
+
+
 def complete_rows(protocol: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, Any]:
     """Return complete settings of partial rows, which refine those of the protocol and of their bases."""
     defaults: dict[str, Any] = {"encoder": {"name": "tpn"}, "encoders": {}, "normalisation": "channel", "budget": {}}
@@ -107,3 +128,22 @@ def complete_rows(protocol: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[
 def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row without refining settings that are None: they refine nothing."""
     return {key: value for key, value in row.items() if value is not None or key not in REFINED}
+
+
+def trained_once(rows: Mapping[str, Any]) -> dict[str, str]:
+    """Return which rows take the encoders of another one, which is trained with the same settings; its name by theirs.
+
+    Rows that differ only in what stands beside their encoders, or in their evaluations, are thus trained once.
+
+    Args:
+        rows: Rows of a protocol as configured.
+    """
+    trained: dict[str, str] = {}
+    taken = {}
+    for name, row in resolve_bases(rows).items():
+        settings = json.dumps({key: row[key] for key in _PRETRAINED if key in row}, sort_keys=True)
+        if row["objective"]["name"] == UntrainedSettings.model_fields["name"].default:
+            continue
+        if trained.setdefault(settings, name) != name:
+            taken[name] = trained[settings]
+    return taken

@@ -31,8 +31,8 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
     Each pipeline node takes the plan of its own row, split or windows: its result depends on no other settings.
 
     Returns:
-        By dotted name, after that of the protocol: ``windows``, ``views``, ``splits`` and a split, ``pretraining`` and
-        ``evaluation`` and a method.
+        By dotted name, after that of the protocol: ``windows``, ``views``, ``registration``, ``splits`` and a split,
+        ``pretraining`` and ``evaluation`` and a method.
 
     Raises:
         ProtocolError: naming the protocol and the setting.
@@ -47,6 +47,7 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
             raise ProtocolError(f"Parameter '{name}': {error}") from error
         seed = parameters["seed"]
         plans[f"{name}.windows"] = protocol.windows_for(parameters["dataset"])
+        plans[f"{name}.registration"] = protocol.registration_plan()
         plans[f"{name}.views"] = protocol.views_plan(seed)
         for split in protocol.splits:
             plans[f"{name}.splits.{split}"] = protocol.split_plan(split, seed)

@@ -12,7 +12,7 @@ from contrastive_har.learning.pretraining.plans import PretrainingBudget, Pretra
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.protocols.checks import IllPosedError
-from contrastive_har.protocols.methods import MethodSettings, ViewsPlan, complete_rows
+from contrastive_har.protocols.methods import MethodSettings, RegistrationPlan, ViewsPlan, complete_rows
 from contrastive_har.refining import plain, refine
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
@@ -43,6 +43,8 @@ class ProtocolSettings(BaseModel):
         compared_with: The method that paired tests compare all others with. Testing all pairs would leave no power
             after Holm's correction.
         evaluations: Evaluations of encoders, by name.
+        registered_at: The label budget with which the registered recogniser is trained; null takes the smallest that
+            all evaluations are run with.
         sweep: Dotted name of a numeric setting of the rows, such as ``objective.negatives.concentration``, in which
             they differ: the report shows scores against it, and what choosing it on validation windows gives.
     """
@@ -65,6 +67,7 @@ class ProtocolSettings(BaseModel):
     methods: dict[str, MethodSettings] = Field(min_length=1)
     compared_with: str
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
+    registered_at: LabelBudget | None = None
     sweep: str | None = None
 
     @model_validator(mode="before")
@@ -90,6 +93,8 @@ class ProtocolSettings(BaseModel):
             raise ValueError(f"label_budgets lists one twice: {names}")
         for name, settings in self.evaluations.items():
             self._check_evaluation(name, settings)
+        if self.registered_at is not None and self.registered_at.name not in names:
+            raise ValueError(f"registered_at is '{self.registered_at.name}'; choose one of {', '.join(names)}")
         if not self.budgets_of_all:
             raise ValueError("at least one of label_budgets must be for all evaluations")
         for name, method in self.methods.items():
@@ -242,6 +247,10 @@ class ProtocolSettings(BaseModel):
             shown=self.fewest_labels,
             seed=seed,
         )
+
+    def registration_plan(self) -> RegistrationPlan:
+        """Return all settings that determine which recogniser is registered."""
+        return RegistrationPlan(label_budget=self.registered_at or self.fewest_labels)
 
     def views_plan(self, seed: int) -> ViewsPlan:
         """Return the views of all methods, without duplicates."""

@@ -18,6 +18,7 @@ from contrastive_har.models.heads.words import Vocabulary
 from contrastive_har.reports.calibration import calibration_rows
 from contrastive_har.reports.complexity import complexity_rows, published_rows
 from contrastive_har.reports.contributions import contribution_tables
+from contrastive_har.reports.expectation import describe_expectation
 from contrastive_har.reports.findings import Finding
 from contrastive_har.reports.frequencies import divide_by_frequency, frequency_tables
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
@@ -54,6 +55,7 @@ class ReportFacts:
         label_free: The last epoch of pre-training of every cell and repeat, with its measures that need no labels.
         selection: What choosing the setting of a sweep gives; None without a sweep.
         calibration: Bins of the recognisers' probabilities; None where no recogniser is chosen.
+        whole_recordings: Scores of the recogniser on whole recordings by test person; None where none is chosen.
         complexity: Size, arithmetic and time by method and evaluation.
         seed: Seed of the run.
         confidence: Confidence level of the intervals.
@@ -80,6 +82,7 @@ class ReportFacts:
     label_free: pd.DataFrame
     selection: pd.DataFrame | None
     calibration: pd.DataFrame | None
+    whole_recordings: pd.DataFrame | None
     complexity: pd.DataFrame
     seed: int
     confidence: float
@@ -127,6 +130,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "label_free": _label_free(facts, methods),
         "selection": [] if facts.selection is None else facts.selection.to_dict("records"),
         "calibration": [] if facts.calibration is None else calibration_rows(facts.calibration),
+        "expectation": _expectation(facts),
         "evaluations": evaluations,
         "headlines": _headlines(facts, methods, evaluations, fewest),
         "methods": methods,
@@ -246,3 +250,8 @@ def _machine(device: str) -> dict[str, str]:
         "Computed on": f"{device}; {platform.machine()}, {platform.system()}",
         "Versions": f"contrastive-har {version('contrastive-har')}, Python {platform.python_version()}, {packages}",
     }
+
+
+def _expectation(facts: ReportFacts) -> str | None:
+    people = facts.whole_recordings
+    return None if people is None or people.empty else describe_expectation(people, facts.confidence)

@@ -22,6 +22,9 @@ PAPER_STYLE = {"macro_f1": "paper_style_macro_f1", "accuracy": "paper_style_micr
 VALIDATION = "validation_macro_f1"
 """Macro-F1 on the validation windows after the last epoch, by which settings are chosen."""
 
+SEQUENCE = "sequence_macro_f1"
+"""Macro-F1 where probabilities are averaged over neighbouring windows of a recording."""
+
 
 def score(
     predictions: pd.DataFrame, curves: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str], **cell: str
@@ -29,7 +32,7 @@ def score(
     """Score predictions of one method on one split.
 
     Args:
-        predictions: repeat, evaluation, label_budget, window, true, predicted.
+        predictions: repeat, evaluation, label_budget, window, true, predicted, averaged.
         curves: Learning curves: repeat, evaluation, label_budget, role, macro_f1, accuracy by epoch.
         subjects: Subject by window.
         class_names: Names of the class indices.
@@ -57,6 +60,8 @@ def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[s
     confusion = confusion_matrix(true, predicted, len(class_names))
     for name, metric in METRICS.items():
         yield {"metric": name, "group": EVERYTHING, "value": metric(confusion)}
+    averaged = confusion_matrix(true, test["averaged"].to_numpy(), len(class_names))
+    yield {"metric": SEQUENCE, "group": EVERYTHING, "value": macro_f1(averaged)}
     for name, value in zip(class_names, f1_by_class(confusion), strict=True):
         yield {"metric": "f1", "group": f"class: {name}", "value": float(value)}
     subject_of_window = subjects.loc[test["window"]].to_numpy()

@@ -21,6 +21,7 @@ from contrastive_har.models.heads import HeadSettings
 from contrastive_har.models.recogniser import Recogniser
 from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.signals.budgets import LabelBudget, parse_budget
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
@@ -236,6 +237,7 @@ def choose_recogniser(
     encoders: Mapping[Cell, EncoderSet],
     heads: Mapping[Cell, list[TrainedHead]],
     scores: pd.DataFrame,
+    label_budget: LabelBudget | None = None,
 ) -> TrainedRecogniser:
     """Choose by macro-F1 on validation windows: the row with the best mean over repeats, then its best repeat.
 
@@ -248,6 +250,7 @@ def choose_recogniser(
         encoders: Encoders by cell.
         heads: Heads by cell.
         scores: Scores of the whole protocol, for the origin only: they do not affect the choice.
+        label_budget: The label budget of the recogniser; None chooses among those of all budgets.
 
     Raises:
         ValueError: if there are no validation scores.
@@ -258,12 +261,14 @@ def choose_recogniser(
             for cell, of_cell in heads.items()
             for head in of_cell
             if (facts := head.facts).validation_macro_f1 is not None
+            and label_budget in (None, parse_budget(facts.label_budget))
             for needed in [facts.modalities or tuple(encoders[cell].layout.modalities)]
         ],
         columns=[*_ROW, "value", "head", "modalities"],
     )
     if tried.empty:
-        raise ValueError(f"Protocol '{protocol}' has no validation windows to choose a model by.")
+        at = f" with the label budget '{label_budget.name}'" if label_budget else ""
+        raise ValueError(f"Protocol '{protocol}' has no validation windows to choose a model{at} by.")
     chosen = [
         _choose_one(windows, protocol, encoders, of_modalities, scores)
         for _, of_modalities in tried.groupby("modalities", sort=False)

@@ -26,6 +26,7 @@ from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.neighbours import Neighbours
 from contrastive_har.signals.roles import Role, Roles
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
@@ -56,7 +57,8 @@ def evaluate(
         compute: Device and precision.
 
     Returns:
-        Predictions (repeat, evaluation, label_budget, window, true, predicted, probability) of the last epoch,
+        Predictions (repeat, evaluation, label_budget, window, true, predicted, probability, and what is recognised by
+        probabilities averaged over neighbouring windows) of the last epoch,
         learning curves (repeat, evaluation, label_budget, learning_rate, epoch, loss, role, macro_f1, accuracy), and
         the heads.
 
@@ -66,7 +68,7 @@ def evaluate(
     known, own = list(windows.layout.modalities), list(trained.layout.modalities)
     expanded = [settings.expand(name, own, known) for name, settings in plan.evaluations.items()]
     plan = plan.model_copy(update={"evaluations": {name: one for some in expanded for name, one in some.items()}})
-    evaluator = _Evaluator(windows.only(own), roles, trained, plan, compute.resolve())
+    evaluator = _Evaluator(windows.only(own), roles, trained, plan, compute.resolve(), Neighbours.of(windows))
     tries: dict[tuple[object, ...], list[Outcome]] = {}
     with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=None) as bar:
         for outcome in evaluator.run():
@@ -94,14 +96,16 @@ class _Evaluator:
     trained: EncoderSet
     plan: EvaluationPlan
     compute: Compute
+    neighbours: Neighbours
     frozen: dict[tuple[int, TrainedStages, str], Tensor] = field(default_factory=dict)
 
     @property
     def heads(self) -> int:
         """Number of heads to train."""
         of_each = (
-            max(1, len(settings.learning_rates)) * len(self._budgets(settings))
-            for settings in self.plan.evaluations.values()
+            max(1, len(settings.learning_rates)) * len(task.variants)
+            for name, settings in self.plan.evaluations.items()
+            for task in self._tasks(name, settings, 0)
         )
         return self.trained.repeats * sum(of_each)
 
@@ -133,8 +137,9 @@ class _Evaluator:
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         if settings.head.fitted:
             features = self._features(repeat, settings)
-            widths = [values.shape[1] for values in self._run_frozen(repeat, settings).values()]
-            yield from (fit_head(features, widths, task) for task in tasks)
+            widths = self._backbone(repeat, settings).widths
+            for task in tasks:
+                yield from (fit_head(features, widths, variant) for variant in task.variants)
             return
         activations = self._run_frozen(repeat, settings)
         for task in tasks:
@@ -156,7 +161,7 @@ class _Evaluator:
         return any(len(self.roles.members(repeat, "train", budget)) > most for repeat in range(self.trained.repeats))
 
     def _tasks(self, name: str, settings: EvaluationSettings, repeat: int) -> list[Task]:
-        classes = self.windows.classes()
+        classes, pretrain = self.windows.classes(), self.roles.members(repeat, "pretrain")
         tasks = []
         for budget in self._budgets(settings):
             train, validation, test = (self.roles.members(repeat, role, budget) for role in _ROLES)
@@ -164,6 +169,8 @@ class _Evaluator:
             task = Task(
                 *(repeat, name, settings, budget, seed),
                 *(classes, self.windows.description.class_names, train, validation, test),
+                unlabelled=np.setdiff1d(pretrain, np.concatenate([train, validation])),
+                neighbours=self.neighbours,
             )
             tasks.append(task)
         if len(settings.learning_rates) > 1 and not all(len(task.validation) for task in tasks):
@@ -184,14 +191,14 @@ class _Evaluator:
             return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
 
     def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
-        """Return the activations of the frozen stages by window, and by modality in the order of the layout.
+        """Return the activations of the frozen stages of each part of the backbone, by window.
 
         Each modality's are computed once for all heads and evaluations, as far as memory allows. Those of windows that
         no head of the repeat uses are NaN.
         """
-        wanted = list(self.trained.layout.only(settings.modalities or self.trained.layout.modalities).modalities)
+        wanted = self._backbone(repeat, settings).parts
         keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
-        missing = [name for name, key in keys.items() if key not in self.frozen]
+        missing = list(dict.fromkeys(wanted[name] for name, key in keys.items() if key not in self.frozen))
         computed = self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {}
         activations = {name: computed[name] if name in computed else self.frozen[key] for name, key in keys.items()}
         if sum(values.numel() for values in (*self.frozen.values(), *activations.values())) > _AT_ONCE:
@@ -211,9 +218,11 @@ class _Evaluator:
         return {name: self._by_window(torch.cat([part[name] for part in parts]), used) for name in parts[0]}
 
     def _used(self, repeat: int) -> Tensor:
-        """Return the windows that any head of a repeat is trained, validated or tested on, in ascending order."""
+        """Return the windows that any head of a repeat learns from or is scored on, in ascending order."""
         budgets = {budget for settings in self.plan.evaluations.values() for budget in self._budgets(settings)}
         used = [self.roles.members(repeat, role, budget) for budget in budgets for role in _ROLES]
+        if any(settings.self_training for settings in self.plan.evaluations.values()):
+            used.append(self.roles.members(repeat, "pretrain"))
         return torch.from_numpy(np.unique(np.concatenate(used)))
 
     def _by_window(self, values: Tensor, used: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastive_har.learning.evaluation.self_training import SelfTraining
 from contrastive_har.models.backbone import TrainedStages
 from contrastive_har.models.heads import HeadSettings
 from contrastive_har.models.heads.linear import LinearSettings
@@ -40,6 +41,9 @@ class EvaluationSettings(BaseModel):
         steps: Steps of the optimiser, instead of ``epochs``: equally many with all label budgets. The last epoch ends
             with the last step.
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
+        self_training: How a head that is fitted is fitted again to windows that it labels itself; null: it is not.
+        largest_share: Share of the labelled windows that a step has at most, whatever the batch size.
+        least_steps: Steps that are taken at least: with few labels, more epochs than ``epochs``.
         weight_penalty: Factor of the squared weights of trained stages, added to the loss.
         test_every: Epochs between two evaluations on the test set for the learning curves; scores use the last epoch.
             Null: one, or with ``steps`` the last epoch only.
@@ -58,6 +62,9 @@ class EvaluationSettings(BaseModel):
     epochs: int | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, gt=0)
     batch_size: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]] | None = None
+    largest_share: float = Field(default=1.0, gt=0, le=1)
+    least_steps: int = Field(default=1, gt=0)
+    self_training: SelfTraining | None = None
     weight_penalty: float = Field(default=0.0, ge=0)
     test_every: int | None = Field(default=None, gt=0)
 
@@ -72,6 +79,8 @@ class EvaluationSettings(BaseModel):
             raise ValueError("training ends after 'epochs' or 'steps'; set one of them to null")
         if self.head.fitted and self.trained_stages != 0:
             raise ValueError(f"head '{self.head.name}' is fitted to frozen encoders; set trained_stages: 0")
+        if self.self_training and not self.head.fitted:
+            raise ValueError(f"head '{self.head.name}' is trained by gradient; only fitted ones are self-trained")
         if not self.head.fitted and (missing := [name for name, value in trained.items() if value is None]):
             raise ValueError(f"head '{self.head.name}' is trained by gradient and needs {', '.join(missing)}")
         if isinstance(self.batch_size, dict):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,9 @@ from contrastive_har.learning.evaluation.trained import HeadFacts, TrainedHead
 from contrastive_har.models.heads import Head
 from contrastive_har.scores.metrics import accuracy, confusion_matrix, macro_f1
 from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.neighbours import Neighbours
 
-PREDICTED = ["window", "true", "predicted", "probability"]
+PREDICTED = ["window", "true", "predicted", "probability", "averaged"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Task:
         train: Labelled windows.
         validation: Validation windows; possibly none.
         test: Test windows; possibly none.
+        unlabelled: Windows of pre-training that are neither labelled nor for validation.
+        neighbours: Which windows are neighbours.
     """
 
     repeat: int
@@ -46,6 +50,8 @@ class Task:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]
+    neighbours: Neighbours
 
     @property
     def key(self) -> dict[str, object]:
@@ -55,14 +61,18 @@ class Task:
     @property
     def epochs(self) -> int:
         """Passes over the labelled windows, of which the last may be in part; one for a head that is fitted."""
-        if self.settings.steps is None or self.settings.head.fitted:
-            return self.settings.epochs or 1
-        return -(-self.settings.steps // self.batches)
+        settings = self.settings
+        if settings.head.fitted:
+            return 1
+        if settings.steps is None:
+            return max(settings.epochs or 1, -(-settings.least_steps // self.batches))
+        return -(-settings.steps // self.batches)
 
     @property
     def batch_size(self) -> int:
         """Labelled windows per step."""
-        return self.settings.batch_size_for(self.budget)
+        most = math.ceil(self.settings.largest_share * len(self.train))
+        return min(self.settings.batch_size_for(self.budget), max(1, most))
 
     @property
     def batches(self) -> int:
@@ -79,6 +89,12 @@ class Task:
         every = self.settings.test_every or (self.epochs if self.settings.steps else 1)
         return epoch == self.epochs or epoch % every == 0
 
+    @property
+    def variants(self) -> list[Task]:
+        """This task with each of the head's variants; with the first, if there are no windows to choose one by."""
+        chosen = self.settings.head.variants if len(self.validation) else self.settings.head.variants[:1]
+        return [replace(self, settings=self.settings.model_copy(update={"head": head})) for head in chosen]
+
     def build_head(self, widths: Sequence[int]) -> Head:
         """Return the untrained head of embeddings of some widths, initialised from the current random state."""
         head = self.settings.head.build_for(widths, self.class_names)
@@ -88,10 +104,15 @@ class Task:
 
 @dataclass
 class Outcome:
-    """The result of a task: learning curves, and predictions and weights after the last epoch."""
+    """The result of a task: learning curves, and predictions and weights after the last epoch.
+
+    Attributes:
+        epochs: The last epoch; None takes that of the task.
+    """
 
     task: Task
     learning_rate: float
+    epochs: int | None = None
     curves: list[dict[str, object]] = field(default_factory=list)
     predictions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PREDICTED))
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -117,13 +138,14 @@ class Outcome:
             self.curves.append(
                 {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}
             )
-            if epoch == task.epochs and role == "test":
+            if epoch == (self.epochs or task.epochs) and role == "test":
                 self._store_predictions(class_probabilities)
 
     def _store_predictions(self, class_probabilities: Tensor) -> None:
         probability, predicted = class_probabilities.max(1)
-        true = self.task.classes[self.task.test]
-        columns = (self.task.test, true, predicted.numpy(), probability.numpy())
+        task = self.task
+        averaged = task.neighbours.average(class_probabilities.numpy(), task.test).argmax(1)
+        columns = (task.test, task.classes[task.test], predicted.numpy(), probability.numpy(), averaged)
         self.predictions = pd.DataFrame(dict(zip(PREDICTED, columns, strict=True)))
 
     def validation_score(self) -> float | None:

@@ -27,7 +27,15 @@ from contrastive_har.signals.seeds import derive_seed, seeded
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.windows import Windows
 
-__all__ = ["HISTORY_COLUMNS", "BackboneSettings", "PretrainingBudget", "PretrainingPlan", "checkpoints_of", "pretrain"]
+__all__ = [
+    "HISTORY_COLUMNS",
+    "BackboneSettings",
+    "PretrainingBudget",
+    "PretrainingPlan",
+    "checkpoints_of",
+    "pretrain",
+    "with_features_beside",
+]
 
 _MEASURED = [*MEASURED, "recall_at_1", "recall_at_5"]
 HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
@@ -84,15 +92,39 @@ def pretrain(
         settings=plan.backbone,
         layout=layout,
         fingerprint=encoders_fingerprint,
-        weights=tuple(
-            {name: value.detach().clone() for name, value in backbone.state_dict().items()} for backbone in backbones
-        ),
+        weights=tuple(_copied(backbone) for backbone in backbones),
     )
     index = pd.MultiIndex.from_product(
         [range(len(members)), range(1, plan.budget.epochs + 1)], names=["repeat", "epoch"]
     )
     table = pd.DataFrame(history.flatten(0, 1).numpy(), index, _MEASURED).reset_index()
     return encoders, table if trains else table[:0]
+
+
+def with_features_beside(
+    trained: EncoderSet, windows: Windows, members: Sequence[NDArray[np.int64]], plan: PretrainingPlan
+) -> EncoderSet:
+    """Return the backbones of a plan with encoders that have been trained already.
+
+    Args:
+        trained: Encoders of a plan that differs only in what stands beside them.
+        windows: All windows, raw.
+        members: For each repeat, the windows that the features beside the encoders measure.
+        plan: The plan; its seeds are those of :func:`pretrain`.
+    """
+    windows = windows.only(plan.backbone.modalities)
+    weights = []
+    for repeat, rows in enumerate(members):
+        backbone = _initial_backbone(plan, windows.layout, windows.signals, repeat, rows)
+        for encoder, other in zip(backbone.encoders, trained.build(repeat).encoders, strict=True):
+            encoder.load_state_dict(other.state_dict())
+        weights.append(_copied(backbone))
+    together = fingerprint(trained.fingerprint, plan.backbone)
+    return EncoderSet(plan.backbone, windows.layout, together, tuple(weights))
+
+
+def _copied(backbone: Backbone) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in backbone.state_dict().items()}
 
 
 def checkpoints_of(checkpoints: Path, encoders: str) -> Path:

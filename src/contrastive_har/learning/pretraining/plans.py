@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.models.backbone import Backbone
-from contrastive_har.models.encoders import EncoderSettings
+from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.sensors import Layout
@@ -80,6 +80,8 @@ class BackboneSettings(BaseModel):
         encoder: Encoder of all modalities that are not in ``encoders``.
         encoders: Encoders of single modalities, by modality.
         modalities: The modalities that have an encoder; null takes all.
+        beside: Encoders that learn nothing, such as hand features: for each modality, their features stand beside the
+            embedding of its encoder.
         normalisation: ``channel`` gives each channel mean 0 and deviation 1; ``sensor`` divides the axes of a sensor by
             one deviation and keeps their geometry. Skeletons are always centred instead.
     """
@@ -89,7 +91,14 @@ class BackboneSettings(BaseModel):
     encoder: EncoderSettings = TPNSettings()
     encoders: dict[str, EncoderSettings] = {}
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    beside: tuple[EncoderSettings, ...] = ()
     normalisation: Literal["channel", "sensor"] = "channel"
+
+    @model_validator(mode="after")
+    def _learns_nothing_beside(self) -> BackboneSettings:
+        if learning := [encoder.name for encoder in self.beside if encoder.depth]:
+            raise ValueError(f"'{learning[0]}' learns, and beside stand encoders that do not; set it as the encoder")
+        return self
 
     def of(self, modality: str) -> EncoderSettings:
         """Return the encoder of a modality."""
@@ -102,23 +111,27 @@ class BackboneSettings(BaseModel):
 
     def shortest_window(self, modalities: Iterable[str]) -> int:
         """Return the samples a window needs for the encoders of some modalities."""
-        return max(self.of(modality).shortest_window for modality in modalities)
+        return max(encoder.shortest_window for name in modalities for encoder in (self.of(name), *self.beside))
 
     def problem(self, layout: Layout) -> str | None:
         """Return why an encoder cannot embed the channels of its modality; None if all can."""
         for name in layout.modalities:
-            part, encoder = layout.only([name]), self.of(name)
-            if problem := encoder.problem(part.width, tuple(part.sensors.values())):
-                return f"cannot embed modality '{name}' with the encoder '{encoder.name}', which {problem}"
+            part = layout.only([name])
+            for encoder in (self.of(name), *self.beside):
+                if problem := encoder.problem(part.width, tuple(part.sensors.values())):
+                    return f"cannot embed modality '{name}' with the encoder '{encoder.name}', which {problem}"
         return None
 
     def build(self, layout: Layout) -> Backbone:
         """Return an untrained backbone, on the current device and from the current random state."""
-        encoders = {}
-        for name in layout.modalities:
-            part = layout.only([name])
-            encoders[name] = self.of(name).build(part.width, part.length, tuple(part.sensors.values()))
-        return Backbone(encoders, layout)
+
+        def built(modality: str, settings: EncoderSettings) -> Encoder:
+            part = layout.only([modality])
+            return settings.build(part.width, part.length, tuple(part.sensors.values()))
+
+        encoders = {name: built(name, self.of(name)) for name in layout.modalities}
+        beside = {name: [built(name, settings) for settings in self.beside] for name in layout.modalities}
+        return Backbone(encoders, layout, beside)
 
     def normalisation_of(self, signals: NDArray[np.float32], layout: Layout) -> Normalisation:
         """Return the statistics by which windows are normalised, of raw ``signals`` (windows, time, channels)."""
@@ -127,7 +140,7 @@ class BackboneSettings(BaseModel):
             Normalisation.by_sensor(signals, layout.sensors.values()) if by_sensor else Normalisation.of(signals)
         )
         for name, part in layout.modalities.items():
-            if self.of(name).raw or name in layout.skeletons:
+            if name in layout.skeletons:
                 statistics.mean[part], statistics.deviation[part] = 0.0, 1.0
         return statistics
 

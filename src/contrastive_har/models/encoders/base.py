@@ -20,9 +20,11 @@ class Encoder(nn.Module, ABC):
         features: Width of an embedding.
         shortest_window: Samples a window needs.
         calibrates: Whether :meth:`calibrate` does anything.
+        raw: Whether it takes windows in their units instead of normalised ones.
     """
 
     calibrates: ClassVar[bool] = False
+    raw: ClassVar[bool] = False
 
     features: int
     shortest_window: int
@@ -79,15 +81,9 @@ class Encoder(nn.Module, ABC):
 
 
 class BaseEncoderSettings(BaseModel, ABC):
-    """Settings of an encoder: its shape.
-
-    Attributes:
-        raw: Whether the encoder takes windows in their units instead of normalised ones.
-    """
+    """Settings of an encoder: its shape."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    raw: ClassVar[bool] = False
 
     name: str
 

@@ -24,8 +24,6 @@ class HandFeaturesSettings(ComputedFeaturesSettings):
     (Anguita et al. 2013) have in common, for each channel and for the magnitude of each sensor of three axes.
     """
 
-    raw: ClassVar[bool] = True
-
     name: Literal["hand_features"] = "hand_features"
 
     @property
@@ -45,6 +43,8 @@ class HandFeatures(ComputedFeatures):
         sensor_channels: Channels of a window.
         sensors: Channel indices of each sensor; those of three axes have a magnitude.
     """
+
+    raw: ClassVar[bool] = True
 
     def __init__(self, sensor_channels: int, sensors: Sensors) -> None:
         self.sensors = tuple(axes for axes in sensors if len(axes) == 3)

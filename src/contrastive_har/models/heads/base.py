@@ -32,8 +32,13 @@ class Head(nn.Module, ABC):
     def initialise(self) -> None:
         """Set initial weights that are not drawn, before training; nothing, by default."""
 
-    def fit(self, features: Tensor, targets: Tensor) -> None:
-        """Set the weights from all labelled ``features`` (windows, features) and class indices ``targets`` (windows,).
+    def fit(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
+        """Set the state from labelled windows.
+
+        Args:
+            features: Embeddings (windows, features).
+            targets: Class indices (windows,).
+            weights: How much each window counts (windows,); None counts all alike.
 
         Raises:
             TypeError: if the head is trained by gradient.
@@ -101,6 +106,11 @@ class BaseHeadSettings(BaseModel, ABC):
     def fitted(self) -> bool:
         """Whether the head is fitted instead of trained by gradient."""
         return False
+
+    @property
+    def variants(self) -> Sequence[BaseHeadSettings]:
+        """The settings to choose from by macro-F1 on validation windows; the first is taken where there are none."""
+        return [self]
 
     @property
     def has_likelihood(self) -> bool:

@@ -80,7 +80,7 @@ class BoostedTrees(Head):
         finite = features.isfinite().all(1, keepdim=True)
         return torch.where(finite, scores.T, torch.nan)  # a walk would end in some leaf
 
-    def fit(self, features: Tensor, targets: Tensor) -> None:
+    def fit(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
         """Grow the trees; classes without a label are never predicted.
 
         Raises:
@@ -107,7 +107,12 @@ class BoostedTrees(Head):
             "tree_method": "hist",
             "nthread": threads,
         }
-        examples = xgboost.DMatrix(check_array(features.cpu().numpy()), labels.cpu().numpy(), nthread=threads)
+        examples = xgboost.DMatrix(
+            check_array(features.cpu().numpy()),
+            labels.cpu().numpy(),
+            weight=None if weights is None else weights.cpu().numpy(),
+            nthread=threads,
+        )
         booster = xgboost.train(parameters, examples, self.settings.rounds)
         learner = json.loads(booster.save_raw("json"))["learner"]
         start = torch.tensor(json.loads(learner["learner_model_param"]["base_score"]))

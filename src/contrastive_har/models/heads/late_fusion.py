@@ -30,6 +30,11 @@ class LateFusionSettings(BaseHeadSettings):
         """Whether the head is fitted instead of trained by gradient."""
         return self.head.fitted
 
+    @property
+    def variants(self) -> Sequence[LateFusionSettings]:
+        """One for each variant of the heads."""
+        return [self.model_copy(update={"head": head}) for head in self.head.variants]
+
     def build(self, features: int, classes: Sequence[str]) -> LateFusion:
         """Return an untrained head of a single modality."""
         return self.build_for([features], classes)
@@ -62,10 +67,10 @@ class LateFusion(Head):
         """Return the summed losses of all heads: each learns by itself."""
         return torch.stack([head.loss(part, targets) for head, part in self._parts(features)]).sum()
 
-    def fit(self, features: Tensor, targets: Tensor) -> None:
+    def fit(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
         """Fit every head to its part of the ``features`` (windows, features)."""
         for head, part in self._parts(features):
-            head.fit(part, targets)
+            head.fit(part, targets, weights)
 
     def _parts(self, features: Tensor) -> list[tuple[Head, Tensor]]:
         parts = features.split(self.widths, dim=1)

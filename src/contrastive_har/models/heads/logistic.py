@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -11,16 +11,29 @@ from torch import Tensor
 
 from contrastive_har.models.heads.base import IMPOSSIBLE, FittedHeadSettings, FittedLinear
 
+Penalty = Annotated[float, Field(gt=0)]
+_SMALLEST = 1e-6  # deviation, as a share of the largest, below which a feature counts as constant
+
 
 class LogisticSettings(FittedHeadSettings):
     """Multinomial logistic regression with a squared penalty, by scikit-learn's L-BFGS.
 
     Attributes:
-        inverse_penalty: scikit-learn's ``C``: the smaller, the smaller the weights.
+        inverse_penalty: scikit-learn's ``C``: the smaller, the smaller the weights. Of several, the best by macro-F1 on
+            validation windows is chosen; the first, where there are none.
+        standardise: Whether features are first z-scored by the labelled windows, so that the penalty is the same for
+            all.
     """
 
     name: Literal["logistic"] = "logistic"
-    inverse_penalty: float = Field(default=1.0, gt=0)
+    inverse_penalty: Penalty | Annotated[tuple[Penalty, ...], Field(min_length=1)] = 1.0
+    standardise: bool = False
+
+    @property
+    def variants(self) -> Sequence[LogisticSettings]:
+        """One for each penalty."""
+        penalties = self.inverse_penalty if isinstance(self.inverse_penalty, tuple) else (self.inverse_penalty,)
+        return [self.model_copy(update={"inverse_penalty": penalty}) for penalty in penalties]
 
     def build(self, features: int, classes: Sequence[str]) -> Logistic:
         """Return a head that has not been fitted."""
@@ -30,6 +43,8 @@ class LogisticSettings(FittedHeadSettings):
 class Logistic(FittedLinear):
     """One linear layer whose weights minimise cross-entropy + ``|W|^2 / (2 inverse_penalty)``, summed over windows.
 
+    Weights of windows multiply their cross-entropies.
+
     Args:
         features: Width of an embedding.
         classes: Number of classes.
@@ -38,9 +53,9 @@ class Logistic(FittedLinear):
 
     def __init__(self, features: int, classes: int, settings: LogisticSettings) -> None:
         super().__init__(features, classes)
-        self.inverse_penalty = settings.inverse_penalty
+        self.settings = settings
 
-    def fit(self, features: Tensor, targets: Tensor) -> None:
+    def fit(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
         """Fit the regression, in double precision; classes without a label are never predicted."""
         from sklearn.linear_model import LogisticRegression  # takes long to import
 
@@ -50,11 +65,20 @@ class Logistic(FittedLinear):
         if len(present) == 1:
             self.bias[present] = 0.0
             return
-        regression = LogisticRegression(C=self.inverse_penalty, max_iter=2000)
-        regression.fit(features.double().cpu().numpy(), targets.cpu().numpy())
-        weight = torch.from_numpy(regression.coef_).T.to(self.weight)
-        bias = torch.from_numpy(regression.intercept_).to(self.bias)
+        mean, deviation = _statistics(features) if self.settings.standardise else (0.0, 1.0)
+        regression = LogisticRegression(C=self.settings.variants[0].inverse_penalty, max_iter=2000)
+        scaled = ((features.double() - mean) / deviation).cpu().numpy()
+        regression.fit(scaled, targets.cpu().numpy(), None if weights is None else weights.double().cpu().numpy())
+        weight = torch.from_numpy(regression.coef_).to(features.device) / deviation
+        bias = torch.from_numpy(regression.intercept_).to(features.device) - (weight * mean).sum(1)
+        weight, bias = weight.T.to(self.weight), bias.to(self.bias)
         if len(present) == 2:  # scikit-learn has the log-odds of the second class
             weight, bias = torch.cat([-weight, weight], dim=1) / 2, torch.cat([-bias, bias]) / 2
         self.weight[:, present] = weight
         self.bias[present] = bias
+
+
+def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of each feature, in double precision; the deviation of a constant one is 1."""
+    deviation, mean = torch.std_mean(features.double(), dim=0, correction=0)
+    return mean, torch.where(deviation > _SMALLEST * deviation.max(), deviation, torch.ones_like(deviation))

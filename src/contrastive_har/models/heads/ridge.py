@@ -58,11 +58,13 @@ class Ridge(FittedLinear):
         super().__init__(features, classes)
         self.penalties = settings.penalties
 
-    def fit(self, features: Tensor, targets: Tensor) -> None:
+    def fit(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
         """Solve for the weights, in double precision."""
         from sklearn.linear_model import RidgeCV  # takes long to import
 
         signs = 2.0 * functional.one_hot(targets, len(self.bias)).double() - 1.0
-        regression = RidgeCV(alphas=list(self.penalties)).fit(features.double().cpu().numpy(), signs.cpu().numpy())
+        of_windows = None if weights is None else weights.double().cpu().numpy()
+        regression = RidgeCV(alphas=list(self.penalties))
+        regression.fit(features.double().cpu().numpy(), signs.cpu().numpy(), of_windows)
         self.weight.copy_(torch.from_numpy(regression.coef_).T)
         self.bias.copy_(torch.from_numpy(regression.intercept_))

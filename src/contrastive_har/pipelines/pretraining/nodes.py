@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from contrastive_har.learning.compute import ComputeSettings
-from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
+from contrastive_har.learning.pretraining import PretrainingPlan, pretrain, with_features_beside
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.protocols import require_trainable
 from contrastive_har.signals.roles import Roles
@@ -38,3 +38,15 @@ def pretrain_encoders(
     titled = plan.model_copy(update={"name": f"{roles.split} {plan.name}"})
     encoders, history = pretrain(windows, members, titled, compute, checkpoints)
     return history, encoders
+
+
+def take_encoders(
+    windows: Windows, roles: Roles, trained_history: pd.DataFrame, trained_encoders: EncoderSet, plan: PretrainingPlan
+) -> tuple[pd.DataFrame, EncoderSet]:
+    """Take the encoders of another method, which was trained with the same settings, with other features beside them.
+
+    Returns:
+        The history of that method, and the encoders.
+    """
+    members = [roles.members(repeat, "pretrain") for repeat in range(plan.repeats)]
+    return trained_history, with_features_beside(trained_encoders, windows, members, plan)

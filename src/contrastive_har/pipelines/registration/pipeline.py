@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Node, Pipeline, pipeline
+from kedro.pipeline import Node, Pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, from_splits, inverted
+from contrastive_har.pipelines.binding import bind, from_cells, from_splits, in_namespace, inverted
 from contrastive_har.pipelines.registration.nodes import choose_recogniser, register_recogniser
 from contrastive_har.scores.cells import Cell
 
@@ -21,7 +21,7 @@ def create_pipeline(cells: list[Cell]) -> Pipeline:
         [
             Node(
                 func=bind(choose_recogniser, protocol=protocol),
-                inputs={"windows": "windows", "scores": "scores", **trained},
+                inputs={"windows": "windows", "scores": "scores", "plan": "params:plan", **trained},
                 outputs="recogniser",
                 name="choose_recogniser",
             ),
@@ -33,4 +33,4 @@ def create_pipeline(cells: list[Cell]) -> Pipeline:
             ),
         ]
     )
-    return pipeline(stage, namespace=protocol, inputs=inverted(trained), tags="registration")
+    return in_namespace(stage, protocol, inputs=inverted(trained), plan="registration", tags="registration")

@@ -26,10 +26,12 @@ from contrastive_har.scores.comparisons import compare
 from contrastive_har.scores.selection import last_epochs, select
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.descriptions import UNLABELLED
+from contrastive_har.signals.recordings import Recordings
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use import complexity, validation
+from contrastive_har.use import complexity, validation, whole_recordings
 from contrastive_har.use.recognisers import TrainedRecogniser
+from contrastive_har.use.timelines import InferenceSettings
 
 
 def summarise_scores(scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
@@ -51,6 +53,17 @@ def score_words(windows: Windows, protocol: ProtocolSettings, **predictions: pd.
     """Score the words of activities' names on one split; predictions by method."""
     vocabulary = vocabulary_of(protocol, windows.description.class_names)
     return pd.concat([words.score_words(table, vocabulary).assign(method=name) for name, table in predictions.items()])
+
+
+def score_recordings(
+    recordings: Recordings,
+    windows: Windows,
+    recogniser: TrainedRecogniser,
+    inference: InferenceSettings,
+    **roles: Roles,
+) -> pd.DataFrame:
+    """Score the recogniser on the whole recordings of its test people, second by second."""
+    return whole_recordings.score_recordings(recogniser, recordings, windows, by_split(roles, "roles"), inference)
 
 
 def assess_calibration(windows: Windows, recogniser: TrainedRecogniser, **roles: Roles) -> pd.DataFrame:
@@ -144,6 +157,7 @@ def gather_facts(
         label_free=last_epochs(histories),
         selection=artifacts.get("selection"),
         calibration=artifacts.get("calibration"),
+        whole_recordings=artifacts.get("whole_recordings"),
         complexity=artifacts["complexity"],
         seed=seed,
         confidence=report.confidence,

@@ -9,7 +9,7 @@ from kedro.pipeline import Node, Pipeline
 
 from contrastive_har.pipelines.binding import bind, from_cells, from_splits, in_namespace, inverted
 from contrastive_har.pipelines.reporting.drawing import draw_reliability, draw_sweep, draw_word_graph
-from contrastive_har.pipelines.reporting.nodes import assess_calibration, score_words, select_setting
+from contrastive_har.pipelines.reporting.nodes import assess_calibration, score_recordings, score_words, select_setting
 from contrastive_har.scores.cells import Cell
 
 
@@ -99,9 +99,31 @@ def _calibration(by_split: Mapping[str, list[Cell]]) -> Pipeline:
     return in_namespace(Pipeline(nodes), protocol, inputs={**outside, **inverted(roles)})
 
 
+def _whole_recordings(by_split: Mapping[str, list[Cell]]) -> Pipeline:
+    cells = [cell for of_split in by_split.values() for cell in of_split]
+    protocol, roles = cells[0].protocol, from_splits(cells, "roles")
+    scoring = Node(
+        func=score_recordings,
+        inputs={
+            "recordings": "recordings",
+            "windows": "windows",
+            "recogniser": "recogniser",
+            "inference": "params:inference",
+            **roles,
+        },
+        outputs="whole_recordings",
+        name="score_recordings",
+    )
+    outside = {name: f"{protocol}.{name}" for name in ("windows", "recogniser")}
+    inputs = {"recordings": "recordings", **outside, **inverted(roles)}
+    return in_namespace(Pipeline([scoring]), protocol, inputs=inputs)
+
+
 SWEEP = Section(create=_sweep, tables=("selection",), split_figures=("sweep",))
 """Of a protocol whose rows differ in one setting."""
 WORDS = Section(create=_words, figures=("word_graph",), split_tables=("word_scores",))
 """Of a protocol with a head that spells the names of activities."""
 CALIBRATION = Section(create=_calibration, tables=("calibration",), figures=("reliability",))
+"""Of a protocol that chooses a recogniser."""
+WHOLE_RECORDINGS = Section(create=_whole_recordings, tables=("whole_recordings",))
 """Of a protocol that chooses a recogniser."""

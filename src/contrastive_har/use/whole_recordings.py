@@ -1,0 +1,108 @@
+"""What to expect of a recogniser: its timelines of whole recordings of test people, second by second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from contrastive_har.scores.metrics import accuracy, confusion_matrix, macro_f1
+from contrastive_har.signals.budgets import parse_budget
+from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
+from contrastive_har.signals.recordings import Piece, Recording, Recordings
+from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.windows import Windows
+from contrastive_har.use.recognisers import TrainedRecogniser
+from contrastive_har.use.timelines import InferenceSettings, TimelineRows, recognise_recordings
+
+COLUMNS = ["subject", "recordings", "seconds", "unlabelled", "macro_f1", "accuracy"]
+
+
+def score_recordings(
+    recogniser: TrainedRecogniser,
+    recordings: Recordings,
+    windows: Windows,
+    roles: Mapping[str, Roles],
+    settings: InferenceSettings,
+) -> pd.DataFrame:
+    """Recognise the whole recordings of the test people as new recordings are, and score every second of them.
+
+    Windows cross no border of activities, so that scores of windows leave out transitions and stretches that are
+    shorter than a window; here they count. The activity of a second is the one of most of its samples.
+
+    Args:
+        recogniser: A recogniser.
+        recordings: All recordings of the data set it was trained on.
+        windows: The windows of its protocol.
+        roles: Roles of the windows by split: people with test windows in the recogniser's repeat are test people.
+        settings: How activities are recognised.
+
+    Returns:
+        One row per test person: subject, number of recordings, seconds with an activity that the recogniser knows,
+        other seconds (``unlabelled``, which are not scored), macro-F1 and accuracy of the former. Empty for a
+        recogniser of clips.
+    """
+    origin = recogniser.origin
+    test = roles[origin.split].members(origin.repeat, "test", parse_budget(origin.label_budget))
+    people = [] if recogniser.architecture.clips else windows.table["subject"].iloc[test].unique().tolist()
+    classes, counts = len(recogniser.description.class_names), dict.fromkeys(people, 0)
+    confusions = {subject: np.zeros((classes, classes), np.int64) for subject in people}
+    unlabelled = dict.fromkeys(people, 0)
+    for recording in recordings:
+        if recording.subject not in confusions:
+            continue
+        true, predicted = _by_second(recogniser, recordings.description, recording, settings)
+        known = true >= 0
+        confusions[recording.subject] += confusion_matrix(true[known], predicted[known], classes)
+        unlabelled[recording.subject] += int((~known).sum())
+        counts[recording.subject] += 1
+    rows = [
+        (subject, counts[subject], int(found.sum()), unlabelled[subject], macro_f1(found), accuracy(found))
+        for subject, found in confusions.items()
+        if found.sum()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _by_second(
+    recogniser: TrainedRecogniser, description: DatasetDescription, recording: Recording, settings: InferenceSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the class of every second of a recording (-1 if it has no known activity), and the recognised one."""
+    rate = description.sampling_rate_hz
+    seconds = (recording.sample - recording.sample[0]) / rate
+    names = list(recogniser.description.class_names)
+    codes = {code: names.index(name) for code, name in description.activities.items() if name in names}
+    classes = np.array([codes.get(int(code), -1) if code != UNLABELLED else -1 for code in recording.activity])
+    second = seconds.astype(np.int64)
+    numbers, place = np.unique(second, return_inverse=True)
+    votes = np.zeros((len(numbers), len(names) + 1), np.int64)
+    np.add.at(votes, (place, classes), 1)  # the last column is of samples without an activity
+    true = votes.argmax(axis=1)
+    true[true == len(names)] = -1
+    starts, recognised = [], []
+    for rows in _timeline(recogniser, description, recording, settings):
+        starts.append(rows.start)
+        best = np.nan_to_num(rows.probabilities, nan=-1.0).argmax(axis=1)
+        recognised.append(best)
+    row = np.searchsorted(np.concatenate(starts), numbers + 0.5, side="right") - 1
+    return true, np.concatenate(recognised)[row.clip(min=0)]
+
+
+def _timeline(
+    recogniser: TrainedRecogniser, description: DatasetDescription, recording: Recording, settings: InferenceSettings
+) -> Iterator[TimelineRows]:
+    rate = description.sampling_rate_hz
+    columns = [description.channel_names.index(name) for name in recogniser.description.channel_names]
+    piece = Piece(
+        recording.name,
+        Path(recording.name),
+        1,
+        recording.sample / rate,
+        recording.samples[:, columns].astype(np.float64),
+        rate,
+    )
+    timeline = recognise_recordings(lambda: [piece], recogniser, settings)
+    return (rows for rows in timeline.rows() if isinstance(rows, TimelineRows))
