@@ -431,7 +431,7 @@ def test_whole_recordings_of_test_people_are_scored_second_by_second(
     ]
     right = [name == names[second // 20] for second, name in enumerate(covering)]
     assert found["accuracy"].iloc[1] == pytest.approx(np.mean(right), abs=0.03)
-    assert 0.8 < found["macro_f1"].iloc[1] < 1
+    assert 0.6 < found["macro_f1"].iloc[1] < 1
 
 
 def test_people_without_recordings_are_not_scored(

@@ -43,7 +43,7 @@ class InferenceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stride: float | None = Field(default=None, gt=0)
-    smoothing: int = Field(default=1, gt=0)
+    smoothing: int = Field(default=5, gt=0)
     longest_gap: float = Field(default=0.25, gt=0)
     modalities: tuple[str, ...] | None = None
 

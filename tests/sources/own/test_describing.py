@@ -94,6 +94,36 @@ def test_files_in_other_units_are_named(tmp_path: Path) -> None:
     assert "s1.csv: 'acc_x' seems to be in m/s², not in g" in propose(tmp_path)
 
 
+def test_channels_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    table().rename(columns={"acc_x": "Acc-x", "acc_y": "Acc x", "acc_z": "acc_x"}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    (tmp_path / "dataset.yml").write_text(propose(tmp_path))
+    (recording,), rejected = ingest(tmp_path)
+    assert not rejected
+    np.testing.assert_allclose(recording.samples, table()[list(CHANNELS)], atol=1e-3)
+
+
+def test_one_sample_a_second_is_not_one_a_millisecond(tmp_path: Path) -> None:
+    table().assign(timestamp=np.arange(ROWS)).to_csv(tmp_path / "a.csv", index=False)
+    proposed = yaml.safe_load(propose(tmp_path))
+    assert proposed["sampling_rate_hz"] == 1
+    assert "intervals" not in proposed
+
+
+def test_a_file_of_intervals_in_seconds_is_found(tmp_path: Path) -> None:
+    table().drop(columns="activity").to_csv(tmp_path / "day.csv", index=False)
+    end = ROWS / RATE
+    spans = pd.DataFrame({"start": [0.0, end / 2], "end": [end / 2, end], "activity": ["sit", "walk"]})
+    spans.to_csv(tmp_path / "labels.csv", index=False)
+    text = propose(tmp_path)
+    assert yaml.safe_load(text)["intervals"]["columns"].get("end", "end") == "end"
+    (tmp_path / "dataset.yml").write_text(text)
+    (recording,), rejected = ingest(tmp_path)
+    assert not rejected
+    assert sum(minutes(recording).values()) >= ROWS - 1
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     put(tmp_path, table())
     describe(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from contrastive_har.signals.sensors import Channel, indices_by_sensor
 from contrastive_har.signals.units import find_unit
 from contrastive_har.sources.own.checks import FASTEST_TURN, length_at_rest, unit_of_gravity
-from contrastive_har.sources.own.looking import FileFacts
+from contrastive_har.sources.own.looking import FileFacts, begin_column, end_column
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.roles import looks_like
 from contrastive_har.sources.own.settings import FileLayout, Timestamp
@@ -112,7 +113,9 @@ def _layout(facts: FileFacts, is_sensor: bool) -> tuple[dict[str, Any], list[dic
 
 
 def _intervals(facts: FileFacts) -> dict[str, Any]:
-    columns = {"start": facts.roles["timestamp"], "activity": _label_column(facts) or "..."}
+    columns = {"start": begin_column(facts), "activity": _label_column(facts) or "..."}
+    if (end := end_column(facts)) is not None:
+        columns["end"] = end
     return {"pattern": _pattern(facts), **facts.layout, "columns": columns}
 
 
@@ -132,6 +135,7 @@ def _channels(facts: FileFacts, sensor: str) -> list[dict[str, Any]]:
     for column in numbers:
         name = re.sub(r"\W+", "_", _UNIT.sub("", column).strip()).strip("_").lower() or "channel"
         named.append(f"{sensor}_{name}" if sensor else (column if re.fullmatch(r"\w+", column) else name))
+    named = _told_apart(named)
     channels = [Channel(name=name, unit="") for name in named]
     units = [_unit_in(column) for column in numbers]
     order = [facts.numbers.index(column) for column in numbers]
@@ -152,6 +156,15 @@ def _channels(facts: FileFacts, sensor: str) -> list[dict[str, Any]]:
         {"name": name, "unit": unit or "not stated", "column": column}
         for name, unit, column in zip(named, units, numbers, strict=True)
     ]
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names that differ: of the same ones, the later are numbered."""
+    told: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(2))
+        told.append(next(one for one in chain([name], numbered) if one not in told))
+    return told
 
 
 def _other_units(tables: Sequence[FileFacts], channels: Sequence[dict[str, Any]]) -> list[str]:

@@ -17,7 +17,8 @@ from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.roles import Kind, plain
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, quoted
 
-_ENDS = ("end", "stop", "to", "until", "finish", "ende", "bis", "fin", "endtime", "stoptime", "timeend", "timestop")
+BEGINS = ("start", "begin", "from", "since", "onset", "anfang", "von", "debut", "starttime", "timestart", "begintime")
+ENDS = ("end", "stop", "to", "until", "finish", "ende", "bis", "fin", "endtime", "stoptime", "timeend", "timestop")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
             f"{where}: no column {', '.join(map(repr, missing))}; found {', '.join(map(repr, table.names))}. Write "
             f"'columns: {{start: ..., end: ..., activity: ...}}' under 'intervals' in {DESCRIPTION_FILE}."
         )
-    ends = [name for name in table.names if plain(name) in _ENDS and name not in columns.values()]
+    ends = [name for name in table.names if plain(name) in ENDS and name not in columns.values()]
     if ends and not has["end"]:
         raise BadRecordingError(
             f"{where}: '{ends[0]}' looks like the end of intervals, but {DESCRIPTION_FILE} does not say so. Write "

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError
+from contrastive_har.sources.own.intervals import BEGINS, ENDS
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
-from contrastive_har.sources.own.roles import looks_like
+from contrastive_har.sources.own.roles import looks_like, plain
 from contrastive_har.sources.own.settings import TIME_UNITS, FileLayout, Timestamp
 from contrastive_har.sources.own.tables import Table
 from contrastive_har.sources.own.text_tables import TextTable
@@ -23,7 +24,8 @@ from contrastive_har.sources.own.times import are_numbers
 _ROLES = ("timestamp", "subject", "activity", "recording")
 _EPOCHS = {"ns": 1e17, "us": 1e14, "ms": 1e11}  # the least time stamp of these units that counts since 1970
 _MOST = 0.5  # share of steps that are much shorter than others, where samples come in batches
-_SLOWEST, _FASTEST = 5.0, 1000.0  # rates of wearable sensors, in Hz
+_SLOWEST, _FASTEST = 5.0, 800.0  # rates of wearable sensors, in Hz
+_EVEN = 0.1  # jitter, below which samples are taken for regular
 
 
 @dataclass
@@ -215,8 +217,21 @@ def _best(alike: Sequence[str], role: str, sample: Sequence[Sequence[str]], name
 
 
 def are_intervals(facts: FileFacts) -> bool:
-    """Return whether a file seems to say when activities begin: times and texts, without a regular rate."""
+    """Return whether a file seems to say when activities begin: times and texts, without samples at a regular rate."""
+    if facts.problem or begin_column(facts) is None or not (facts.others or "activity" in facts.roles):
+        return False
+    begin_and_end = end_column(facts) is not None and len(facts.numbers) <= 2
     is_slow = facts.rate is None or facts.rate < _SLOWEST
-    return bool(
-        not facts.problem and "timestamp" in facts.roles and is_slow and (facts.others or "activity" in facts.roles)
-    )
+    is_regular = len(facts.numbers) > 2 and facts.jitter < _EVEN
+    return begin_and_end or (is_slow and not is_regular)
+
+
+def begin_column(facts: FileFacts) -> str | None:
+    """Return the column that seems to say when intervals begin."""
+    begins = (name for name in (*facts.numbers, *facts.others) if plain(name) in BEGINS)
+    return facts.roles.get("timestamp") or next(begins, None)
+
+
+def end_column(facts: FileFacts) -> str | None:
+    """Return the column that seems to say when intervals end."""
+    return next((name for name in (*facts.numbers, *facts.others) if plain(name) in ENDS), None)
