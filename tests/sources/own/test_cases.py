@@ -204,6 +204,14 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     assert "two columns are named 'acc_x'" in refusal(tmp_path)
 
 
+def test_another_delimiter_is_named_where_columns_are_declared_too(tmp_path: Path) -> None:
+    frame = table().rename(columns={"acc_x": "Acc X", "acc_y": "Acc Y", "acc_z": "Acc Z"})
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=";")
+    describe(tmp_path, columns={"acc_x": "Acc X", "acc_y": "Acc Y", "acc_z": "Acc Z"})
+    _, (reason,) = ingest(tmp_path)
+    assert 'delimiter: ";"' in reason.reason
+
+
 def test_a_delimiter_at_the_end_of_rows_shifts_nothing(tmp_path: Path) -> None:
     path = put(tmp_path, table())
     header, *rows = path.read_text().splitlines()

@@ -132,8 +132,8 @@ class Reader:
         where, names = kind.place.where, [name for name in table.names if name]
         needed = [channel.name for channel in channels]
         missing = [one for one in needed if kind.column(one) not in names]
-        if len(missing) == len(needed) and not kind.layout.columns:
-            self._refuse_other_table(table, missing)
+        if len(missing) == len(needed):
+            self._refuse_other_table(table, [kind.column(one) for one in missing])
         if len(channels) == len(self._description.channels):  # sensors' files need not all say whose they are
             missing = [
                 *(one for one in ("subject", *self._description.groups) if kind.column(one) not in names),
@@ -165,7 +165,11 @@ class Reader:
                     f"{where}: no column {', '.join(map(repr, channels))} in '{table.names[0][:60]}...', but there is. "
                     f"Write '{proposal}' in {DESCRIPTION_FILE}."
                 )
-        if not layout.header and not any(looks_like(table.names, role) for role in ("timestamp", "subject")):
+        if (
+            not layout.header
+            and not layout.columns
+            and not any(looks_like(table.names, role) for role in ("timestamp", "subject"))
+        ):
             raise NoRecordingError(
                 f"{where}: passed over: no column {', '.join(map(repr, channels))}; found "
                 f"{', '.join(map(repr, table.names))[:500]}. If it is a recording, write 'columns: {{{channels[0]}: "
