@@ -33,6 +33,7 @@ from contrastive_har.signals.splits import SplitPlan, SplitSettings, assign_role
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 from contrastive_har.sources import IngestionSettings, open_source
 from contrastive_har.use.recognisers import combine, recognise
+from tests.learning.examples import suited
 
 SMALL_TRANSFORMER = {"layers": 1, "heads": 2, "feedforward": 16, "channels": [8, 8], "kernels": [3, 3]}
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -122,6 +123,7 @@ HEADS: dict[str, dict[str, Any]] = {
 SOURCES = ["synthetic", "watch", "two modalities"]
 
 CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
+PRETRAINING = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3, dropout=True)
 BUDGET = LabelBudget.model_validate("10 %")
 SPLIT = SplitSettings(title="Unseen", leak_free=True, held_out="subject", pretrain_on="train")
 TRAINED = {"learning_rate": 0.01, "epochs": 2, "batch_size": 16}
@@ -155,7 +157,7 @@ class Case:
             name="test",
             objective=self.objective,
             backbone=BackboneSettings(encoder=self.encoder),
-            budget=PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3, dropout=True),
+            budget=suited(PRETRAINING, self.objective),
             seed=3,
         )
         members = [self.roles.members(repeat, "pretrain") for repeat in range(2)]

@@ -166,9 +166,9 @@ class BaseObjectiveSettings(BaseModel, ABC):
         return None
 
     @property
-    def has_parts(self) -> bool:
-        """Whether its loss changes during the training, so that those of different epochs do not compare."""
-        return False
+    def loss_compares(self) -> bool:
+        """Whether the epoch of least loss is the best: not if the loss changes in training, or is least by collapse."""
+        return True
 
     @property
     def joins_modalities(self) -> bool:
