@@ -170,6 +170,10 @@ class BaseObjectiveSettings(BaseModel, ABC):
         """Whether the epoch of least loss is the best: not if the loss changes in training, or is least by collapse."""
         return True
 
+    def shortest_view(self, length: int) -> int:
+        """Return the samples of the shortest view of windows of ``length`` samples."""
+        return length
+
     @property
     def joins_modalities(self) -> bool:
         """Whether it trains the encoders of several modalities together, and not each by itself."""

@@ -15,7 +15,7 @@ from contrastive_har.learning.objectives.base import Objective, Step, full_preci
 from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.models.encoders import Encoder
 from contrastive_har.models.layers.linear import perceptron
-from contrastive_har.signals.augmentations import make_view
+from contrastive_har.signals.augmentations import Draws, make_view
 from contrastive_har.signals.sensors import Layout
 
 
@@ -107,7 +107,10 @@ class TwoViews(Objective):
 
     def make_views(self, windows: Tensor, step: Step) -> list[Tensor]:
         """Return both views of ``windows`` (batch, time, channels), in full precision."""
-        draws = step.draws(windows)
+        return self.make_views_with(windows, step.draws(windows))
+
+    def make_views_with(self, windows: Tensor, draws: Draws) -> list[Tensor]:
+        """Return both views of ``windows`` (batch, time, channels), given the random numbers of a step."""
         return [make_view(windows, view, draws, self.layout) for view in self.views]
 
     def embed_and_project(self, view: Tensor) -> Tensor:
