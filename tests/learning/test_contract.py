@@ -58,9 +58,11 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "ttl": {"name": "ttl"},
     "swav": {"name": "swav", "crop_share": 0.75},
     "vicreg": {"name": "vicreg"},
+    "ts2vec": {"name": "ts2vec"},
     "multi_task": {"name": "multi_task"},
     "autoencoding": {"name": "autoencoding", "corruption": [{"name": "noise"}]},
     "masked_reconstruction": {"name": "masked_reconstruction"},
+    "masked autoencoding": {"name": "masked_reconstruction", "masked": 0.75, "span": 8},
     "predictive_coding": {"name": "predictive_coding"},
 }
 CMC: dict[str, Any] = {
@@ -101,6 +103,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "batch_norm": True,
         "dropout": 0.2,
     },
+    "dilated": {"name": "dilated", "hidden": 8, "features": 12, "blocks": 2},
     "co_occurrence": {"name": "co_occurrence", "channels": [8, 26, 8, 8, 8, 8]},
     "ma_cnn": {"name": "ma_cnn", "channels": [8, 8], "hidden": 8},
     "tst": {"name": "tst", **SMALL_TRANSFORMER, "channels": [8], "kernels": [1]},
@@ -120,6 +123,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "knn": {"name": "knn", "neighbours": 5, "windows": 100},
     "boosted trees": {"name": "boosted_trees", "rounds": 5, "depth": 2},
     "hierarchical": {"name": "hierarchical", "groups": HEAD_GROUPS, "network": {"hidden": [8]}},
     "label_sequence": {"name": "label_sequence", "embedding": 8, "width": 8},

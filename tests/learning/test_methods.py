@@ -142,6 +142,19 @@ def test_masked_reconstruction_looks_at_hidden_samples_only() -> None:
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-4)
 
 
+def test_hidden_spans_are_hidden_as_a_whole() -> None:
+    objective = build(MaskedReconstructionSettings(masked=0.4, span=8), TRANSFORMER)
+    loss = objective.loss(WINDOWS, Step(5, ALONE)).loss
+    spans = Step(5, ALONE).draws(WINDOWS).uniform(WINDOWS, 7, 1)[..., 0] < 0.4
+    shown = WINDOWS.clone()
+    for i, span in spans.nonzero().tolist():
+        shown[i, 8 * span : 8 * span + 8] = 0
+    restored = objective.restore(objective.encoder.sequence(shown))  # type: ignore[operator]
+    errors = [((restored - WINDOWS)[i, 8 * span : 8 * span + 8] ** 2).flatten() for i, span in spans.nonzero().tolist()]
+    assert {len(error) for error in errors} == {8 * 6, 2 * 6}, "the last span of 50 samples has two"
+    assert loss.item() == pytest.approx(torch.cat(errors).mean().item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("length", [50, 47, 8])
 def test_the_autoencoder_restores_the_shape(length: int) -> None:
     torch.manual_seed(0)

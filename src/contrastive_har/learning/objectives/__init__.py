@@ -19,6 +19,7 @@ from contrastive_har.learning.objectives.predictive import PredictiveCodingSetti
 from contrastive_har.learning.objectives.reconstruction import AutoencodingSettings, MaskedReconstructionSettings
 from contrastive_har.learning.objectives.redundancy import VICRegSettings
 from contrastive_har.learning.objectives.swapping import SwAVSettings
+from contrastive_har.learning.objectives.ts2vec import TS2VecSettings
 from contrastive_har.learning.objectives.untrained import UntrainedSettings
 
 __all__ = ["BaseObjectiveSettings", "Objective", "ObjectiveSettings", "Step", "StepResult"]
@@ -34,6 +35,7 @@ ObjectiveSettings = Annotated[
     | TTLSettings
     | SwAVSettings
     | VICRegSettings
+    | TS2VecSettings
     | MultiTaskSettings
     | AutoencodingSettings
     | MaskedReconstructionSettings

@@ -56,7 +56,7 @@ class VICReg(TwoViews):
         """Return the loss of ``windows`` (batch, time, channels), from projections that are not normalised (eq. 6)."""
         views = [outputs(self.embed_and_project, view, step) for view in self.make_views(windows, step)]
         settings = self.settings
-        loss = settings.invariance * functional.mse_loss(*views)
+        loss = settings.invariance * functional.mse_loss(views[0], views[1])
         for view in views:
             loss = loss + settings.variance * _lacking_deviation(view) + settings.covariance * _covariance(view)
         return StepResult(loss, projections=functional.normalize(torch.stack(views).detach(), dim=2))
