@@ -27,11 +27,9 @@ from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.heads import HeadSettings
 from contrastive_har.signals.budgets import LabelBudget
-from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.splits import SplitPlan, SplitSettings, assign_roles
-from contrastive_har.signals.windows import Windows, read_windows, write_windows
-from contrastive_har.sources import IngestionSettings, open_source
+from contrastive_har.signals.windows import Windows
 from contrastive_har.use.recognisers import combine, recognise
 from tests.learning.examples import suited
 
@@ -181,24 +179,6 @@ class Case:
     @cached_property
     def evaluated(self) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
         return evaluate(self.windows, self.roles, self.pretrained[0], PLAN, CPU)
-
-
-@pytest.fixture(scope="session")
-def watch_windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
-    path = tmp_path_factory.mktemp("watch") / "windows.parquet"
-    source = open_source(path.parent, IngestionSettings(dataset="watch"))
-    write_windows(cut_windows(source, WindowSettings(length=64, stride=1536)), path)
-    return read_windows(path)
-
-
-@pytest.fixture(scope="session")
-def two_modalities(watch_windows: Windows) -> Windows:
-    """The same windows, with accelerometer and gyroscope as modalities."""
-    channels = tuple(
-        channel.model_copy(update={"modality": str(channel.sensor)}) for channel in watch_windows.description.channels
-    )
-    description = watch_windows.description.model_copy(update={"channels": channels})
-    return Windows(description, watch_windows.length, watch_windows.stride, watch_windows.table, watch_windows.signals)
 
 
 def objective_of(name: str) -> ObjectiveSettings:

@@ -8,7 +8,7 @@ from itertools import permutations
 from typing import Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -40,6 +40,12 @@ class KnowledgeMiningSettings(ViewsSettings):
     warm_up: float = Field(default=0.5, gt=0, lt=1)
     temperature: Temperature = 0.1
     within_temperature: Temperature = 1.0
+
+    @model_validator(mode="after")
+    def _has_guides_of_single_modalities(self) -> KnowledgeMiningSettings:
+        if self.guides.across_modalities:
+            raise ValueError("guides: each is trained by its modality alone; set its across_modalities to false")
+        return self
 
     @property
     def loss_compares(self) -> bool:
