@@ -45,6 +45,21 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
         assert list(protocol.methods) == list(small[name].methods)
 
 
+def test_further_methods_are_further_rows() -> None:
+    """Of the same protocol: the same splits, label budgets, encoder and pre-training budget."""
+    small, further = (protocols(env, "uci_har")["semi_supervised"] for env in ("base", "methods"))
+    added = set(further.methods) - set(small.methods)
+    assert added == {"byol", "simsiam", "msf", "ttl", "swav", "vicreg", "ts2vec", "masked_autoencoding"}
+    assert list(further.methods)[: len(small.methods)] == list(small.methods)
+    assert further.budget == small.budget
+    assert further.splits == small.splits
+    for name in added:
+        row = further.methods[name]
+        assert row.budget.model_copy(update={"keep": small.budget.keep, "batch_size": 250}) == small.budget
+        assert row.evaluations == ("linear", "knn", "fine_tuning")
+        assert (row.encoder == small.encoder) == (name not in ("ts2vec", "masked_autoencoding"))
+
+
 @pytest.mark.parametrize("dataset", source_names())
 def test_two_readings_of_the_same_files_share_a_folder(dataset: str) -> None:
     bootstrap_project(ROOT)

@@ -360,7 +360,7 @@ def test_the_registry_knows_which_protocols_spell(head: dict[str, Any], expected
 @pytest.mark.parametrize("budget", [{"keep": "best_in_second_half"}, {"patience": 3}])
 def test_losses_of_a_training_in_two_parts_choose_nothing(budget: dict[str, Any]) -> None:
     rows = {"m": row(objective={"name": "knowledge_mining", "views": [[]]}, budget=budget)}
-    with pytest.raises(ValidationError, match=r"'m' is trained in two parts.* keep: last and patience: null"):
+    with pytest.raises(ValidationError, match=r"'m' has losses of which .* keep: last and patience: null"):
         protocol(methods=rows)
 
 

@@ -12,7 +12,7 @@ from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.losses import contrast
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.learning.objectives.base import Objective
-from contrastive_har.learning.pretraining import BackboneSettings
+from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.signals.windows import Windows
 
@@ -20,6 +20,11 @@ CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
 SMALL = BackboneSettings(encoder=TPNSettings(channels=(6, 8), kernels=(5, 3), dropout=0.1))
 TWO = ("hand", "foot", "foot")
 THREE = ("hand", "foot", "head")
+
+
+def suited(budget: PretrainingBudget, objective: ObjectiveSettings) -> PretrainingBudget:
+    """Return the budget, without what compares losses where those of the objective do not compare."""
+    return budget if objective.loss_compares else budget.model_copy(update={"keep": "last", "patience": None})
 
 
 def in_modalities(windows: Windows, *names: str) -> Windows:

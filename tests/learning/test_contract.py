@@ -27,12 +27,11 @@ from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.heads import HeadSettings
 from contrastive_har.signals.budgets import LabelBudget
-from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.splits import SplitPlan, SplitSettings, assign_roles
-from contrastive_har.signals.windows import Windows, read_windows, write_windows
-from contrastive_har.sources import IngestionSettings, open_source
+from contrastive_har.signals.windows import Windows
 from contrastive_har.use.recognisers import combine, recognise
+from tests.learning.examples import suited
 
 SMALL_TRANSFORMER = {"layers": 1, "heads": 2, "feedforward": 16, "channels": [8, 8], "kernels": [3, 3]}
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -51,9 +50,17 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "clusterclhar, DBSCAN": {"name": "contrastive", "clustering": {"name": "dbscan", "confidence": 90}},
     "moco": {"name": "moco", "queue": 100},
     "nnclr": {"name": "nnclr", "queue": 100},
+    "byol": {"name": "byol"},
+    "simsiam": {"name": "simsiam"},
+    "msf": {"name": "msf", "queue": 100},
+    "ttl": {"name": "ttl"},
+    "swav": {"name": "swav", "crop_share": 0.75},
+    "vicreg": {"name": "vicreg"},
+    "ts2vec": {"name": "ts2vec"},
     "multi_task": {"name": "multi_task"},
     "autoencoding": {"name": "autoencoding", "corruption": [{"name": "noise"}]},
     "masked_reconstruction": {"name": "masked_reconstruction"},
+    "masked autoencoding": {"name": "masked_reconstruction", "masked": 0.75, "span": 8},
     "predictive_coding": {"name": "predictive_coding"},
 }
 CMC: dict[str, Any] = {
@@ -94,6 +101,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "batch_norm": True,
         "dropout": 0.2,
     },
+    "dilated": {"name": "dilated", "hidden": 8, "features": 12, "blocks": 2},
     "co_occurrence": {"name": "co_occurrence", "channels": [8, 26, 8, 8, 8, 8]},
     "ma_cnn": {"name": "ma_cnn", "channels": [8, 8], "hidden": 8},
     "tst": {"name": "tst", **SMALL_TRANSFORMER, "channels": [8], "kernels": [1]},
@@ -113,6 +121,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "knn": {"name": "knn", "neighbours": 5, "windows": 100},
     "boosted trees": {"name": "boosted_trees", "rounds": 5, "depth": 2},
     "hierarchical": {"name": "hierarchical", "groups": HEAD_GROUPS, "network": {"hidden": [8]}},
     "label_sequence": {"name": "label_sequence", "embedding": 8, "width": 8},
@@ -122,6 +131,7 @@ HEADS: dict[str, dict[str, Any]] = {
 SOURCES = ["synthetic", "watch", "two modalities"]
 
 CPU = ComputeSettings(device="cpu", precision="float32", inference_batch=256)
+PRETRAINING = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3, dropout=True)
 BUDGET = LabelBudget.model_validate("10 %")
 SPLIT = SplitSettings(title="Unseen", leak_free=True, held_out="subject", pretrain_on="train")
 TRAINED = {"learning_rate": 0.01, "epochs": 2, "batch_size": 16}
@@ -155,7 +165,7 @@ class Case:
             name="test",
             objective=self.objective,
             backbone=BackboneSettings(encoder=self.encoder),
-            budget=PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3, dropout=True),
+            budget=suited(PRETRAINING, self.objective),
             seed=3,
         )
         members = [self.roles.members(repeat, "pretrain") for repeat in range(2)]
@@ -169,24 +179,6 @@ class Case:
     @cached_property
     def evaluated(self) -> tuple[pd.DataFrame, pd.DataFrame, list[TrainedHead]]:
         return evaluate(self.windows, self.roles, self.pretrained[0], PLAN, CPU)
-
-
-@pytest.fixture(scope="session")
-def watch_windows(tmp_path_factory: pytest.TempPathFactory) -> Windows:
-    path = tmp_path_factory.mktemp("watch") / "windows.parquet"
-    source = open_source(path.parent, IngestionSettings(dataset="watch"))
-    write_windows(cut_windows(source, WindowSettings(length=64, stride=1536)), path)
-    return read_windows(path)
-
-
-@pytest.fixture(scope="session")
-def two_modalities(watch_windows: Windows) -> Windows:
-    """The same windows, with accelerometer and gyroscope as modalities."""
-    channels = tuple(
-        channel.model_copy(update={"modality": str(channel.sensor)}) for channel in watch_windows.description.channels
-    )
-    description = watch_windows.description.model_copy(update={"channels": channels})
-    return Windows(description, watch_windows.length, watch_windows.stride, watch_windows.table, watch_windows.signals)
 
 
 def objective_of(name: str) -> ObjectiveSettings:

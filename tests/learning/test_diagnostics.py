@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +16,11 @@ from torch.nn import functional
 
 from contrastive_har.learning.objectives import Objective, ObjectiveSettings, Step, StepResult
 from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, PretrainingPlan, pretrain
-from contrastive_har.learning.pretraining.diagnostics import diagnose, measure_retrieval
+from contrastive_har.learning.pretraining.diagnostics import diagnose, measure_retrieval, measure_spread
+from contrastive_har.models.layers.dropout import switch_off_dropout
+from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.signals.windows import Windows
-from tests.learning.examples import CPU, SMALL, THREE, TWO, in_modalities
+from tests.learning.examples import CPU, SMALL, THREE, TWO, build, in_modalities, some, suited
 
 MEASURED = ["cluster_nmi", "alignment", "uniformity"]
 RECALLS = ["recall_at_1", "recall_at_5"]
@@ -67,6 +72,71 @@ def test_agreement_is_that_of_the_first_views_clusters_with_labelled_windows() -
     assert np.isnan([found["alignment"], found["uniformity"]]).all()
     assert np.isnan(diagnose(result_of(clusters=clusters), np.full(40, -1))["cluster_nmi"])
     assert np.isnan(list(diagnose(result_of(), classes).values())).all()
+
+
+@pytest.mark.parametrize(("count", "width"), [(30, 4), (3, 8)])
+def test_spread_is_its_formulas(count: int, width: int) -> None:
+    """Deviation feature by feature; effective rank by the singular values of what differs from the mean."""
+    embeddings = torch.randn(count, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1
+    z = embeddings.numpy() / np.linalg.norm(embeddings.numpy(), axis=1, keepdims=True)
+    deviations = [np.sqrt(np.mean((z[:, j] - np.mean(z[:, j])) ** 2)) for j in range(width)]
+    eigenvalues = np.linalg.eigvalsh((z - z.mean(0)).T @ (z - z.mean(0)))
+    singular = np.sqrt(eigenvalues.clip(0))
+    shares = singular[singular > 1e-7] / singular.sum()
+    found = measure_spread(Embedded(), embeddings[:, None])
+    assert found["deviation"] == pytest.approx(np.mean(deviations) * np.sqrt(width))
+    assert found["effective_rank"] == pytest.approx(np.exp(-np.sum(shares * np.log(shares))), rel=1e-5)
+
+
+def test_spread_tells_collapse_from_all_directions() -> None:
+    everywhere = unit_vectors(4000, 1, 6)
+    found = measure_spread(Embedded(), everywhere)
+    assert found["deviation"] == pytest.approx(1, abs=0.01)
+    assert found["effective_rank"] == pytest.approx(6, abs=0.01)
+    assert not has_collapsed({**found, "uniformity": np.nan})
+    line = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None, None] * torch.tensor([0.0, 1.0]) + torch.tensor(
+        [3, 0]
+    )
+    for collapsed, rank in ((everywhere[:1].repeat(40, 1, 1), 1), (line, 1.2), (torch.zeros(5, 1, 6), 1)):
+        found = measure_spread(Embedded(), collapsed)
+        assert found["effective_rank"] == pytest.approx(rank, abs=0.2)
+        assert has_collapsed({**found, "uniformity": np.nan})
+    assert (
+        measure_spread(Embedded(), torch.cat([everywhere[:40], everywhere[:1].repeat(40, 1, 1)], 1))["deviation"] == 0
+    ), "of several modalities, that which differs the least"
+    assert has_collapsed({"deviation": 1, "effective_rank": 6, "uniformity": -0.01})
+
+
+def test_measuring_leaves_training_alone(windows: Windows) -> None:
+    objective = build(TypeAdapter(ObjectiveSettings).validate_python({"name": "byol"}), windows).train()
+    switch_off_dropout(objective)
+    modes = [module.training for module in objective.modules()]
+    state = {name: value.clone() for name, value in objective.state_dict().items()}
+    measure_spread(objective, some(windows, 20))
+    assert [module.training for module in objective.modules()] == modes
+    assert all(torch.equal(value, state[name]) for name, value in objective.state_dict().items())
+
+
+def test_a_collapse_is_warned_of(windows: Windows, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the batch's statistics and with a high learning rate, nothing keeps SimSiam from its least loss."""
+    members = [np.arange(200)]
+    history_of(windows, members, name="contrastive")
+    assert "collapsed" not in caplog.text
+    views = [[{"name": "noise"}], []]
+    rate = {"learning_rate": 0.05, "epochs": 12}
+    kept = history_of(windows, members, rate, name="simsiam", projection_batch_norm=False, prediction=[], views=views)
+    assert "pre-training 1/1 has collapsed" in caplog.text
+    assert has_collapsed(kept.iloc[-1].to_dict())
+
+
+class Embedded(Objective):
+    """Embeds windows (batch, modalities, features) as they are."""
+
+    def loss(self, windows: Tensor, step: Step) -> StepResult:
+        raise AssertionError("nothing is trained")
+
+    def embed(self, windows: Tensor) -> list[Tensor]:
+        return list(windows.unbind(1))
 
 
 class Projected(Objective):
@@ -121,11 +191,13 @@ def test_recall_of_a_single_modality_or_of_no_window_is_unknown(shape: tuple[int
     assert np.isnan(list(found.values())).all()
 
 
-def history_of(windows: Windows, members: list[np.ndarray], **objective: object) -> pd.DataFrame:
+def history_of(
+    windows: Windows, members: list[np.ndarray], budget: Mapping[str, float] = MappingProxyType({}), **objective: object
+) -> pd.DataFrame:
     contrastive = {"name": "contrastive", "projection": [8, 4], **objective}
     settings = TypeAdapter(ObjectiveSettings).validate_python(objective if "name" in objective else contrastive)
-    budget = PretrainingBudget(epochs=2, batch_size=100, learning_rate=1e-3)
-    plan = PretrainingPlan(objective=settings, backbone=SMALL, budget=budget, seed=3)
+    given = PretrainingBudget.model_validate({"epochs": 2, "batch_size": 100, "learning_rate": 1e-3, **budget})
+    plan = PretrainingPlan(objective=settings, backbone=SMALL, budget=suited(given, settings), seed=3)
     return pretrain(windows, members, plan, CPU)[1]
 
 
@@ -150,6 +222,9 @@ def test_every_history_has_what_its_objective_allows(windows: Windows) -> None:
     assert single[RECALLS].isna().all(axis=None)
     nothing = history_of(both, members, name="multi_task", transformations=[{"name": "negation"}])
     assert nothing[[*MEASURED, *RECALLS]].isna().all(axis=None)
+    for history in (across, apart, single, nothing):
+        assert history["deviation"].between(0.05, 1, inclusive="neither").all()
+        assert history["effective_rank"].between(1.5, 8).all()
 
 
 def test_retrieval_uses_only_windows_that_were_not_learned_from(windows: Windows) -> None:

@@ -11,13 +11,14 @@ from torch.nn import functional
 
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.objectives import Objective, ObjectiveSettings, Step
-from contrastive_har.learning.objectives.memory import NNCLR, MoCo, MoCoSettings, NNCLRSettings, Queue
+from contrastive_har.learning.objectives.memory import NNCLR, MoCo, MoCoSettings, NNCLRSettings
 from contrastive_har.learning.objectives.multi_task import MultiTaskSettings
 from contrastive_har.learning.objectives.predictive import PredictiveCodingSettings
 from contrastive_har.learning.objectives.reconstruction import (
     AutoencodingSettings,
     MaskedReconstructionSettings,
 )
+from contrastive_har.learning.objectives.two_views import Queue
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
@@ -70,7 +71,7 @@ def test_moco_is_its_formula() -> None:
     queue = objective.negatives.rows.double().numpy().copy()
     loss = objective.loss(WINDOWS, Step(5, ALONE)).loss
     query = unit(objective.head(objective.encoder(-WINDOWS)))
-    key = unit(objective.followers[1](objective.followers[0](WINDOWS)))
+    key = unit(objective.copy(WINDOWS))
     total = 0.0
     for i in range(12):
         positive = np.exp(query[i] @ key[i] / 0.07)
@@ -78,14 +79,14 @@ def test_moco_is_its_formula() -> None:
     assert loss.item() == pytest.approx(total / 12, rel=1e-4)
     assert {tuple(row.round(4)) for row in unit(objective.negatives.rows)} == {tuple(row.round(4)) for row in key[-7:]}
     loss.backward()
-    assert all(parameter.grad is None for parameter in objective.followers.parameters())
+    assert all(parameter.grad is None for parameter in objective.copy.parameters())
     assert all(parameter.grad is not None for parameter in objective.encoder.parameters())
 
 
 def test_mocos_copy_follows_slowly() -> None:
     objective = build(MoCoSettings(momentum=0.9), TPN)
     assert isinstance(objective, MoCo)
-    leader, follower = next(objective.encoder.parameters()), next(objective.followers.parameters())
+    leader, follower = next(objective.encoder.parameters()), next(objective.copy.parameters())
     start = follower.clone()
     with torch.no_grad():
         leader += 1
@@ -139,6 +140,19 @@ def test_masked_reconstruction_looks_at_hidden_samples_only() -> None:
         (restored[i, t, c] - WINDOWS[i, t, c]).item() ** 2 for i, t, _ in hidden.nonzero().tolist() for c in range(6)
     ]
     assert loss.item() == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_hidden_spans_are_hidden_as_a_whole() -> None:
+    objective = build(MaskedReconstructionSettings(masked=0.4, span=8), TRANSFORMER)
+    loss = objective.loss(WINDOWS, Step(5, ALONE)).loss
+    spans = Step(5, ALONE).draws(WINDOWS).uniform(WINDOWS, 7, 1)[..., 0] < 0.4
+    shown = WINDOWS.clone()
+    for i, span in spans.nonzero().tolist():
+        shown[i, 8 * span : 8 * span + 8] = 0
+    restored = objective.restore(objective.encoder.sequence(shown))  # type: ignore[operator]
+    errors = [((restored - WINDOWS)[i, 8 * span : 8 * span + 8] ** 2).flatten() for i, span in spans.nonzero().tolist()]
+    assert {len(error) for error in errors} == {8 * 6, 2 * 6}, "the last span of 50 samples has two"
+    assert loss.item() == pytest.approx(torch.cat(errors).mean().item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("length", [50, 47, 8])

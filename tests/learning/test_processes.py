@@ -19,7 +19,7 @@ from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.encoders.transformer import TransformerSettings
 from contrastive_har.signals.windows import Windows
-from tests.learning.examples import TWO, in_modalities
+from tests.learning.examples import TWO, in_modalities, suited
 
 BUDGET = PretrainingBudget(epochs=2, batch_size=64, learning_rate=1e-3)
 
@@ -40,7 +40,7 @@ def train(
         name="test",
         objective=objective,
         backbone=BackboneSettings(encoder=encoder or TPNSettings()),
-        budget=BUDGET,
+        budget=suited(BUDGET, objective),
         repeats=len(members),
         seed=seed,
     )

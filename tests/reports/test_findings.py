@@ -48,3 +48,19 @@ def test_ranks_are_drawn_where_there_are_enough_repeats(scores: pd.DataFrame) ->
     assert (names[0], names[-1]) == ("A", "Baseline")
     few = figures.draw_critical_differences(scores[scores["repeat"] < 4], "s", METHODS, EVALUATIONS, 0.05)
     assert "at least five repeats" in few.axes[0].texts[0].get_text()
+
+
+def test_a_collapse_is_told() -> None:
+    """Of the last epochs of all repeats; what was not measured shows none."""
+    good = {"deviation": 0.5, "effective_rank": 20.0, "uniformity": float("nan")}
+    rows = [
+        {"split": "s", "method": "a", "repeat": 0, **good},
+        {"split": "s", "method": "a", "repeat": 1, **good, "deviation": 0.01},
+        {"split": "s", "method": "b", "repeat": 0, **good},
+        {"split": "s", "method": "c", "repeat": 0, **good, "effective_rank": 1.1},
+    ]
+    said = list(told.collapses(pd.DataFrame(rows), METHODS, {"s": "A split"}))
+    assert [one.split(":")[0] + one.split(":")[1] for one in said] == [
+        "A split the pre-training of A has collapsed in 1 of 2 repeats",
+        "A split the pre-training of C has collapsed in 1 of 1 repeats",
+    ]

@@ -252,7 +252,7 @@ def test_onnx_says_what_torch_says(windows: Windows, name: str) -> None:
     assert told_facts["label_budget"] == "10 %"
 
 
-@pytest.mark.parametrize("name", ["boosted trees", "hierarchical"])
+@pytest.mark.parametrize("name", ["boosted trees", "hierarchical", "knn"])
 def test_heads_that_are_no_plain_layers_are_exported(windows: Windows, name: str) -> None:
     settings: HeadSettings = TypeAdapter(HeadSettings).validate_python(HEADS[name])
     encoders = make_encoders(windows, repeats=1)

@@ -35,6 +35,10 @@ def require_trainable(
             f"Windows of {layout.length} samples are too short for the encoder of method '{plan.name}', which needs "
             f"{shortest}. Lengthen windows.length."
         )
+    if (view := plan.objective.shortest_view(layout.length)) < shortest:
+        raise IllPosedError(
+            f"Method '{plan.name}' has views of {view} samples, but its encoder needs {shortest}. Lengthen its views."
+        )
 
     if reason := plan.backbone.problem(layout):
         raise IllPosedError(f"Method '{plan.name}' {reason}.")

@@ -148,11 +148,8 @@ class ProtocolSettings(BaseModel):
                     f"evaluation '{evaluation}' uses modalities {sorted(more)}, for which method '{name}' has no "
                     "encoder; add them to its modalities, or leave the evaluation out"
                 )
-        if method.objective.has_parts and (method.budget.keep != "last" or method.budget.patience):
-            raise ValueError(
-                f"method '{name}' is trained in two parts, whose losses do not compare; set its budget to keep: last "
-                "and patience: null"
-            )
+        if problem := method.budget.problem(method.objective):
+            raise ValueError(f"method '{name}' {problem}")
         for encoder in method.backbone.all:
             if refusal := method.objective.refusal(encoder):
                 raise ValueError(f"method '{name}' {refusal}")

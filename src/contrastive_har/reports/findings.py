@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from contrastive_har.reports.tables import describe_budget, in_percent
+from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.scores.comparisons import least_repeats
 
 
@@ -62,3 +63,20 @@ def findings(
             else:
                 verdict = f"{'significant' if significant else 'not significant'}: {test}"
             yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", significant)
+
+
+def collapses(last: pd.DataFrame, methods: Mapping[str, str], splits: Mapping[str, str]) -> Iterator[str]:
+    """Say of each method whose pre-training has collapsed in which split, and how often.
+
+    Args:
+        last: Measures of the last epoch of each pre-training: split, method, repeat, and those of the history.
+        methods: Titles of the methods by name.
+        splits: Titles of the splits by name.
+    """
+    for (split, method), repeats in last.groupby(["split", "method"], sort=False):
+        count = sum(has_collapsed(row) for row in repeats.to_dict("records"))
+        if count:
+            yield (
+                f"{splits[split]}: the pre-training of {methods[method]} has collapsed in {count} of {len(repeats)} "
+                "repeats: nearly all windows are embedded or projected alike, and its scores are those of a failure."
+            )

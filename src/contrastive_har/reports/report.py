@@ -19,7 +19,7 @@ from contrastive_har.reports.calibration import calibration_rows
 from contrastive_har.reports.complexity import complexity_rows, published_rows
 from contrastive_har.reports.contributions import contribution_tables
 from contrastive_har.reports.expectation import describe_expectation
-from contrastive_har.reports.findings import Finding
+from contrastive_har.reports.findings import Finding, collapses
 from contrastive_har.reports.frequencies import divide_by_frequency, frequency_tables
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
 from contrastive_har.reports.words import word_tables
@@ -132,7 +132,10 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "calibration": [] if facts.calibration is None else calibration_rows(facts.calibration),
         "expectation": _expectation(facts),
         "evaluations": evaluations,
-        "headlines": _headlines(facts, methods, evaluations, fewest),
+        "headlines": [
+            *_headlines(facts, methods, evaluations, fewest),
+            *collapses(facts.label_free, methods, splits),
+        ],
         "methods": methods,
         "refined": {methods.get(name, name): keys for name, keys in facts.refinements.items()},
         "has_refined_budgets": any(key.startswith("budget.") for keys in facts.refinements.values() for key in keys),

@@ -15,6 +15,9 @@ from contrastive_har.scores.table import CELL, EVERYTHING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_MEASURES = ("cluster_nmi", "alignment", "uniformity", "deviation", "effective_rank", "recall_at_1", "recall_at_5")
+"""Measures of pre-training that are tracked by epoch, where they are known."""
+
 _UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers refuse in the name of a metric
 
 
@@ -147,7 +150,7 @@ def _curve_metrics(curves: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
 def _history_metrics(history: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
     for row in history.itertuples(index=False):
         yield f"pretraining_loss_repeat_{row.repeat}_by_epoch", float(row.loss), int(row.epoch)
-        for name in ("cluster_nmi", "alignment", "uniformity", "recall_at_1", "recall_at_5"):
+        for name in _MEASURES:
             value = float(getattr(row, name, "nan"))
             if np.isfinite(value):
                 yield f"{name}_repeat_{row.repeat}_by_epoch", value, int(row.epoch)

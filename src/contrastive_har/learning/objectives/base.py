@@ -77,6 +77,10 @@ class Objective(nn.Module, ABC):
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the loss of normalised ``windows`` (batch, time, channels), on this module's device."""
 
+    def embed(self, windows: Tensor) -> list[Tensor]:
+        """Return embeddings (batch, features) of each modality of ``windows`` (batch, time, channels)."""
+        return [self.encoder(windows)]
+
     def project(self, windows: Tensor) -> list[Tensor]:
         """Return L2-normalised projections (batch, features) of each modality of ``windows``, without augmentation.
 
@@ -105,17 +109,22 @@ class EachModality(Objective):
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the summed loss of ``windows`` (batch, time, channels), with the first modality's projections."""
-        results = [
-            objective.loss(windows[..., channels].contiguous(), step)
-            for objective, channels in zip(self._all(), self.channels, strict=True)
-        ]
+        results = [objective.loss(part, step) for objective, part in self._divide(windows)]
         loss = torch.stack([result.loss for result in results]).sum()
         return StepResult(loss, results[0].clusters, results[0].projections)
 
+    def embed(self, windows: Tensor) -> list[Tensor]:
+        """Return the embeddings of all modalities of ``windows`` (batch, time, channels)."""
+        return [one for objective, part in self._divide(windows) for one in objective.embed(part)]
+
     def project(self, windows: Tensor) -> list[Tensor]:
         """Return the projections of all modalities of ``windows`` (batch, time, channels)."""
+        return [one for objective, part in self._divide(windows) for one in objective.project(part)]
+
+    def _divide(self, windows: Tensor) -> list[tuple[Objective, Tensor]]:
+        """Return each objective with the channels of its modality."""
         parts = zip(self._all(), self.channels, strict=True)
-        return [one for objective, channels in parts for one in objective.project(windows[..., channels].contiguous())]
+        return [(objective, windows[..., channels].contiguous()) for objective, channels in parts]
 
     def _all(self) -> list[Objective]:
         return [cast(Objective, objective) for objective in self.objectives]
@@ -166,9 +175,13 @@ class BaseObjectiveSettings(BaseModel, ABC):
         return None
 
     @property
-    def has_parts(self) -> bool:
-        """Whether its loss changes during the training, so that those of different epochs do not compare."""
-        return False
+    def loss_compares(self) -> bool:
+        """Whether the epoch of least loss is the best: not if the loss changes in training, or is least by collapse."""
+        return True
+
+    def shortest_view(self, length: int) -> int:
+        """Return the samples of the shortest view of windows of ``length`` samples."""
+        return length
 
     @property
     def joins_modalities(self) -> bool:

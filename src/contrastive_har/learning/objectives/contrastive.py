@@ -19,7 +19,7 @@ from contrastive_har.learning.losses import contrast
 from contrastive_har.learning.negatives import Negatives
 from contrastive_har.learning.objectives.base import Objective, Step, StepResult
 from contrastive_har.learning.objectives.projected import ProjectedModalities
-from contrastive_har.learning.objectives.views import ViewsSettings
+from contrastive_har.learning.objectives.views import Temperature, ViewsSettings
 from contrastive_har.models.encoders import Encoder
 from contrastive_har.signals.augmentations import make_view
 from contrastive_har.signals.seeds import derive_seed
@@ -69,15 +69,15 @@ class ContrastiveSettings(ViewsSettings):
         across_modalities: Whether views of different modalities are paired, too, and all encoders trained together;
             otherwise each modality is trained by itself.
         negatives: Which negatives count, and their weights.
+        temperature: Divisor of the similarities of projections.
         clustering: Clustering by which negatives are chosen; null takes all other windows as negatives.
-        projection_batch_norm: Whether the hidden layers of the projection heads are normalised over the batch.
     """
 
     name: Literal["contrastive"] = "contrastive"
     across_modalities: bool = False
     negatives: NegativesSettings = NegativesSettings()
+    temperature: Temperature = 0.1
     clustering: Clustering | None = None
-    projection_batch_norm: bool = False
 
     @property
     def joins_modalities(self) -> bool:

@@ -8,15 +8,14 @@ from itertools import permutations
 from typing import Literal, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contrastive_har.learning.losses import SMALLEST_TEMPERATURE
 from contrastive_har.learning.objectives.base import Objective, Step, StepResult, full_precision
 from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
 from contrastive_har.learning.objectives.projected import ProjectedModalities
-from contrastive_har.learning.objectives.views import ViewsSettings
+from contrastive_har.learning.objectives.views import Temperature, ViewsSettings
 from contrastive_har.models.encoders import Encoder
 from contrastive_har.signals.augmentations import View, make_view
 from contrastive_har.signals.sensors import Layout
@@ -32,20 +31,26 @@ class KnowledgeMiningSettings(ViewsSettings):
         views: One view per modality, for the training across modalities.
         guides: The training of the guides: two views of each modality, temperature and projection heads.
         warm_up: Share of the training that is the guides'.
+        temperature: Divisor of similarities across modalities.
         within_temperature: Divisor of similarities inside a modality; the released code has none, which is 1.
-        projection_batch_norm: Whether the hidden layers of the projection heads are normalised over the batch.
     """
 
     name: Literal["knowledge_mining"] = "knowledge_mining"
     guides: ContrastiveSettings = ContrastiveSettings()
     warm_up: float = Field(default=0.5, gt=0, lt=1)
-    within_temperature: float = Field(default=1.0, ge=SMALLEST_TEMPERATURE)
-    projection_batch_norm: bool = False
+    temperature: Temperature = 0.1
+    within_temperature: Temperature = 1.0
+
+    @model_validator(mode="after")
+    def _has_guides_of_single_modalities(self) -> KnowledgeMiningSettings:
+        if self.guides.across_modalities:
+            raise ValueError("guides: each is trained by its modality alone; set its across_modalities to false")
+        return self
 
     @property
-    def has_parts(self) -> bool:
-        """Whether its loss changes during the training, so that those of different epochs do not compare."""
-        return True
+    def loss_compares(self) -> bool:
+        """Whether the least loss is the best: it is not, as the loss of the second part is another."""
+        return False
 
     @property
     def joins_modalities(self) -> bool:

@@ -43,6 +43,10 @@ class ProjectedModalities(Objective):
         """Return the channels of each modality of ``windows`` (batch, time, channels)."""
         return [windows if len(self.parts) == 1 else windows[..., part].contiguous() for part in self.channels]
 
+    def embed(self, windows: Tensor) -> list[Tensor]:
+        """Return the embeddings of each modality of ``windows`` (batch, time, channels)."""
+        return [encoder(part) for encoder, part in zip(self.encoders, self.divide(windows), strict=True)]
+
     def project(self, windows: Tensor) -> list[Tensor]:
         """Return the projections of each modality of ``windows`` (batch, time, channels), without augmentation."""
         return [self.project_one(index, part) for index, part in enumerate(self.divide(windows))]

@@ -79,12 +79,15 @@ class MaskedReconstructionSettings(BaseObjectiveSettings):
 
     Attributes:
         masked: Share of the samples that are set to zero in all channels.
+        span: Samples that are hidden together; with more than one, masked autoencoding (He et al. 2021, arXiv
+            2111.06377), whose hidden patches cannot be interpolated from their neighbours.
     """
 
     suits: ClassVar[tuple[str, ...]] = ("transformer", "tst", "tarnet")
 
     name: Literal["masked_reconstruction"] = "masked_reconstruction"
     masked: float = Field(default=0.1, gt=0, lt=1)
+    span: int = Field(default=1, gt=0)
 
     def refusal(self, encoder: EncoderSettings) -> str | None:
         """Return why this objective cannot train the encoder: it reconstructs every sample."""
@@ -102,7 +105,7 @@ class MaskedReconstruction(Objective):
 
     Args:
         encoder: The encoder to train, along with that layer.
-        settings: Share of the samples to hide.
+        settings: Share of the samples to hide, and how many together.
         layout: Layout of a window.
     """
 
@@ -119,7 +122,9 @@ class MaskedReconstruction(Objective):
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the mean squared error of ``windows`` (batch, time, channels) at the hidden samples only."""
         compute, draws = step.compute, step.draws(windows)
-        hidden = draws.uniform(windows, windows.shape[1], 1) < self.settings.masked
+        length, span = windows.shape[1], self.settings.span
+        hidden = draws.uniform(windows, -(-length // span), 1) < self.settings.masked
+        hidden = hidden.repeat_interleave(span, dim=1)[:, :length]
         with compute.autocast():
             restored = self.restore(self.sequence(windows.masked_fill(hidden, 0)))
         errors = (compute.gather(full_precision(restored)) - compute.gather(windows)).square()

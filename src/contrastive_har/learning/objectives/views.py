@@ -16,19 +16,22 @@ OTHER = "other"
 
 Views = Annotated[tuple[View, ...], Field(min_length=1)]
 
+Temperature = Annotated[float, Field(ge=SMALLEST_TEMPERATURE)]
+"""Divisor of the similarities of projections."""
+
 
 class ViewsSettings(BaseObjectiveSettings):
     """Settings shared by objectives that compare views.
 
     Attributes:
         views: The augmentations that make each view of a window; or by modality, with ``other`` for the rest.
-        temperature: Divisor of the similarities of projections.
         projection: Widths of the layers of the projection head.
+        projection_batch_norm: Whether the hidden layers of the projection head are normalised over the batch.
     """
 
     views: Views | dict[str, Views] = ((Resampling(),), ())
-    temperature: float = Field(default=0.1, ge=SMALLEST_TEMPERATURE)
     projection: tuple[int, ...] = Field(default=(96, 96, 96), min_length=1)
+    projection_batch_norm: bool = False
 
     @model_validator(mode="after")
     def _has_enough_views(self) -> ViewsSettings:

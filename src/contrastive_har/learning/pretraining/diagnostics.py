@@ -1,4 +1,4 @@
-"""Diagnostics of one batch of pre-training: clusters against activities, and the geometry of the projections."""
+"""Diagnostics of one batch of pre-training: clusters against activities, and the geometry of what is learned."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from contrastive_har.learning.objectives import Objective, StepResult
+from contrastive_har.learning.objectives.base import full_precision
 from contrastive_har.signals.descriptions import UNLABELLED
 
 NOT_MEASURED = float("nan")
+SPREADS = ("deviation", "effective_rank")
 _RECALLS = (1, 5)
 
 
@@ -37,6 +40,36 @@ def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]
         alignment = _mean([(a - b).square().sum(1).mean() for a, b in combinations(views, 2)])
         uniformity = _mean([torch.pdist(view).square().mul(-2).exp().mean().log() for view in views])
     return {"cluster_nmi": agreement, "alignment": alignment, "uniformity": uniformity}
+
+
+def measure_spread(objective: Objective, windows: Tensor) -> dict[str, float]:
+    """Return how far the embeddings of some windows differ; of several modalities, those that differ the least.
+
+    ``deviation`` is the standard deviation of the L2-normalised embeddings, averaged over features, times the root of
+    their number (Chen and He 2020, arXiv 2011.10566, fig. 2): 1 if they point in all directions, 0 if all are equal.
+    ``effective_rank`` is the exponential of the entropy of the shares of their singular values (Roy and Vetterli 2007;
+    Garrido et al. 2022, arXiv 2210.02885), of deviations from their mean: between 1 and the number of features.
+
+    Args:
+        objective: The objective; its mode is left as it was.
+        windows: Normalised windows (windows, time, channels), without augmentation.
+    """
+    modes = [(module, module.training) for module in objective.modules()]
+    objective.eval()
+    with torch.no_grad():
+        embeddings = objective.embed(windows)
+    for module, mode in modes:
+        module.training = mode
+    spreads = [_spread(functional.normalize(full_precision(embedding).double(), dim=1)) for embedding in embeddings]
+    return {name: min(spread[name] for spread in spreads) for name in SPREADS}
+
+
+def _spread(embeddings: Tensor) -> dict[str, float]:
+    """Return the spread of L2-normalised ``embeddings`` (windows, features)."""
+    deviation = float(embeddings.std(0, correction=0).mean()) * embeddings.shape[1] ** 0.5
+    values = torch.linalg.svdvals(embeddings - embeddings.mean(0))
+    shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    return {"deviation": deviation, "effective_rank": float(torch.special.entr(shares).sum().exp())}
 
 
 def measure_retrieval(objective: Objective, windows: Tensor) -> dict[str, float]:

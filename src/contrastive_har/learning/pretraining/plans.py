@@ -44,6 +44,16 @@ class PretrainingBudget(BaseModel):
     keep: Literal["best_in_second_half", "last"] = "best_in_second_half"
     dropout: bool = False
 
+    def problem(self, objective: ObjectiveSettings) -> str | None:
+        """Return why the losses of an objective cannot be compared as this budget does, and the cure; None if they can.
+
+        Args:
+            objective: The objective to train.
+        """
+        if objective.loss_compares or (self.keep == "last" and self.patience is None):
+            return None
+        return "has losses of which the least is not the best; set its budget to keep: last and patience: null"
+
     def smallest_batch(self, windows: int, processes: int = 1) -> int:
         """Return the size of the smallest batch of an epoch that ``processes`` share.
 
@@ -165,3 +175,9 @@ class PretrainingPlan(BaseModel):
     budget: PretrainingBudget
     repeats: int = Field(default=1, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _keeps_no_collapse(self) -> PretrainingPlan:
+        if problem := self.budget.problem(self.objective):
+            raise ValueError(f"method '{self.name}' {problem}")
+        return self

@@ -16,12 +16,16 @@ from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.objectives import Objective, Step, StepResult
 from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
-from contrastive_har.learning.pretraining.diagnostics import diagnose
+from contrastive_har.learning.pretraining.diagnostics import SPREADS, diagnose, measure_spread
 from contrastive_har.learning.pretraining.plans import PretrainingBudget
 from contrastive_har.models.layers.dropout import switch_off_dropout
+from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.signals.seeds import derive_seed
 
-MEASURED = ["loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi", "alignment", "uniformity"]
+MEASURED = [
+    *("loss", "learning_rate", "seconds", "windows_per_second", "cluster_nmi", "alignment", "uniformity"),
+    *SPREADS,
+]
 """Measurements of each epoch."""
 
 
@@ -103,6 +107,11 @@ class Trainer:
                 self._save(epoch)
         if self.best is not None:
             self._load_encoders(self.best[1])
+        if has_collapsed(self.rows[-1]) and self.compute.rank == 0:
+            measured = ", ".join(f"{name} {self.rows[-1][name]:.2g}" for name in (*SPREADS, "uniformity"))
+            logging.getLogger(__name__).warning(
+                "%s has collapsed: nearly all windows are embedded or projected alike (%s).", self.title, measured
+            )
         return self.rows
 
     def step(self, batch: Tensor, progress: float = 0.0) -> StepResult:
@@ -140,12 +149,8 @@ class Trainer:
                 f"{self.title}: the loss is {loss}. Lower budget.learning_rate or set compute.precision: float32."
             )
         seconds = time.perf_counter() - started
-        return {
-            "loss": loss,
-            "seconds": seconds,
-            "windows_per_second": len(windows) / seconds,
-            **first,
-        }
+        spread = measure_spread(self.objective, windows[order[: self.budget.batch_size]])
+        return {"loss": loss, "seconds": seconds, "windows_per_second": len(windows) / seconds, **first, **spread}
 
     def _encoder_state(self) -> dict[str, Tensor]:
         """Return the state of all encoders; names are prefixed with the index of the encoder."""

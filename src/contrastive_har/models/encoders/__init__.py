@@ -15,6 +15,7 @@ from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSett
 from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.dilated import DilatedSettings
 from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
 from contrastive_har.models.encoders.ma_cnn import MACNNSettings
 from contrastive_har.models.encoders.minirocket import MiniRocketSettings
@@ -34,6 +35,7 @@ EncoderSettings = Annotated[
     | ConvAutoencoderSettings
     | ConvGRUSettings
     | ConvBinsSettings
+    | DilatedSettings
     | CoOccurrenceSettings
     | MACNNSettings
     | TSTSettings

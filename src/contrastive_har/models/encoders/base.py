@@ -97,6 +97,11 @@ class BaseEncoderSettings(BaseModel, ABC):
     def depth(self) -> int:
         """Number of stages."""
 
+    @property
+    def any_length(self) -> bool:
+        """Whether an encoder that is built for windows of some length takes shorter ones."""
+        return False
+
     def problem(self, sensor_channels: int, sensors: Sensors) -> str | None:
         """Return why it cannot embed windows of these channels, as the end of a sentence; None if it can.
 

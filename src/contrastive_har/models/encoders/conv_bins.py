@@ -54,6 +54,11 @@ class ConvBinsSettings(BaseEncoderSettings):
         return self.bins
 
     @property
+    def any_length(self) -> bool:
+        """Whether an encoder that is built for windows of some length takes shorter ones."""
+        return True
+
+    @property
     def depth(self) -> int:
         """Number of stages."""
         return len(self.channels)

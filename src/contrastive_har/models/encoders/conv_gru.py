@@ -35,6 +35,11 @@ class ConvGRUSettings(BaseEncoderSettings):
         return self.kernel // 2 + 1
 
     @property
+    def any_length(self) -> bool:
+        """Whether an encoder that is built for windows of some length takes shorter ones."""
+        return True
+
+    @property
     def depth(self) -> int:
         """Number of stages."""
         return len(self.channels) + 1

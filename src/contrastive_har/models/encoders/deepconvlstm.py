@@ -36,6 +36,11 @@ class DeepConvLSTMSettings(BaseEncoderSettings):
         return self.convolutions * (self.kernel - 1) + 1
 
     @property
+    def any_length(self) -> bool:
+        """Whether an encoder that is built for windows of some length takes shorter ones."""
+        return True
+
+    @property
     def depth(self) -> int:
         """Number of stages."""
         return self.convolutions + self.recurrent

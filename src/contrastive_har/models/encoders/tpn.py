@@ -47,6 +47,11 @@ class TPNSettings(BaseEncoderSettings):
         return sum(self.kernels) - len(self.kernels) + 1
 
     @property
+    def any_length(self) -> bool:
+        """Whether an encoder that is built for windows of some length takes shorter ones."""
+        return True
+
+    @property
     def depth(self) -> int:
         """Number of stages."""
         return len(self.channels)

@@ -101,6 +101,11 @@ class BaseTransformerSettings(BaseEncoderSettings):
         return None
 
     @property
+    def any_length(self) -> bool:
+        """Whether an encoder that is built for windows of some length takes shorter ones."""
+        return self.pooling == "mean"
+
+    @property
     def depth(self) -> int:
         """Number of stages: the convolutions together, then the layers."""
         return 1 + self.layers

@@ -12,6 +12,7 @@ from pydantic import Field
 from contrastive_har.models.heads.base import BaseHeadSettings, Head
 from contrastive_har.models.heads.boosted_trees import BoostedTreesSettings
 from contrastive_har.models.heads.hierarchical import HierarchicalSettings
+from contrastive_har.models.heads.knn import KNNSettings
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
 from contrastive_har.models.heads.late_fusion import LateFusionSettings
 from contrastive_har.models.heads.linear import LinearSettings
@@ -27,6 +28,7 @@ HeadSettings = Annotated[
     | MLPSettings
     | RidgeSettings
     | BoostedTreesSettings
+    | KNNSettings
     | HierarchicalSettings
     | LabelSequenceSettings
     | LateFusionSettings,
