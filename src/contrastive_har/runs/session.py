@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from kedro.config import AbstractConfigLoader
@@ -62,13 +63,39 @@ class RunSession(KedroSession):
         RunSession.configuration = None
 
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Run a pipeline, or the nodes of it that are not finished."""
+        """Run a pipeline, or the nodes of it that are not finished.
+
+        Raises:
+            ValueError: if nodes would not be run one after another, or if they are chosen by missing outputs.
+        """
+        _refuse_unsuited(options)
         # Not as __default__, for which Kedro would build all pipelines and validate and track the parameters of each.
         names = options.get("pipeline_names") or ["__default__"]
         options["pipeline_names"] = [MAIN if name == "__default__" else name for name in names]
         if (self.store.get("runtime_params") or {}).get("resume"):
             options["runner"] = ResumingRunner()
         return super().run(*arguments, **options)
+
+
+def _refuse_unsuited(options: Mapping[str, Any]) -> None:
+    """Refuse options of a run that Kedro accepts but that cannot do here what they are for.
+
+    Raises:
+        ValueError: naming what does it instead.
+    """
+    runner = options.get("runner") or SequentialRunner()
+    if not isinstance(runner, SequentialRunner):
+        raise ValueError(  # noqa: TRY004 - an option of the command
+            f"--runner={type(runner).__name__}: nodes run one after another in one process, which tracks them as one "
+            "run. Leave it out; docs/scaling.md says how several processes, machines or tasks share the work."
+        )
+    if runner._is_async:
+        raise ValueError("--async: results are tracked by the process that computes them. Leave it out.")
+    if options.get("only_missing_outputs"):
+        raise ValueError(
+            "--only-missing-outputs: every run stores versions of its own, which are all missing at first. Use "
+            "--params=resume=true, which skips what an earlier run has finished."
+        )
 
 
 class ResumingRunner(SequentialRunner):
