@@ -72,6 +72,8 @@ class DatasetDescription(BaseModel):
         citation: Publication to cite.
         url: Address of the data set.
         download: Addresses of the archives of its files, if they can be downloaded without a request; one or several.
+        checksums: Checksums of these archives by file name (``sha256:`` and 64 hexadecimal digits), where their
+            publishers state them.
         request: What to ask the publisher for, if the files cannot be downloaded without a request.
         files: Number of official files; 0 if unknown.
     """
@@ -90,6 +92,7 @@ class DatasetDescription(BaseModel):
     citation: str = ""
     url: WebAddress = ""
     download: tuple[WebAddress, ...] = ()
+    checksums: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = {}
     request: str = ""
     files: int = Field(default=0, ge=0)
 
@@ -118,6 +121,13 @@ class DatasetDescription(BaseModel):
         if isinstance(value, str):
             return (value,) if value else ()
         return value
+
+    @model_validator(mode="after")
+    def _checksums_are_of_archives(self) -> DatasetDescription:
+        names = {address.rsplit("/", 1)[1] for address in self.download}
+        if unknown := sorted(set(self.checksums) - names):
+            raise ValueError(f"'checksums' has {unknown}, which 'download' has not")
+        return self
 
     @model_validator(mode="after")
     def _codes_are_consistent(self) -> DatasetDescription:
