@@ -138,8 +138,7 @@ def _spells(protocol: dict[str, Any]) -> bool:
 def _parameters() -> dict[str, Any]:
     configuration = RunSession.configuration
     if configuration is None:
-        # The project that contains the working directory; the source checkout where there is none.
-        configuration = load_configuration(find_kedro_project(Path.cwd()) or Path(__file__).parents[2])
+        configuration = load_configuration(find_kedro_project(Path.cwd()) or Path.cwd())
     parameters: dict[str, Any] = configuration["parameters"]
     return parameters
 

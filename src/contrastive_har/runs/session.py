@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from kedro.config import AbstractConfigLoader
@@ -13,7 +14,10 @@ from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
+from kedro.utils import find_kedro_project
 from pluggy import PluginManager
+
+from contrastive_har.runs.settings import configuration_folder
 
 MAIN = "semi_supervised"
 """The protocol of the main job, and of the stages that can be run by name."""
@@ -33,13 +37,17 @@ class RunSession(KedroSession):
     """Configuration of the open session. Pipelines are registered from it, so that it is read once."""
 
     @classmethod
-    def create(cls, *arguments: Any, **options: Any) -> RunSession:
+    def create(cls, project_path: Path | str | None = None, *arguments: Any, **options: Any) -> RunSession:
         """Create the session; its id is that of the run.
+
+        Outside a project, the folder is the working directory and the configuration that of the package.
 
         Raises:
             ValueError: if ``run_id`` is not a valid id.
         """
-        session = super().create(*arguments, **options)
+        project = Path(project_path or find_kedro_project(Path.cwd()) or Path.cwd())
+        options["conf_source"] = options.get("conf_source") or str(configuration_folder(project))
+        session = super().create(project, *arguments, **options)
         run_id = (session.store.get("runtime_params") or {}).get("run_id")
         if run_id is not None:
             if not RUN_ID.fullmatch(str(run_id)):

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from contrastive_har.refining import is_protocol, refined_keys, suggest
 
+_PACKAGE = Path(__file__).parents[1]
 _CHECKED = ("parameters", "globals")  # the others are validated where they are used
 
 
@@ -37,6 +38,13 @@ class ProjectConfiguration(OmegaConfigLoader):
                 _require_known(self.runtime_params or {}, known, "--params")
         return raw
 
+    def _read_dir_configs(self, conf_path: str, *arguments: Any, **options: Any) -> Any:
+        # An installed package has no folder for a user's own settings.
+        is_optional = self.env is None and conf_path == self._get_conf_env_path(self.default_run_env)
+        if is_optional and not self._fs.isdir(conf_path):
+            return {}
+        return super()._read_dir_configs(conf_path, *arguments, **options)
+
 
 def _require_known(given: Mapping[str, Any], known: Mapping[str, Any], where: str, prefix: str = "") -> None:
     """Refuse keys that are not known.
@@ -53,9 +61,16 @@ def _require_known(given: Mapping[str, Any], known: Mapping[str, Any], where: st
             _require_known(value, below, where, f"{prefix}{name}.")
 
 
+def configuration_folder(project: Path) -> Path:
+    """Return the folder of a project's configuration; where it has none, that of the package."""
+    own: Path = project / settings.CONF_SOURCE
+    of_checkout, of_wheel = _PACKAGE.parents[1] / own.name, _PACKAGE / own.name
+    return next((folder for folder in (own, of_wheel, of_checkout) if folder.is_dir()), own)
+
+
 def load_configuration(project: Path, **options: Any) -> ProjectConfiguration:
     """Return the configuration of a bootstrapped project; ``options`` are those of the loader."""
-    return ProjectConfiguration(str(project / settings.CONF_SOURCE), **{**settings.CONFIG_LOADER_ARGS, **options})
+    return ProjectConfiguration(str(configuration_folder(project)), **{**settings.CONFIG_LOADER_ARGS, **options})
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
