@@ -63,8 +63,8 @@ airflow: SHELL := bash
 airflow: $(AIRFLOW)/.installed dags ## start Airflow with these DAGs: make airflow AIRFLOW_PORT=8080
 	@echo "Airflow will be at $(AIRFLOW_ADDRESS): user admin, and the password in"
 	@echo "$(CURDIR)/.airflow/simple_auth_manager_passwords.json.generated. Ctrl-C ends it."
-	@set -m; PATH="$(CURDIR)/$(AIRFLOW)/bin:$$PATH" AIRFLOW_HOME=$(CURDIR)/.airflow \
-		AIRFLOW__CORE__DAGS_FOLDER=$(CURDIR)/dags AIRFLOW__CORE__LOAD_EXAMPLES=False \
+	@set -m; PATH="$(CURDIR)/$(AIRFLOW)/bin:$$PATH" AIRFLOW_HOME="$(CURDIR)/.airflow" \
+		AIRFLOW__CORE__DAGS_FOLDER="$(CURDIR)/dags" AIRFLOW__CORE__LOAD_EXAMPLES=False \
 		AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(AIRFLOW_PORT) AIRFLOW__API__BASE_URL=$(AIRFLOW_ADDRESS) \
 		AIRFLOW__CORE__EXECUTION_API_SERVER_URL=$(AIRFLOW_ADDRESS)/execution/ \
 		AIRFLOW__CORE__PARALLELISM=$(AIRFLOW_TASKS) \

@@ -14,6 +14,13 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
 
+
+@pytest.fixture(autouse=True)
+def no_tracking_server_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow puts the address in use into the environment, where the commands that tests start would find it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 ACTIVITIES = {0: "rest", 1: "walk", 2: "run"}
 RATE = 50
 

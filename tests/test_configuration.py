@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.protocols import ProtocolSettings, is_protocol, require_trainable
+from contrastive_har.protocols import ProtocolSettings, require_trainable
+from contrastive_har.refining import is_protocol
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.scores.comparisons import least_repeats
 from contrastive_har.signals.budgets import parse_budget

@@ -12,7 +12,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-from contrastive_har.refining import resolve_bases
+from contrastive_har.refining import is_protocol, resolve_bases
 from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
 
@@ -50,9 +50,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     parameters = _parameters()
     protocols = {
-        name: _for_dataset(value, parameters["dataset"])
-        for name, value in parameters.items()
-        if isinstance(value, dict) and "methods" in value
+        name: _for_dataset(value, parameters["dataset"]) for name, value in parameters.items() if is_protocol(value)
     }
     by_pipeline: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, value in protocols.items():
@@ -141,8 +139,7 @@ def _spells(protocol: dict[str, Any]) -> bool:
 def _parameters() -> dict[str, Any]:
     configuration = RunSession.configuration
     if configuration is None:
-        # The project that contains the working directory; the source checkout where there is none.
-        configuration = load_configuration(find_kedro_project(Path.cwd()) or Path(__file__).parents[2])
+        configuration = load_configuration(find_kedro_project(Path.cwd()) or Path.cwd())
     parameters: dict[str, Any] = configuration["parameters"]
     return parameters
 

@@ -1,8 +1,9 @@
-"""Partial settings that refine others, and settings as plain values."""
+"""Settings: what is a protocol, partial ones that refine others, plain values, and names that are nearly right."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
@@ -86,3 +87,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items()}
     return value
+
+
+def is_protocol(values: Any) -> bool:
+    """Return whether a parameter is a protocol."""
+    return isinstance(values, Mapping) and "methods" in values
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the known name nearest to a wrong one, or all if none is near."""
+    names = sorted(known)
+    near = get_close_matches(name, names, 1)
+    return f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(names)}."

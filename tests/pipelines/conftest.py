@@ -20,6 +20,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 
 from contrastive_har.refining import refine, resolve_bases
+from contrastive_har.runs import tracking_server  # noqa: F401 - before MLflow changes the environment
 from contrastive_har.runs.session import RunSession
 from tests.conftest import OWN_DESCRIPTION, own_frame
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import runpy
+import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,7 +100,8 @@ def rendered(command: object) -> str:
     )
 
 
-def test_dag_files_are_python_that_needs_airflow_only(everything: Project) -> None:
+def test_dag_files_are_python_that_needs_airflow_only(everything: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", '/my "own" folder\'s/.venv/bin/python')
     with contextlib.chdir(everything.path):
         bootstrap_project(everything.path)
         written = write_dags(everything.path)
@@ -116,6 +118,7 @@ def test_dag_files_are_python_that_needs_airflow_only(everything: Project) -> No
     command = operators["semi_supervised.paper.simclr.pretraining"]["bash_command"]
     assert "--nodes=semi_supervised.paper.simclr.pretrain_encoders" in command
     assert "--env=local --params=run_id=2026-01-04T00.00.00.000Z,dataset=my_data --nodes=" in rendered(command)
+    assert shlex.split(rendered(command))[:2] == ['/my "own" folder\'s/.venv/bin/kedro', "run"]
     text = written[0].read_text()
     assert "max_active_runs=1" in text
     assert "catchup=False" in text
@@ -134,3 +137,12 @@ def test_dags_that_are_due_together_are_runs_of_their_own(everything: Project) -
         assert RUN_ID.fullmatch(run_id)
         ids.append(run_id)
     assert len(set(ids)) == len(written)
+
+
+def test_a_pipeline_that_does_not_exist_is_refused(everything: Project) -> None:
+    (everything.path / "conf/local/airflow.yml").write_text("pipelines: [self_supervized]")
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        with pytest.raises(ValueError, match=r"no pipeline 'self_supervized'\. Did you mean 'self_supervised'\?"):
+            write_dags(everything.path)
+    assert not (everything.path / "dags").exists()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from pydantic import BaseModel
 
 from contrastive_har.runs.refusals import find_refusal
+from contrastive_har.runs.session import RunSession
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recordings, write_recordings
 from tests.conftest import OWN_DESCRIPTION
-from tests.pipelines.conftest import make_project
+from tests.pipelines.conftest import FEW, make_project
 
 
 def raised(call: object) -> BaseException:
@@ -62,3 +65,29 @@ def test_a_refused_run_ends_with_one_short_message(tmp_path: Path) -> None:
     assert "See docs/your_data.md" in line
     (log,) = project.path.glob("data/08_reporting/run_log.jsonl/*/run_log.jsonl")
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        ({"runner": ThreadRunner()}, r"--runner=ThreadRunner: .*Leave it out; docs/scaling\.md"),
+        ({"runner": ParallelRunner()}, "--runner=ParallelRunner: "),
+        ({"runner": SequentialRunner(is_async=True)}, r"--async: .*Leave it out\."),
+        ({"only_missing_outputs": True}, "--params=resume=true"),
+    ],
+)
+def test_options_that_cannot_do_what_they_are_for_are_refused(
+    tmp_path: Path, options: dict[str, Any], cure: str
+) -> None:
+    project = make_project(tmp_path, FEW)
+    with RunSession.create(project.path) as session, pytest.raises(ValueError, match=cure) as caught:
+        session.run(pipeline_names=["ingestion"], **options)
+    assert find_refusal(caught.value) == str(caught.value)
+    assert not (project.path / "data/08_reporting").exists(), "nothing has begun"
+
+
+def test_a_misspelt_parameter_ends_a_run_with_one_short_message(tmp_path: Path) -> None:
+    project = make_project(tmp_path, FEW)
+    with pytest.raises(ValueError, match=r"no parameter 'datset'\. Did you mean 'dataset'\?") as caught:
+        project.run("ingestion", datset="watch")
+    assert find_refusal(caught.value) == str(caught.value)

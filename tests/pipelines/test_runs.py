@@ -89,7 +89,7 @@ def test_a_tracked_run_has_the_state_of_all_its_parts(project: Project, monkeypa
     assert state() == "FINISHED", "the part that had failed too"
 
     with subprocess.Popen(["sleep", "60"]) as other:  # a part at work beside
-        at_work = f"{this_process().split()[0]} {other.pid} {_started(other.pid)}"
+        at_work = " ".join([*this_process().split()[:-2], str(other.pid), _started(other.pid)])
         manifests(project).update(EARLY, lambda known: known.model_copy(update={"parts": {"other": at_work}}))
         project.run("windowing", run_id=EARLY)
         assert state() == "RUNNING"
@@ -140,7 +140,7 @@ def test_old_runs_are_removed_but_what_kept_ones_have_read(project: Project) -> 
     project.run("windowing", run_id=second)
     project.run("windowing", run_id=third)
     with pytest.raises(ValueError, match="at least the newest run stays"):
-        cleaning.plan(project.path, 0)
+        cleaning.clean(project.path, 0)
     abandoned, wanted = (project.path / f"data/06_models/d/p/s/m/checkpoints/{name}" for name in ("old", "new"))
     half_written = project.path / "data/03_primary/d/p/windows.parquet/.writing-1"
     for folder, age in ((abandoned, 2026), (wanted, 2027), (half_written, 2026)):
@@ -154,8 +154,7 @@ def test_old_runs_are_removed_but_what_kept_ones_have_read(project: Project) -> 
         "the newest has read the first's recordings"
     )
     assert [path for path in planned.versions[cleaning.UNFINISHED] if path.is_dir()] == [half_written, abandoned]
-    assert planned.size > 10
-    cleaning.remove(project.path, planned)
+    cleaning.clean(project.path, 1)
     assert versions_of(project, "recordings.parquet") == {first}
     assert versions_of(project, "windows.parquet") == {third}
     assert {run.data.tags["kedro.run_id"] for run in tracked(project)} == {first, third}
@@ -290,7 +289,6 @@ def test_the_run_of_a_dead_process_is_marked_at_the_next_start(project: Project)
     ).stdout.strip()
     assert is_dead(ended)
     assert not is_dead(this_process())
-    assert not is_dead("elsewhere 1 1")
     client.update_run(run.info.run_id, status="RUNNING")
     client.set_tag(run.info.run_id, PROCESS, ended)
     child = client.create_run(run.info.experiment_id, tags={"mlflow.parentRunId": run.info.run_id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import threading
@@ -16,10 +17,10 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.sources import describe_source, download, downloadable_sources, source_names
 
 
-def archive() -> bytes:
+def archive(name: bytes = b"recordings.bin") -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:
-        file.writestr("recordings.bin", bytes(range(256)) * 5000)
+        file.writestr(name.decode(), bytes(range(256)) * 5000)
     return content.getvalue()
 
 
@@ -27,26 +28,33 @@ CONTENT = archive()
 
 
 class Server:
-    """Serves CONTENT on a free loopback port; may break off."""
+    """Serves CONTENT on a free loopback port; may break off, and not say which version it serves."""
 
     def __init__(self) -> None:
         self.content = CONTENT
         self.break_after: int | None = None
         self.ranges: list[str | None] = []
+        self.header = "ETag"
+        self.checksums: dict[str, str] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 asked = self.headers.get("Range")
                 outer.ranges.append(asked)
+                version = f'"{hashlib.sha256(outer.content).hexdigest()}"'
+                if self.headers.get("If-Range", version) != version:
+                    asked = None
                 start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
                 if start >= len(outer.content):
                     self.send_response(416)
+                    self.send_header("Content-Range", f"bytes */{len(outer.content)}")
                     self.end_headers()
                     return
                 rest = outer.content[start:]
                 self.send_response(206 if asked else 200)
                 self.send_header("Content-Length", str(len(rest)))
+                self.send_header(outer.header, version)
                 self.end_headers()
                 self.wfile.write(rest[: outer.break_after])
 
@@ -64,7 +72,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     addresses = {"usc_had": (f"{address}/data.zip",), "utd_mhad": (f"{address}/one.zip", f"{address}/two.zip")}
 
     def described(name: str) -> DatasetDescription:
-        return describe_source(name).model_copy(update={"download": addresses[name]})
+        return describe_source(name).model_copy(update={"download": addresses[name], "checksums": server.checksums})
 
     monkeypatch.setattr(download, "describe_source", described)
     yield server
@@ -89,6 +97,84 @@ def test_a_broken_off_download_goes_on(server: Server, tmp_path: Path) -> None:
     assert server.ranges == [None, f"bytes={300_000 // 2**16 * 2**16}-"]
 
 
+def test_a_download_is_continued_only_if_it_is_the_same_file(server: Server, tmp_path: Path) -> None:
+    server.break_after = 300_000
+    with pytest.raises(download.DownloadError):
+        download.download("usc_had", tmp_path)
+    server.break_after, server.content = None, archive(b"newer")
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == server.content
+
+
+def test_a_download_of_an_unknown_version_begins_anew(server: Server, tmp_path: Path) -> None:
+    server.break_after, server.header = 300_000, "X-Nothing"
+    with pytest.raises(download.DownloadError):
+        download.download("usc_had", tmp_path)
+    server.break_after = None
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+    assert server.ranges == [None, None]
+
+
+def test_a_complete_download_that_was_not_checked_is_used(server: Server, tmp_path: Path) -> None:
+    (path,) = download.download("usc_had", tmp_path)
+    version = hashlib.sha256(CONTENT).hexdigest()
+    path.rename(tmp_path / ".data.zip")
+    (tmp_path / ".data.zip.version").write_text(f'"{version}"')
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={len(CONTENT)}-"]
+    path.rename(tmp_path / ".data.zip")
+    (tmp_path / ".data.zip.version").write_text(f'"{version}"')
+    with (tmp_path / ".data.zip").open("ab") as longer:
+        longer.write(b"x")
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checksums.json", "data.zip"]
+
+
+def test_a_damaged_archive_is_neither_kept_nor_noted(server: Server, tmp_path: Path) -> None:
+    damaged = bytearray(CONTENT)
+    damaged[len(CONTENT) // 2] ^= 1
+    server.content = bytes(damaged)
+    with pytest.raises(download.DownloadError, match=r"is damaged: recordings\.bin"):
+        download.download("usc_had", tmp_path)
+    assert not list(tmp_path.iterdir())
+    server.content = CONTENT
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("content", [b"notes of the user", CONTENT[:-100]])
+def test_a_file_of_the_user_is_never_changed(server: Server, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "data.zip").write_bytes(content)
+    with pytest.raises(download.DownloadError, match=r"data\.zip is no zip archive .*Delete or replace it"):
+        download.download("usc_had", tmp_path)
+    assert (tmp_path / "data.zip").read_bytes() == content
+    (tmp_path / "data.zip").unlink()
+    download.download("usc_had", tmp_path)
+    (tmp_path / "data.zip").write_bytes(archive(b"mine"))
+    with pytest.raises(download.DownloadError, match=r"checksum in .*delete its line in checksums\.json"):
+        download.download("usc_had", tmp_path)
+    assert (tmp_path / "data.zip").read_bytes() == archive(b"mine")
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"data.zip": 5}', '{"data.zip": "sha256:0"}', "\xff", "{"])
+def test_checksums_that_are_none_are_refused(server: Server, tmp_path: Path, content: str) -> None:
+    (tmp_path / "checksums.json").write_text(content, "latin-1")
+    with pytest.raises(download.DownloadError, match=r"checksums\.json: no checksums .*Delete it"):
+        download.download("usc_had", tmp_path)
+    (tmp_path / "checksums.json").unlink()
+    download.download("usc_had", tmp_path)
+
+
+def test_published_checksums_are_required(server: Server, tmp_path: Path) -> None:
+    right = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    server.checksums = {"data.zip": right.replace("a", "b")}
+    with pytest.raises(download.DownloadError, match="does not have the checksum in the data set's description"):
+        download.download("usc_had", tmp_path)
+    assert not list(tmp_path.iterdir())
+    server.checksums = {"data.zip": right}
+    download.download("usc_had", tmp_path)
+    with pytest.raises(ValueError, match=r"'checksums' has \['other.zip'\], which 'download' has not"):
+        DatasetDescription.model_validate({**dict(describe_source("usc_had")), "checksums": {"other.zip": right}})
+
+
 def test_another_file_than_the_first_time_is_refused(server: Server, tmp_path: Path) -> None:
     (path,) = download.download("usc_had", tmp_path)
     path.unlink()
@@ -100,7 +186,7 @@ def test_another_file_than_the_first_time_is_refused(server: Server, tmp_path: P
 
 def test_a_page_instead_of_the_archive_is_not_kept(server: Server, tmp_path: Path) -> None:
     server.content = b"<html>Please log in.</html>"
-    with pytest.raises(download.DownloadError, match=r"did not send a zip archive .* put the archive into"):
+    with pytest.raises(download.DownloadError, match=r"is no zip archive .* put the archive into"):
         download.download("usc_had", tmp_path)
     assert not list(tmp_path.iterdir())
     server.content = CONTENT
@@ -122,7 +208,8 @@ def test_each_of_several_archives_is_fetched_once(server: Server, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("", ()), ("http://a/b.zip", ("http://a/b.zip",)), (["a.zip", "b.zip"], ("a.zip", "b.zip"))]
+    ("given", "expected"),
+    [("", ()), ("http://a/b.zip", ("http://a/b.zip",)), (["https://a", "http://b"], ("https://a", "http://b"))],
 )
 def test_a_description_has_one_address_or_several(given: object, expected: tuple[str, ...]) -> None:
     description = DatasetDescription.model_validate({**dict(describe_source("usc_had")), "download": given})

@@ -13,7 +13,7 @@ from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
 from contrastive_har.models.heads.words import Vocabulary
 from contrastive_har.protocols.methods import REFINED, MethodSettings
 from contrastive_har.protocols.settings import ProtocolSettings
-from contrastive_har.refining import plain, refined_keys
+from contrastive_har.refining import is_protocol, plain, refined_keys, suggest
 from contrastive_har.scores.cells import title_evaluations
 from contrastive_har.signals.splits import SplitSettings
 
@@ -44,7 +44,7 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
         try:
             protocol = ProtocolSettings.model_validate(values)
         except ValidationError as error:
-            raise ProtocolError(f"Parameter '{name}': {error}") from error
+            raise ProtocolError(f"Parameter '{name}': {error}{_spelling(error)}") from error
         seed = parameters["seed"]
         plans[f"{name}.windows"] = protocol.windows_for(parameters["dataset"])
         plans[f"{name}.registration"] = protocol.registration_plan()
@@ -57,9 +57,12 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
     return plans
 
 
-def is_protocol(values: Any) -> bool:
-    """Return whether a parameter is a protocol."""
-    return isinstance(values, Mapping) and "methods" in values
+def _spelling(error: ValidationError) -> str:
+    """Return the settings that are nearest to unknown ones, as sentences."""
+    schema = ProtocolSettings.model_json_schema()
+    known = {name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", ())}
+    unknown = [str(each["loc"][-1]) for each in error.errors() if each["type"] == "extra_forbidden"]
+    return "".join(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown)
 
 
 def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from contrastive_har.refining import plain, refine
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
 from contrastive_har.signals.cutting import WindowSettings
+from contrastive_har.signals.descriptions import WebAddress
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.splits import SplitPlan, SplitSettings
 from contrastive_har.sources import modalities_of_sources
@@ -54,7 +55,7 @@ class ProtocolSettings(BaseModel):
     title: str
     part_of: str | None = None
     citation: str = ""
-    url: str = ""
+    url: WebAddress = ""
     repeats: int = Field(gt=0)
     windows: WindowSettings
     windows_of: dict[str, WindowSettings] = {}

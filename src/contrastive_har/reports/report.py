@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.scores.words import count_words, telling_words
 from contrastive_har.signals.descriptions import DatasetDescription
 
+_MARKDOWN = re.compile(r"[\\`|<\[]")  # what begins code, columns, HTML or links
 _PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
 
 
@@ -105,11 +107,17 @@ def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("contrastive_har.reports"),
         autoescape=name.endswith(".html.j2"),
+        finalize=_escape_markdown if name.endswith(".md.j2") else None,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(name)
+
+
+def _escape_markdown(value: object) -> object:
+    """Return a text on one line without links, HTML and columns; other values as they are."""
+    return " ".join(_MARKDOWN.sub(r"\\\g<0>", value).splitlines()) if isinstance(value, str) else value
 
 
 def _context(facts: ReportFacts) -> dict[str, Any]:

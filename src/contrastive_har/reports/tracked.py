@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 _MEASURES = ("cluster_nmi", "alignment", "uniformity", "deviation", "effective_rank", "recall_at_1", "recall_at_5")
 """Measures of pre-training that are tracked by epoch, where they are known."""
 
-_UNTRACKABLE = re.compile(r"[^\w.\- ]", re.ASCII)  # characters tracking servers refuse in the name of a metric
+# Characters that tracking servers refuse in the name of a metric, names of dots only, which they take for folders,
+# and what looks like a replacement.
+_UNTRACKABLE = re.compile(r" %|[^\w.\- ]|^\.(?=\.*$)|_(?=\.|percent)")
+_LONGEST = 150  # characters
 
 
 @dataclass(frozen=True)
@@ -113,15 +117,25 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{trackable(key)}.")
+            flat |= flatten(value, f"{prefix}{trackable(str(key))}.")
         else:
-            flat[f"{prefix}{trackable(key)}"] = str(value)
+            flat[f"{prefix}{trackable(str(key))}"] = str(value)
     return flat
 
 
-def trackable(name: object) -> str:
-    """Return a name without the characters that tracking servers refuse."""
-    return _UNTRACKABLE.sub("_", str(name).replace(" %", "_percent"))
+def trackable(name: str) -> str:
+    """Return a name without the characters that tracking servers refuse, which differs from that of any other name.
+
+    ``10 %`` becomes ``10_percent``, and any other refused character its number, as in ``_.2f_``. Of a long name the end
+    is replaced by a hash.
+    """
+    escaped = _UNTRACKABLE.sub(
+        lambda found: "_percent" if found[0] == " %" else f"_.{ord(found[0]):x}_",
+        name,
+    )
+    if len(escaped) <= _LONGEST:
+        return escaped
+    return f"{escaped[: _LONGEST - 20]}_.{hashlib.sha256(name.encode()).hexdigest()[:16]}_"
 
 
 def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:

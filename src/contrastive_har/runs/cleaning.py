@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, product
 from pathlib import Path
 
 from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
+from contrastive_har.runs.parts import working
 from contrastive_har.runs.session import RUN_ID
 from contrastive_har.runs.settings import load_configuration
+from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked
 
 UNFINISHED = "left by interrupted runs"
 
@@ -32,16 +36,22 @@ class Plan:
     runs: list[Manifest]
     versions: dict[str, list[Path]]
 
-    @property
-    def size(self) -> int:
-        """Number of bytes that are freed."""
-        listed = (path for of_version in self.versions.values() for path in of_version)
+    def describe(self) -> str:
+        """Return the versions with their sizes."""
+        listed = [path for of_version in self.versions.values() for path in of_version]
         files = {file for path in listed for file in (path, *path.rglob("*")) if file.is_file()}
-        return sum(file.stat().st_size for file in files)
+        size = sum(file.stat().st_size for file in files) / 2**20
+        lines = [f"{version}: {len(folders)} folders" for version, folders in sorted(self.versions.items())]
+        return "\n".join([*lines, f"{len(listed)} versions, {size:.1f} MiB; {len(self.runs)} runs"])
+
+
+def manifests_in(project: Path) -> Manifests:
+    """Return the manifests of a project."""
+    return Manifests(project / f"data/08_reporting/{MANIFEST}.json")
 
 
 def plan(project: Path, keep: int) -> Plan:
-    """Find all that the newest ``keep`` runs do not need.
+    """Find all that the newest ``keep`` runs, and runs that are going on, do not need.
 
     Versions of runs without a manifest are removed too, unless a kept run has read them.
 
@@ -50,18 +60,26 @@ def plan(project: Path, keep: int) -> Plan:
     """
     if keep < 1:
         raise ValueError(f"KEEP is {keep}; at least the newest run stays.")
-    manifests = list(Manifests(project / f"data/08_reporting/{MANIFEST}.json").newest_first())
-    kept, old = manifests[:keep], manifests[keep:]
+    manifests = list(manifests_in(project).newest_first())
+    running = [manifest for manifest in manifests if working(manifest)]
+    kept, old = manifests[:keep], [manifest for manifest in manifests[keep:] if manifest not in running]
     # Versions are kept as a whole: parts of the results of a run are of no use.
-    needed = {version for manifest in kept for version in (manifest.run_id, *manifest.versions.values())}
+    needed = {version for manifest in (*kept, *running) for version in (manifest.run_id, *manifest.versions.values())}
     oldest_kept = min((manifest.run_id for manifest in kept), default="")
-    found: dict[str, list[Path]] = defaultdict(list)
+    stored: dict[Path, list[Path]] = defaultdict(list)
     for folder in sorted(project.glob("data/0*/**/*")):
-        version = folder.name
-        if folder.is_dir() and RUN_ID.fullmatch(version) and version < oldest_kept and version not in needed:
-            found[version].append(folder)
-    for path in sorted([*project.glob("data/06_models/**/checkpoints/*"), *project.glob("data/0*/**/.writing-*")]):
-        if manifests and datetime.fromtimestamp(path.stat().st_mtime, UTC) < _time_of(oldest_kept):
+        if folder.is_dir() and RUN_ID.fullmatch(folder.name):
+            stored[folder.parent].append(folder)
+    for manifest, versions in product(running, stored.values()):
+        # One that has just begun has not noted yet what it reads: the newest versions before it, unless it chooses.
+        needed |= set(sorted(folder.name for folder in versions if folder.name <= manifest.run_id)[-1:])
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in chain.from_iterable(stored.values()):
+        if folder.name < oldest_kept and folder.name not in needed:
+            found[folder.name].append(folder)
+    leftovers = sorted([*project.glob("data/06_models/**/checkpoints/*"), *project.glob("data/0*/**/.writing-*")])
+    for path in leftovers if manifests and not running else ():  # a run may be using the checkpoints of another one
+        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < _time_of(oldest_kept):
             found[UNFINISHED].append(path)
     return Plan([manifest for manifest in old if manifest.run_id not in needed], dict(found))
 
@@ -70,33 +88,36 @@ def _time_of(run_id: str) -> datetime:
     return datetime.strptime(run_id, "%Y-%m-%dT%H.%M.%S.%fZ").replace(tzinfo=UTC)
 
 
-def remove(project: Path, planned: Plan) -> None:
-    """Delete versions, and the tracked runs with their children."""
-    for folders in planned.versions.values():
-        for folder in folders:
+def clean(project: Path, keep: int) -> Plan:
+    """Delete all that :func:`plan` finds, and the tracked runs with their models; return the plan.
+
+    Raises:
+        ValueError: if ``keep`` is less than one.
+    """
+    with manifests_in(project).locked():  # no run begins meanwhile
+        planned = plan(project, keep)
+        sys.stdout.write(f"{planned.describe()} are removed.\n")
+        for folder in chain.from_iterable(planned.versions.values()):
             # A path inside another folder of the list may have been removed with it.
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink(missing_ok=True)
     tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
     if tracked:
         _delete_tracked(project, tracked)
+    return planned
 
 
-def _delete_tracked(project: Path, runs: list[str]) -> None:
-    import mlflow
-
-    from contrastive_har.runs.hooks.tracking import TrackingSettings, absolute_uri
-
-    tracking = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"]))
-    mlflow.set_tracking_uri(absolute_uri(tracking.tracking_uri, project))
-    client = mlflow.MlflowClient()
-    for run in runs:
-        children = mlflow.search_runs(
-            experiment_names=[tracking.experiment],
-            filter_string=f"tags.`mlflow.parentRunId` = '{run}'",
-            output_format="list",
-        )
-        for run_id in (run, *(child.info.run_id for child in children)):
-            client.delete_run(run_id)
+def _delete_tracked(project: Path, tracked: list[str]) -> None:
+    settings = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
+    connect(settings)
+    kept = [run for run in tracked if not delete_tracked(run, settings.experiment)]
+    if kept:
+        sys.stdout.write(f"{len(kept)} tracked runs are kept: their model is the newest, or has an alias.\n")
+    uri = shlex.quote(settings.tracking_uri)
+    command = f"MLFLOW_TRACKING_URI={uri} mlflow gc --backend-store-uri {uri}"
+    sys.stdout.write(
+        f"The database still has the names and scores of {len(tracked) - len(kept)} tracked runs, which "
+        f"{command if settings.tracking_uri.startswith(SQLITE) else 'mlflow gc on the server'} removes.\n"
+    )
 
 
 def main() -> None:
@@ -108,18 +129,12 @@ def main() -> None:
     project = Path.cwd()
     bootstrap_project(project)
     try:
-        planned = plan(project, arguments.keep)
+        if arguments.dry_run:
+            sys.stdout.write(f"{plan(project, arguments.keep).describe()} would be removed.\n")
+        else:
+            clean(project, arguments.keep)
     except ValueError as error:
         sys.exit(str(error))
-    for version, folders in sorted(planned.versions.items()):
-        sys.stdout.write(f"{version}: {len(folders)} folders\n")
-    count = sum(len(folders) for folders in planned.versions.values())
-    sys.stdout.write(
-        f"{count} versions, {planned.size / 2**20:.1f} MiB; {len(planned.runs)} tracked runs"
-        f"{' would be' if arguments.dry_run else ' are'} removed. All that a kept run has read or written is kept.\n"
-    )
-    if not arguments.dry_run:
-        remove(project, planned)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Each task is a separate Kedro run in this environment; the environment of Airflo
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict, Field
 
 from contrastive_har.files.atomic import write_atomically
+from contrastive_har.refining import suggest
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.sources import source_names
 
@@ -96,9 +98,16 @@ def _group(task: str) -> str:
 
 
 def write_dags(project: Path) -> list[Path]:
-    """Write a DAG for every configured pipeline; return the files."""
+    """Write a DAG for every configured pipeline; return the files.
+
+    Raises:
+        ValueError: if there is no such pipeline.
+    """
     loader = load_configuration(project)
     schedule = ScheduleSettings.model_validate(dict(loader["airflow"]))
+    for name in schedule.pipelines:
+        if name not in pipelines:
+            raise ValueError(f"airflow.yml: there is no pipeline '{name}'. {suggest(name, pipelines)}")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("contrastive_har.runs"),
         autoescape=False,  # noqa: S701 - writes Python; every text is escaped by tojson or a constant
@@ -118,7 +127,7 @@ def write_dags(project: Path) -> list[Path]:
             pipeline=name,
             index=index,
             dag_id=dag,
-            kedro=Path(sys.executable).with_name("kedro"),
+            kedro=shlex.quote(str(Path(sys.executable).with_name("kedro"))),
             project=str(project),
             dataset=loader["parameters"]["dataset"],
             datasets=source_names(),

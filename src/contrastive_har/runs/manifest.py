@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from kedro.io import DataCatalog
 from pydantic import BaseModel, ConfigDict
 
 from contrastive_har.files.atomic import write_atomically
+from contrastive_har.files.locks import locked
 from contrastive_har.files.stamps import SchemaError, refuse_broken
 from contrastive_har.files.tables import read_facts, write_facts
 
@@ -102,13 +102,17 @@ class Manifests:
 
     def begin(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
         """Create or change the manifest of a run, under a lock, since tasks of a run may run in parallel."""
-        with self._locked():
+        with self.locked():
             changed = change(self.find(run_id))
             path = self.path(run_id)
             path.parent.mkdir(parents=True, exist_ok=True)
             with write_atomically(path) as staged:
                 write_facts(changed.model_dump(mode="json"), staged, MANIFEST)
             return changed
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the lock under which manifests are changed."""
+        return locked(self.folder / ".lock")
 
     def update(self, run_id: str, change: Callable[[Manifest], Manifest]) -> Manifest:
         """Change the manifest of a run that has begun.
@@ -123,13 +127,6 @@ class Manifests:
             return change(manifest)
 
         return self.begin(run_id, change_existing)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def manifests_of(catalog: DataCatalog) -> Manifests:

@@ -1,53 +1,91 @@
-"""The process of a tracked run, so that runs of ended processes are not shown as running."""
+"""The identity of processes, so that runs whose process has ended are not shown as running."""
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 from pathlib import Path
 
 PROCESS = "contrastive_har.process"
-"""Tag of a tracked run: the machine, the process and when that process was started."""
+"""Tag of a tracked run: its process."""
+
+_UNKNOWN = "unknown"
+_ENDED = "ended"
+_ENDED_STATES = ("Z", "X")  # of a process that has ended and that its parent has not asked about
 
 
 def this_process() -> str:
-    """Return a unique name of this process."""
-    return f"{platform.node()} {os.getpid()} {_started(os.getpid())}"
+    """Return a unique name of this process: machine (name and id), boot, process namespace, number and start."""
+    return " ".join([*_this_place(), str(os.getpid()), _started(os.getpid())])
 
 
 def is_dead(process: str) -> bool:
-    """Return whether a process of this machine has ended; False for processes of other machines."""
-    machine, number, started = process.split(" ")
-    return machine == platform.node() and _started(int(number)) != started
+    """Return whether a process has ended; False if that cannot be found out.
+
+    It can be found out about processes of this machine, unless they are in another container.
+
+    Args:
+        process: A name that :func:`this_process` has returned.
+    """
+    fields = process.split(" ")
+    if len(fields) != 6:  # written by an older release
+        return False
+    *place, number, started = fields
+    host, machine, boot, namespace = _this_place()
+    if place[:2] != [host, machine]:
+        return False
+    if place[2] != boot:
+        # The machine was started again, if it is the same one and both boots are known.
+        return _UNKNOWN not in (machine, place[2], boot)
+    if place[3] != namespace:
+        return False
+    now = _started(int(number))
+    return now == _ENDED or (now != started and _UNKNOWN not in (now, started))
 
 
-def end_stale_runs(experiment: str) -> None:
-    """Mark tracked runs as killed if their process has ended without ending the run."""
-    import mlflow
+def describe_process(process: str) -> str:
+    """Return a process for messages."""
+    fields = process.split(" ")
+    return f"process {fields[-2]} of {fields[0]}" if len(fields) == 6 else f"process '{process}'"
 
-    client = mlflow.MlflowClient()
-    found = mlflow.search_runs(
-        experiment_names=[experiment], filter_string="attributes.status = 'RUNNING'", output_format="list"
-    )
-    dead = {run.info.run_id for run in found if PROCESS in run.data.tags and is_dead(run.data.tags[PROCESS])}
-    for run in found:
-        if run.info.run_id in dead or run.data.tags.get("mlflow.parentRunId") in dead:
-            client.set_terminated(run.info.run_id, "KILLED")
-            logging.getLogger(__name__).warning("The run '%s' was killed; it is now marked so.", run.info.run_name)
+
+def _this_place() -> list[str]:
+    """Return what a process shares with those that it can see."""
+    return [
+        platform.node(),
+        _read("/etc/machine-id"),
+        _read("/proc/sys/kernel/random/boot_id"),
+        _namespace(),
+    ]
+
+
+def _namespace() -> str:
+    """Return the namespace of process numbers, which differs between containers."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return _UNKNOWN
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() or _UNKNOWN
+    except OSError:
+        return _UNKNOWN
 
 
 def _started(number: int) -> str:
     """Return when a process was started, in ticks of the kernel; ``ended`` if there is no such process."""
     try:
-        # The name of the program, in brackets, may hold spaces; the 20th field after it is the start.
-        return Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        # The name of the program, in brackets, may hold spaces; the state and, 19 fields later, the start follow.
+        fields = Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
-        return "unknown" if _exists(number) else "ended"
+        return _UNKNOWN if _exists(number) else _ENDED
+    return _ENDED if fields[0] in _ENDED_STATES else fields[19]
 
 
 def _exists(number: int) -> bool:
-    """Return whether there is a process of this number, on systems without /proc."""
+    """Return whether there is a process of this number, where /proc is missing or hides it."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from kedro.config import AbstractConfigLoader
@@ -12,7 +14,10 @@ from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
+from kedro.utils import find_kedro_project
 from pluggy import PluginManager
+
+from contrastive_har.runs.settings import configuration_folder
 
 MAIN = "semi_supervised"
 """The protocol of the main job, and of the stages that can be run by name."""
@@ -32,13 +37,17 @@ class RunSession(KedroSession):
     """Configuration of the open session. Pipelines are registered from it, so that it is read once."""
 
     @classmethod
-    def create(cls, *arguments: Any, **options: Any) -> RunSession:
+    def create(cls, project_path: Path | str | None = None, *arguments: Any, **options: Any) -> RunSession:
         """Create the session; its id is that of the run.
+
+        Outside a project, the folder is the working directory and the configuration that of the package.
 
         Raises:
             ValueError: if ``run_id`` is not a valid id.
         """
-        session = super().create(*arguments, **options)
+        project = Path(project_path or find_kedro_project(Path.cwd()) or Path.cwd())
+        options["conf_source"] = options.get("conf_source") or str(configuration_folder(project))
+        session = super().create(project, *arguments, **options)
         run_id = (session.store.get("runtime_params") or {}).get("run_id")
         if run_id is not None:
             if not RUN_ID.fullmatch(str(run_id)):
@@ -62,13 +71,39 @@ class RunSession(KedroSession):
         RunSession.configuration = None
 
     def run(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """Run a pipeline, or the nodes of it that are not finished."""
+        """Run a pipeline, or the nodes of it that are not finished.
+
+        Raises:
+            ValueError: if nodes would not be run one after another, or if they are chosen by missing outputs.
+        """
+        _refuse_unsuited(options)
         # Not as __default__, for which Kedro would build all pipelines and validate and track the parameters of each.
         names = options.get("pipeline_names") or ["__default__"]
         options["pipeline_names"] = [MAIN if name == "__default__" else name for name in names]
         if (self.store.get("runtime_params") or {}).get("resume"):
             options["runner"] = ResumingRunner()
         return super().run(*arguments, **options)
+
+
+def _refuse_unsuited(options: Mapping[str, Any]) -> None:
+    """Refuse options of a run that Kedro accepts but that cannot do here what they are for.
+
+    Raises:
+        ValueError: naming what does it instead.
+    """
+    runner = options.get("runner") or SequentialRunner()
+    if not isinstance(runner, SequentialRunner):
+        raise ValueError(  # noqa: TRY004 - an option of the command
+            f"--runner={type(runner).__name__}: nodes run one after another in one process, which tracks them as one "
+            "run. Leave it out; docs/scaling.md says how several processes, machines or tasks share the work."
+        )
+    if runner._is_async:
+        raise ValueError("--async: results are tracked by the process that computes them. Leave it out.")
+    if options.get("only_missing_outputs"):
+        raise ValueError(
+            "--only-missing-outputs: every run stores versions of its own, which are all missing at first. Use "
+            "--params=resume=true, which skips what an earlier run has finished."
+        )
 
 
 class ResumingRunner(SequentialRunner):

@@ -8,13 +8,69 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
+from omegaconf import OmegaConf
 
-from contrastive_har.refining import refined_keys
+from contrastive_har.refining import is_protocol, refined_keys, suggest
+
+_PACKAGE = Path(__file__).parents[1]
+_CHECKED = ("parameters", "globals")  # the others are validated where they are used
 
 
-def load_configuration(project: Path, **options: Any) -> OmegaConfigLoader:
+class ProjectConfiguration(OmegaConfigLoader):
+    """Refuses parameters that do not exist, which would change nothing.
+
+    ``conf/base`` defines the parameters. Another environment may have protocols of its own. What protocols contain is
+    checked where they are validated.
+    """
+
+    def _read_raw_config(self, key: str) -> Any:
+        raw = base, environment, *_ = super()._read_raw_config(key)
+        if key in _CHECKED:
+            known: dict[str, Any] = {}
+            for config in base.values():
+                known |= OmegaConf.to_container(config, resolve=False)  # type: ignore[arg-type]
+            for path, config in environment.items():
+                given: Any = OmegaConf.to_container(config, resolve=False)
+                own = {name for name, value in given.items() if is_protocol(value) or name.startswith("_")}
+                _require_known({name: given[name] for name in given if name not in own}, known, str(path))
+                known |= {name: given[name] for name in own}
+            if key == "parameters":
+                _require_known(self.runtime_params or {}, known, "--params")
+        return raw
+
+    def _read_dir_configs(self, conf_path: str, *arguments: Any, **options: Any) -> Any:
+        # An installed package has no folder for a user's own settings.
+        is_optional = self.env is None and conf_path == self._get_conf_env_path(self.default_run_env)
+        if is_optional and not self._fs.isdir(conf_path):
+            return {}
+        return super()._read_dir_configs(conf_path, *arguments, **options)
+
+
+def _require_known(given: Mapping[str, Any], known: Mapping[str, Any], where: str, prefix: str = "") -> None:
+    """Refuse keys that are not known.
+
+    Raises:
+        ValueError: naming the nearest known key.
+    """
+    for name, value in given.items():
+        if name not in known:
+            among = [f"{prefix}{one}" for one in known]
+            raise ValueError(f"{where}: there is no parameter '{prefix}{name}'. {suggest(f'{prefix}{name}', among)}")
+        below = known[name]
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and below and not is_protocol(below):
+            _require_known(value, below, where, f"{prefix}{name}.")
+
+
+def configuration_folder(project: Path) -> Path:
+    """Return the folder of a project's configuration; where it has none, that of the package."""
+    own: Path = project / settings.CONF_SOURCE
+    of_checkout, of_wheel = _PACKAGE.parents[1] / own.name, _PACKAGE / own.name
+    return next((folder for folder in (own, of_wheel, of_checkout) if folder.is_dir()), own)
+
+
+def load_configuration(project: Path, **options: Any) -> ProjectConfiguration:
     """Return the configuration of a bootstrapped project; ``options`` are those of the loader."""
-    return OmegaConfigLoader(str(project / settings.CONF_SOURCE), **{**settings.CONFIG_LOADER_ARGS, **options})
+    return ProjectConfiguration(str(configuration_folder(project)), **{**settings.CONFIG_LOADER_ARGS, **options})
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

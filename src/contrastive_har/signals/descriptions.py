@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from contrastive_har.signals.sensors import (
     AND,
@@ -25,7 +26,31 @@ UNLABELLED = -1
 MEASUREMENT_COLUMNS = ("subject", "recording", "sample", "activity")
 """Columns of stored recordings beside groups and channels."""
 
+ANSWER_COLUMNS = ("activity", "unfamiliar")
+"""Columns of what a served model answers, beside the probabilities of the activities."""
+
+_LONGEST_NAME = 100  # characters
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WINDOW_COLUMNS = ("window", "start", "end", "signal")  # of stored windows
+
+
+def find_fault(name: str) -> str | None:
+    """Return why something cannot have a name, which stands in tables, figures and names of metrics; else None."""
+    if not name.strip():
+        return "is empty"
+    if len(name) > _LONGEST_NAME:
+        return f"has {len(name)} characters, more than {_LONGEST_NAME}"
+    return "has control characters" if _CONTROL.search(name) else None
+
+
+def _is_web_address(address: str) -> str:
+    if address and not address.startswith(("https://", "http://")):
+        raise ValueError(f"'{address[:_LONGEST_NAME]}' is no address that starts with https:// or http://")
+    return address
+
+
+WebAddress = Annotated[str, AfterValidator(_is_web_address)]
+"""An address that reports can link to, or nothing."""
 
 
 class DatasetDescription(BaseModel):
@@ -47,6 +72,8 @@ class DatasetDescription(BaseModel):
         citation: Publication to cite.
         url: Address of the data set.
         download: Addresses of the archives of its files, if they can be downloaded without a request; one or several.
+        checksums: Checksums of these archives by file name (``sha256:`` and 64 hexadecimal digits), where their
+            publishers state them.
         request: What to ask the publisher for, if the files cannot be downloaded without a request.
         files: Number of official files; 0 if unknown.
     """
@@ -63,8 +90,9 @@ class DatasetDescription(BaseModel):
     groups: tuple[str, ...] = ()
     licence: str = "not stated"
     citation: str = ""
-    url: str = ""
-    download: tuple[str, ...] = ()
+    url: WebAddress = ""
+    download: tuple[WebAddress, ...] = ()
+    checksums: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = {}
     request: str = ""
     files: int = Field(default=0, ge=0)
 
@@ -95,6 +123,13 @@ class DatasetDescription(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _checksums_are_of_archives(self) -> DatasetDescription:
+        names = {address.rsplit("/", 1)[1] for address in self.download}
+        if unknown := sorted(set(self.checksums) - names):
+            raise ValueError(f"'checksums' has {unknown}, which 'download' has not")
+        return self
+
+    @model_validator(mode="after")
     def _codes_are_consistent(self) -> DatasetDescription:
         if negative := [code for code in self.activities if code < 0]:
             raise ValueError(f"activity codes must be 0 or more (-1 means unlabelled); found {negative}")
@@ -105,6 +140,16 @@ class DatasetDescription(BaseModel):
         if len(set(self.activities.values())) != len(self.activities):
             raise ValueError(f"activity names must differ; found {list(self.activities.values())}")
         return self
+
+    @field_validator("activities")
+    @classmethod
+    def _activities_have_usable_names(cls, activities: dict[int, str]) -> dict[int, str]:
+        for name in activities.values():
+            if fault := find_fault(name):
+                raise ValueError(f"the name of an activity {fault}: '{name[:_LONGEST_NAME]}'")
+            if name in ANSWER_COLUMNS:
+                raise ValueError(f"no activity can be named '{name}': a column of a served model's answers is")
+        return activities
 
     @model_validator(mode="after")
     def _names_are_consistent(self) -> DatasetDescription:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Json
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import check_schema, schema_metadata
-from contrastive_har.signals.descriptions import MEASUREMENT_COLUMNS, UNLABELLED, DatasetDescription
+from contrastive_har.signals.descriptions import MEASUREMENT_COLUMNS, UNLABELLED, DatasetDescription, find_fault
 
 LONGEST_STEP = 1.5
 """Longest step between neighbouring samples, in sampling intervals; a longer one means missing samples."""
@@ -118,13 +118,16 @@ def check_recording(
         rows: Row numbers of the samples in the file, if they are not 1, 2, ...
 
     Raises:
-        BadRecordingError: if it is empty, has another number of channels, NaN or infinite samples, or activity codes or
-            groups that are not declared.
+        BadRecordingError: if it is empty, has unusable names, another number of channels, NaN or infinite samples, or
+            activity codes or groups that are not declared.
     """
 
     def number(row: int) -> int:
         return row + 1 if rows is None else rows[row]
 
+    for what, name in {"subject": recording.subject, **recording.groups}.items():
+        if fault := find_fault(name):
+            raise BadRecordingError(f"{where}: the name of its {what} {fault}: '{name[:100]}'. Correct it.")
     samples = recording.samples
     if len(samples) == 0:
         raise BadRecordingError(f"{where}: no samples. The file is empty or truncated; copy it again.")

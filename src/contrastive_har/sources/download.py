@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import logging
-import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import pooch
 import requests
+from pydantic import Field, TypeAdapter, ValidationError
 from tqdm.auto import tqdm
 
-from contrastive_har.files.atomic import write_atomically
+from contrastive_har.files.atomic import sync, write_atomically
+from contrastive_har.files.stamps import explain
 from contrastive_har.sources import describe_source, downloadable_sources, raw_folder
 
 CHECKSUMS = "checksums.json"
 _CHUNK = 1 << 16
 _TIMEOUT = 60  # seconds without a response
+_CHECKSUMS: TypeAdapter[dict[str, str]] = TypeAdapter(
+    dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]]
+)
 
 
 class DownloadError(RuntimeError):
@@ -30,8 +33,10 @@ class DownloadError(RuntimeError):
 def download(dataset: str, folder: Path) -> list[Path]:
     """Download the archives of a data set, unless they exist, and check them.
 
-    An interrupted download is kept beside the archives and continued. The publishers of these data sets state no
-    checksums: that of the first download is stored in ``checksums.json`` and expected of later ones.
+    An archive must have the checksum in the data set's description, or else the one that was noted in
+    ``checksums.json`` when it was seen first; then all files in it are tested. A download is moved to its place when it
+    has been checked. Until then it is kept beside it, and continued if the server still has the same file. Files that
+    are in their place are never changed or deleted.
 
     Args:
         dataset: One of :func:`contrastive_har.sources.downloadable_sources`.
@@ -41,7 +46,7 @@ def download(dataset: str, folder: Path) -> list[Path]:
         The archives, in the order of the description.
 
     Raises:
-        DownloadError: if the server does not respond, or the file is not the expected one.
+        DownloadError: if the server does not respond, or a file is not the expected one.
     """
     description = describe_source(dataset)
     if description.request:
@@ -52,65 +57,126 @@ def download(dataset: str, folder: Path) -> list[Path]:
             "uci_har and watch come with the installation."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return [_download_archive(address, folder) for address in description.download]
+    return [_provide(address, folder, description.checksums) for address in description.download]
 
 
-def _download_archive(address: str, folder: Path) -> Path:
+def _provide(address: str, folder: Path, published: dict[str, str]) -> Path:
+    """Return the path of an archive, which is downloaded if it is not there."""
     name = address.rsplit("/", 1)[1]
-    checksum_file = folder / CHECKSUMS
-    try:
-        checksums: dict[str, str] = dict(json.loads(checksum_file.read_text("utf-8"))) if checksum_file.exists() else {}
-    except (ValueError, TypeError) as error:
-        raise DownloadError(f"{checksum_file}: no checksums ({error}). Delete it and the old archive.") from error
-    try:
-        downloader = _resuming(folder / f".{name}")
-        path = Path(pooch.retrieve(address, checksums.get(name), name, folder, downloader=downloader))
-    except (requests.RequestException, OSError) as error:
-        raise DownloadError(f"{address}: {error}. Try again: the part received so far is kept.") from error
-    except ValueError as error:
-        (folder / f".{name}").unlink(missing_ok=True)
+    path, part = folder / name, folder / f".{name}"
+    noted = _read_checksums(folder / CHECKSUMS)
+    expected = published.get(name) or noted.get(name)
+    where = "the data set's description" if name in published else str(folder / CHECKSUMS)
+    is_there = path.exists()
+    if not is_there:
+        _fetch(address, part)
+    found = _checksum(path if is_there else part)
+    fault = None
+    if expected and found != expected:
+        fault = f"does not have the checksum in {where}"
+    elif not expected:
+        fault = _find_fault(path if is_there else part)
+    if fault and is_there:
         raise DownloadError(
-            f"{address} does not have the checksum in {checksum_file} ({error}). If its publisher has replaced it, "
-            "delete that checksum and the old archive."
-        ) from error
-    if not zipfile.is_zipfile(path):
-        path.unlink()
-        raise DownloadError(
-            f"{address} did not send a zip archive but possibly a page with the reason. Open it in a browser, and "
-            f"put the archive into {folder}."
+            f"{path} {fault}. Delete or replace it and run again{'' if name in published else _IF_REPLACED}."
         )
-    with write_atomically(checksum_file) as staged:
-        staged.write_text(json.dumps({**checksums, name: f"sha256:{pooch.file_hash(str(path))}"}, indent=2), "utf-8")
+    if fault:
+        _discard(part)
+        raise DownloadError(
+            f"{address} {fault}. It may have sent a page with a reason, or a damaged file: run again, or open it in a "
+            f"browser and put the archive into {folder}{_IF_REPLACED if name in noted else ''}."
+        )
+    if not is_there:
+        part.replace(path)
+        _discard(part)
+    if name not in noted:
+        with write_atomically(folder / CHECKSUMS) as staged:
+            staged.write_bytes(_CHECKSUMS.dump_json({**noted, name: found}, indent=2))
     return path
 
 
-def _resuming(part: Path) -> Any:
-    """Return a downloader for pooch that keeps an incomplete download in ``part`` and continues it."""
+_IF_REPLACED = f"; if its publisher has replaced it, delete its line in {CHECKSUMS}"
 
-    def fetch(address: str, output: str, _: object) -> None:
-        received = part.stat().st_size if part.exists() else 0
-        headers = {"Range": f"bytes={received}-"} if received else {}
+
+def _read_checksums(path: Path) -> dict[str, str]:
+    try:
+        return _CHECKSUMS.validate_json(path.read_bytes()) if path.exists() else {}
+    except (OSError, ValidationError) as error:
+        raise DownloadError(f"{path}: no checksums ({explain(error)}). Delete it; they are noted again.") from error
+
+
+def _checksum(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise DownloadError(f"{path}: cannot be read ({explain(error)}). Move it away.") from error
+
+
+def _find_fault(path: Path) -> str | None:
+    """Return what is wrong with an archive, after reading all of it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # noqa: BLE001 - the errors of damaged archives are not documented
+        return f"is no zip archive that can be read ({explain(error)})"
+    return f"is damaged: {damaged} has another checksum than the archive says" if damaged else None
+
+
+def _fetch(address: str, part: Path) -> None:
+    """Download a file to ``part``, or the rest of it, if the server has the same file as when it was begun.
+
+    Raises:
+        DownloadError: if that fails; the part received so far is kept.
+    """
+    version = part.with_name(f"{part.name}.version")  # of the file on the server
+    received = part.stat().st_size if part.exists() and version.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if received:
+        headers |= {"Range": f"bytes={received}-", "If-Range": version.read_text("utf-8")}
+    try:
         with requests.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            complete = response.status_code == requests.codes.requested_range_not_satisfiable  # already complete
-            if not complete:
-                response.raise_for_status()
-                resumed = response.status_code == requests.codes.partial_content
-                remaining = int(response.headers.get("Content-Length", 0)) or None
-                received = received if resumed else 0
-                total = remaining and received + remaining
-                with (
-                    part.open("ab" if resumed else "wb") as file,
-                    tqdm(
-                        total=total, initial=received, unit="B", unit_scale=True, desc=part.name[1:], disable=None
-                    ) as bar,
-                ):
-                    for chunk in response.iter_content(_CHUNK):
-                        bar.update(file.write(chunk))
-                if total and part.stat().st_size < total:
-                    raise OSError(f"the connection was interrupted after {part.stat().st_size} of {total} bytes")
-        shutil.move(part, output)
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                if response.headers.get("Content-Range") != f"bytes */{received}":  # else all was received
+                    _discard(part)
+                    _fetch(address, part)
+                return
+            response.raise_for_status()
+            if response.status_code != requests.codes.partial_content:
+                received = 0
+                _note_version(response, version)
+            _receive(response, part, received)
+    except (requests.RequestException, OSError) as error:
+        raise DownloadError(f"{address}: {error}. Try again: the part received so far is kept.") from error
 
-    return fetch
+
+def _note_version(response: requests.Response, version: Path) -> None:
+    """Note what identifies the file on the server; without it, an interrupted download begins anew."""
+    tag = response.headers.get("ETag", "")
+    identity = tag if tag.startswith('"') else response.headers.get("Last-Modified")  # other tags are weak
+    version.unlink(missing_ok=True)
+    if identity:
+        version.write_text(identity, "utf-8")
+
+
+def _receive(response: requests.Response, part: Path, received: int) -> None:
+    """Append the content of a response to the first ``received`` bytes of ``part``."""
+    remaining = int(response.headers.get("Content-Length", 0)) or None
+    total = remaining and received + remaining
+    with (
+        part.open("ab" if received else "wb") as file,
+        tqdm(total=total, initial=received, unit="B", unit_scale=True, desc=part.name[1:], disable=None) as bar,
+    ):
+        for chunk in response.iter_content(_CHUNK):
+            bar.update(file.write(chunk))
+    sync(part)
+    if total and part.stat().st_size < total:
+        raise OSError(f"the connection was interrupted after {part.stat().st_size} of {total} bytes")
+
+
+def _discard(part: Path) -> None:
+    for path in (part, part.with_name(f"{part.name}.version")):
+        path.unlink(missing_ok=True)
 
 
 def main() -> None:

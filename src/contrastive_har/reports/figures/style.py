@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib import colormaps
+from matplotlib import colormaps, rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+rcParams["text.parse_math"] = False  # names of activities and subjects are no formulas
 
 _TWENTY = colormaps["tab20"].colors  # type: ignore[attr-defined]
 COLOURS = (*_TWENTY[::2], *_TWENTY[1::2])

@@ -3,43 +3,21 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
+import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
-from pydantic import BaseModel, ConfigDict
 
 from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks
-from contrastive_har.runs.processes import PROCESS, end_stale_runs, is_dead, this_process
+from contrastive_har.runs.processes import PROCESS, this_process
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
-
-
-class TrackingSettings(BaseModel):
-    """Where runs are tracked (``mlflow.yml``).
-
-    Attributes:
-        tracking_uri: Address of a database beside the project, or of a server.
-        experiment: Name of the experiment.
-        artifact_location: Folder or bucket of artifacts, used when the experiment is created; null leaves it to the
-            server.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tracking_uri: str
-    experiment: str
-    artifact_location: str | None = None
-
-
-_FAILED = "failed"
-_PART = ("pipeline_names", "namespaces", "tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs")
-"""Arguments of a run that identify its part."""
 
 
 class TrackingHooks(ContextHooks):
@@ -47,46 +25,60 @@ class TrackingHooks(ContextHooks):
 
     def __init__(self) -> None:
         self._part: str | None = None
+        self._tracked_run: str | None = None
 
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
-        """Start the tracked run before anything is computed, so that a missing server is reported at once.
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> Generator[None, Any, Any]:
+        """Start the tracked run after all other hooks, before anything is computed.
 
-        Parts of one run, and retries of them, are tracked as one run.
+        So a missing server is reported at once. Parts of one run, and retries of them, are tracked as one run.
 
         Raises:
             RuntimeError: if the tracking server does not respond.
         """
-        import mlflow
-        from mlflow.exceptions import MlflowException
-
         from contrastive_har.runs.manifest import manifests_of
+        from contrastive_har.runs.parts import part_of
 
         if self.is_worker():
-            return
-        settings = TrackingSettings.model_validate(dict(self.context.config_loader["mlflow"]))
-        location = settings.artifact_location
-        if location and "://" not in location:
-            location = (Path(self.context.project_path) / location).as_uri()
+            return (yield)
+        import mlflow
+
+        self._end(succeeded=False)  # an earlier run of this process, if it was interrupted, as in a notebook
+        self._manifests, self._run_id = manifests_of(catalog), run_params["run_id"]
+        self._part, self._tracked_run = part_of(run_params), None
+        # An interrupted run reaches neither hook below. The exit handler of MLflow, which is registered when it is
+        # imported and so runs after this one, would mark it as finished.
+        atexit.register(self._end, succeeded=False)
         try:
-            mlflow.set_tracking_uri(absolute_uri(settings.tracking_uri, Path(self.context.project_path)))
-            if mlflow.get_experiment_by_name(settings.experiment) is None:
-                mlflow.create_experiment(settings.experiment, artifact_location=location)
-            mlflow.set_experiment(settings.experiment)
-            end_stale_runs(settings.experiment)
+            result = yield
+            self._start(run_params)
+        except BaseException:
+            self._end(succeeded=False)
+            raise
+        mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
+        return result
+
+    def _start(self, run_params: dict[str, Any]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs
+
+        settings = TrackingSettings.model_validate(dict(self.context.config_loader["mlflow"]))
+        located = settings.located(Path(self.context.project_path))
+        if os.environ.pop("MLFLOW_RUN_ID", None):
+            logging.getLogger(__name__).warning(
+                "MLFLOW_RUN_ID is ignored: a run continues an earlier one with --params=run_id=TIME, the Kedro id."
+            )
+        try:
+            connect(located)
+            end_stale_runs(located.experiment, self._manifests)
             name = f"{', '.join(run_params['pipeline_names'])} on {self.context.params['dataset']}"
-            self._manifests, self._run_id = manifests_of(catalog), run_params["run_id"]
-            self._part = json.dumps({key: run_params[key] for key in _PART if run_params.get(key)}, default=list)
             self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, name, run_params))
         except MlflowException as error:
             raise RuntimeError(
-                f"MLflow at {settings.tracking_uri} cannot be used ({error}). Start the server, or correct "
+                f"MLflow at {located.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
-        # An interrupted run reaches neither hook below, and the exit handler of MLflow, which runs after this one,
-        # would mark it as finished.
-        atexit.register(self._end, succeeded=False)
-        mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
 
     def _tracked(self, manifest: Manifest, name: str, run_params: dict[str, Any]) -> Manifest:
         """Return the manifest with its tracked run, which is started or resumed."""
@@ -95,20 +87,25 @@ class TrackingHooks(ContextHooks):
         from contrastive_har.reports.tracked import flatten
 
         tags = {PROCESS: this_process()}
-        parts = {**manifest.parts, str(self._part): this_process()}
         if manifest.tracked_run:
-            mlflow.start_run(run_id=manifest.tracked_run)
+            self._tracked_run = mlflow.start_run(run_id=manifest.tracked_run).info.run_id
             mlflow.set_tags(tags)
-            return manifest.model_copy(update={"parts": parts})
+            return manifest
         tags |= {"kedro.run_id": manifest.run_id, "kedro.env": run_params["env"] or "local"}
-        run = mlflow.start_run(run_name=name, tags=tags)
+        self._tracked_run = mlflow.start_run(run_name=name, tags=tags).info.run_id
         mlflow.log_params(flatten(plain(self.context.params)))
-        return manifest.model_copy(update={"tracked_run": run.info.run_id, "parts": parts})
+        return manifest.model_copy(update={"tracked_run": self._tracked_run})
 
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        """End the tracked run, unless other parts are running."""
+    @hook_impl(wrapper=True, trylast=True)  # inside the hook that logs errors
+    def after_pipeline_run(self) -> Generator[None, Any, Any]:
+        """End the tracked run after all other hooks, unless other parts are running."""
+        try:
+            result = yield
+        except BaseException:
+            self._end(succeeded=False)
+            raise
         self._end(succeeded=True)
+        return result
 
     @hook_impl
     def on_pipeline_error(self) -> None:
@@ -116,35 +113,46 @@ class TrackingHooks(ContextHooks):
         self._end(succeeded=False)
 
     def _end(self, *, succeeded: bool) -> None:
-        from mlflow.exceptions import MlflowException
-
+        """Record the end of this part; only a recorded end makes the run FINISHED."""
+        atexit.unregister(self._end)
         part, self._part = self._part, None
         if part is None:
             return
         try:
+            if self._tracked_run is None and self._manifests.find(self._run_id) is None:  # refused at once
+                return
             self._manifests.update(self._run_id, lambda manifest: self._ended(manifest, part, succeeded))
-        except MlflowException as error:
+        except BaseException as error:
+            self._fail()
+            if succeeded or not isinstance(error, Exception):
+                raise
             # Not raised, so that the reason of a failed run is not hidden.
-            logging.getLogger(__name__).warning("The end of the run could not be recorded in MLflow: %s", error)
+            logging.getLogger(__name__).warning("The end of the run could not be recorded: %s", error)
+
+    def _fail(self) -> None:
+        """Mark the tracked run as failed, if the server responds."""
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            mlflow.end_run("FAILED")
+            if self._tracked_run:  # may have been ended as finished
+                mlflow.MlflowClient().set_terminated(self._tracked_run, "FAILED")
+        except MlflowException as error:
+            logging.getLogger(__name__).warning("The run could not be marked as failed in MLflow: %s", error)
 
     @staticmethod
     def _ended(manifest: Manifest, part: str, succeeded: bool) -> Manifest:
         """Return the manifest after the end of a part, and set the status of the tracked run accordingly."""
         import mlflow
 
-        parts = {name: process for name, process in manifest.parts.items() if name != part}
-        if not succeeded:
-            parts[part] = _FAILED
-        working = [process for process in parts.values() if process != _FAILED and not is_dead(process)]
-        if working:
-            mlflow.set_tag(PROCESS, working[0])
-        mlflow.end_run("RUNNING" if working else "FAILED" if parts else "FINISHED")
-        return manifest.model_copy(update={"parts": parts})
+        from contrastive_har.runs.parts import end_part, working
 
-
-def absolute_uri(uri: str, project: Path) -> str:
-    """Return the URI with the path of a relative SQLite file inside the project."""
-    prefix = "sqlite:///"
-    if uri.startswith(prefix) and not uri.startswith(f"{prefix}/"):
-        return f"{prefix}{project / uri.removeprefix(prefix)}"
-    return uri
+        if manifest.parts.get(part) != this_process():  # refused, as another process runs it
+            return manifest
+        ended = end_part(manifest, part, succeeded=succeeded)
+        others = working(ended)
+        if others:
+            mlflow.set_tag(PROCESS, others[0])
+        mlflow.end_run("RUNNING" if others else "FAILED" if ended.parts else "FINISHED")
+        return ended

@@ -41,6 +41,7 @@ class VersionHooks(ContextHooks):
         """
         from contrastive_har.runs.lineage import fingerprint_nodes
         from contrastive_har.runs.manifest import manifests_of
+        from contrastive_har.runs.parts import begin_part, part_of
         from contrastive_har.runs.provenance import require_same_settings
 
         parameters = self.context.config_loader["parameters"]
@@ -58,7 +59,9 @@ class VersionHooks(ContextHooks):
         self._log = RunLog(self._manifests.folder.parent, self._run_id)
         logging.getLogger().addHandler(self._log)
         try:
-            manifest = self._manifests.begin(self._run_id, lambda known: _begun(known, run_params, parameters))
+            manifest = self._manifests.begin(
+                self._run_id, lambda known: begin_part(_begun(known, run_params, parameters), part_of(run_params))
+            )
             versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
             require_same_settings(versions, self._manifests, parameters)
         except Exception as error:

@@ -1,0 +1,84 @@
+"""Parts of a run, which several processes may run: ``python -m contrastive_har.runs.parts --ended=RUN_ID``.
+
+The command tells that the processes of a run have ended, where that cannot be found out: they ran on a machine or in a
+container that is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
+from contrastive_har.runs.processes import describe_process, is_dead, this_process
+
+FAILED = "failed"
+"""Stands for the process of a part that has failed."""
+
+_IDENTIFYING = (
+    *("pipeline_names", "namespaces", "tags", "node_names"),
+    *("from_nodes", "to_nodes", "from_inputs", "to_outputs"),
+)  # arguments of a run
+
+
+def part_of(run_params: Mapping[str, Any]) -> str:
+    """Return the name of the part of a run that the arguments of a Kedro run describe."""
+    return json.dumps({key: sorted(run_params[key]) for key in _IDENTIFYING if run_params.get(key)})
+
+
+def begin_part(manifest: Manifest, part: str) -> Manifest:
+    """Return the manifest with a part that this process runs.
+
+    Raises:
+        ValueError: if another process is running the same part.
+    """
+    known = manifest.parts.get(part, FAILED)
+    if known not in (FAILED, this_process()) and not is_dead(known):
+        raise ValueError(
+            f"The same part of run {manifest.run_id} is being run by {describe_process(known)}. Wait for its end. If "
+            "it has ended with its machine or container, run: "
+            f"python -m contrastive_har.runs.parts --ended={manifest.run_id}"
+        )
+    return manifest.model_copy(update={"parts": {**manifest.parts, part: this_process()}})
+
+
+def end_part(manifest: Manifest, part: str, *, succeeded: bool) -> Manifest:
+    """Return the manifest after the end of a part."""
+    others = {name: process for name, process in manifest.parts.items() if name != part}
+    return manifest.model_copy(update={"parts": others if succeeded else {**others, part: FAILED}})
+
+
+def working(manifest: Manifest) -> list[str]:
+    """Return the processes that are running parts of a run."""
+    return [process for process in manifest.parts.values() if process != FAILED and not is_dead(process)]
+
+
+def _without_unknown(manifest: Manifest) -> Manifest:
+    """Return the manifest with all parts failed but those of processes that this process can see."""
+    here = this_process().split(" ")[:-2]
+    parts = {
+        part: process if process.split(" ")[:-2] == here and not is_dead(process) else FAILED
+        for part, process in manifest.parts.items()
+    }
+    return manifest.model_copy(update={"parts": parts})
+
+
+def main() -> None:
+    """Mark parts of a run as failed."""
+    parser = argparse.ArgumentParser(prog="python -m contrastive_har.runs.parts", description=__doc__)
+    parser.add_argument("--ended", required=True, metavar="RUN_ID", help="the run whose processes have ended")
+    run_id = parser.parse_args().ended
+    manifests = Manifests(Path.cwd() / f"data/08_reporting/{MANIFEST}.json")
+    if manifests.find(run_id) is None:
+        sys.exit(f"There is no run {run_id} in {manifests.folder}.")
+    manifest = manifests.update(run_id, _without_unknown)
+    if left := working(manifest):
+        sys.exit(f"Still running: {', '.join(describe_process(process) for process in left)}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Runs outside a checkout, and with a configuration from elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from kedro.framework.project import configure_project, pipelines
+
+from contrastive_har.runs import settings as run_settings
+from contrastive_har.runs.session import MAIN, RunSession
+from tests.pipelines.conftest import Project, empty_tracking_database
+
+
+def as_installed(project: Project, folder: Path) -> None:
+    """Put a configuration where a wheel has it: without a folder for a user's own settings."""
+    for part in ("base", "paper"):
+        shutil.copytree(project.path / "conf" / part, folder / "conf" / part)
+
+
+def test_an_installed_package_runs_in_any_folder(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, elsewhere = tmp_path / "package", tmp_path.parent / f"{tmp_path.name} elsewhere"
+    as_installed(project, package)
+    monkeypatch.setattr(run_settings, "_PACKAGE", package)
+    shutil.copytree(project.path / "data/01_raw", elsewhere / "data/01_raw")
+    (elsewhere / "mlflow.db").write_bytes(empty_tracking_database())
+    with contextlib.chdir(elsewhere):
+        configure_project("contrastive_har")
+        with RunSession.create(runtime_params={"dataset": "my_data"}) as session:
+            session.run(pipeline_names=["ingestion"])
+    assert list(elsewhere.glob("data/02_intermediate/my_data/recordings.parquet/*/recordings.parquet"))
+    shutil.rmtree(elsewhere)
+
+
+def test_pipelines_are_those_of_the_configuration_of_the_session(project: Project, tmp_path: Path) -> None:
+    as_installed(project, tmp_path / "other")
+    file = tmp_path / "other/conf/base/parameters_semi_supervised.yml"
+    settings = yaml.safe_load(file.read_text())
+    settings[MAIN]["methods"] = {
+        "mine": {**settings[MAIN]["methods"]["supervised"], "title": "Mine"},
+        "clusterclhar": settings[MAIN]["methods"]["clusterclhar"],
+    }
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    (tmp_path / "outside").mkdir()
+    for folder in (project.path, tmp_path / "outside"):
+        with contextlib.chdir(folder):
+            configure_project("contrastive_har")
+            with RunSession.create(conf_source=str(tmp_path / "other/conf")) as session:
+                session.load_context()
+                namespaces = {node.namespace for node in pipelines[MAIN].nodes}
+        assert {f"{MAIN}.paper.mine", f"{MAIN}.paper.clusterclhar"} <= namespaces
+        assert f"{MAIN}.paper.supervised" not in namespaces

@@ -1,0 +1,112 @@
+"""Where runs are tracked: the first start of a project, another server, and a project that was moved."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import runpy
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from contrastive_har.runs import moving, tracking_server
+from contrastive_har.runs.tracking_server import TrackingSettings, connect
+from tests.pipelines.conftest import Project
+
+
+def address(path: Path) -> str:
+    return f"sqlite:///{path / 'mlflow.db'}"
+
+
+def settings_of(folder: Path) -> TrackingSettings:
+    return TrackingSettings(tracking_uri="sqlite:///mlflow.db", experiment="e", artifact_location="art").located(folder)
+
+
+def test_first_starts_at_once_share_one_database(tmp_path: Path) -> None:
+    together = multiprocessing.get_context("fork")  # MLflow is imported already
+    barrier = together.Barrier(4)
+
+    def start() -> None:
+        barrier.wait()
+        connect(settings_of(tmp_path))
+
+    starts = [together.Process(target=start) for _ in range(4)]
+    for process in starts:
+        process.start()
+    for process in starts:
+        process.join(300)
+    assert [process.exitcode for process in starts] == [0] * 4
+    experiments = mlflow.MlflowClient(address(tmp_path)).search_experiments(filter_string="name = 'e'")
+    assert [experiment.artifact_location for experiment in experiments] == [(tmp_path / "art").as_uri()]
+    assert not (tmp_path / ".mlflow.db.making").exists()
+
+
+def test_a_database_is_made_completely_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", kill)
+    with pytest.raises(KeyboardInterrupt):
+        connect(settings_of(tmp_path))
+    assert list((tmp_path / ".mlflow.db.making").iterdir()), "the first tables were made"
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_moved_project_is_refused_until_its_paths_are_corrected(project: Project, tmp_path: Path) -> None:
+    mlflow.set_tracking_uri(address(project.path))
+    project.run("ingestion")
+    (old,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    mlflow.MlflowClient().log_text(old.info.run_id, "text", "file.txt")
+    with mlflow.start_run(run_id=old.info.run_id):
+        mlflow.pyfunc.log_model(
+            name="m",
+            python_model=lambda model_input: [5],
+            registered_model_name="model",
+            pip_requirements=["mlflow"],
+        )
+    moved = Project(tmp_path / "moved to 100 %")
+    moved.path.mkdir()
+    for part in ("conf", "data", "mlartifacts", "mlflow.db", "pyproject.toml", "src"):
+        shutil.move(project.path / part, moved.path / part)
+
+    with pytest.raises(RuntimeError, match=r"stored in .*/mlartifacts, not in .*moved.* python -m contrastive_har\."):
+        moved.run("ingestion")
+    assert not (project.path / "mlartifacts").exists()
+    before, after, changed = moving.correct(moved.path)
+    assert (before, after) == tuple((path / "mlartifacts").as_uri() for path in (project.path, moved.path))
+    assert changed >= 4, "of the experiment, the run, the model and its version"
+    assert moving.correct(moved.path)[2] == 0
+    moved.run("ingestion")
+    mlflow.set_tracking_uri(address(moved.path))
+    assert mlflow.artifacts.load_text(f"runs:/{old.info.run_id}/file.txt") == "text"
+    assert mlflow.pyfunc.load_model("models:/model/1").predict([1]) == [5]
+    assert not (project.path / "mlartifacts").exists()
+
+
+def test_an_address_in_the_environment_is_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = TrackingSettings(tracking_uri="sqlite:///mlflow.db", experiment="e", artifact_location="art")
+    monkeypatch.setattr(tracking_server, "_ADDRESS", "https://mlflow.example.org")
+    with caplog.at_level(logging.INFO):
+        located = settings.located(tmp_path)
+    assert located.tracking_uri == "https://mlflow.example.org"
+    assert located.artifact_location is None, "the server knows"
+    assert [record.getMessage() for record in caplog.records] == [
+        "MLflow: https://mlflow.example.org, as MLFLOW_TRACKING_URI says, not sqlite:///mlflow.db."
+    ]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert runpy.run_module(tracking_server.__name__)["_ADDRESS"] == "sqlite:///other.db"
+
+
+def test_the_id_of_a_tracked_run_in_the_environment_is_ignored(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123")
+    project.run("ingestion")
+    assert "MLFLOW_RUN_ID is ignored" in caplog.text
+    mlflow.set_tracking_uri(address(project.path))
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.info.status == "FINISHED"

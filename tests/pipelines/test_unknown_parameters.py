@@ -1,0 +1,86 @@
+"""Parameters that do not exist are refused, with the nearest one that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contrastive_har import settings
+from contrastive_har.protocols import ProtocolError, plans_of
+from contrastive_har.runs.settings import ProjectConfiguration
+
+BASE = {
+    "dataset": "${runtime_params:dataset,${globals:dataset}}",
+    "resume": False,
+    "seed": 1,
+    "report": {"confidence": 0.95},
+    "semi_supervised": {"repeats": 2, "methods": {"m": {}}},
+}
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    for environment in ("base", "local"):
+        (tmp_path / environment).mkdir()
+    (tmp_path / "base/parameters.yml").write_text(yaml.safe_dump(BASE))
+    (tmp_path / "base/globals.yml").write_text("dataset: uci_har")
+    return tmp_path
+
+
+def load(conf: Path, **given: Any) -> dict[str, Any]:
+    assert settings.CONFIG_LOADER_CLASS is ProjectConfiguration
+    return dict(
+        ProjectConfiguration(str(conf), runtime_params=given, **settings.CONFIG_LOADER_ARGS)["parameters"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong", "near"),
+    [
+        ({"datset": "watch"}, "datset", "dataset"),
+        ({"resum": True}, "resum", "resume"),
+        ({"semi_supervized": {"repeats": 3}}, "semi_supervized", "semi_supervised"),
+        ({"semi_supervized": {"methods": {}}}, "semi_supervized", "semi_supervised"),
+        ({"report": {"confidense": 0.9}}, "report.confidense", "report.confidence"),
+    ],
+)
+def test_a_misspelt_runtime_parameter_is_refused(conf: Path, given: dict[str, Any], wrong: str, near: str) -> None:
+    with pytest.raises(ValueError, match=rf"^--params: there is no parameter '{wrong}'\. Did you mean '{near}'\?"):
+        load(conf, **given)
+
+
+def test_a_parameter_unlike_all_others_is_refused_with_their_list(conf: Path) -> None:
+    with pytest.raises(ValueError, match=r"'qqq'\. There are: dataset, report, resume, seed, semi_supervised\."):
+        load(conf, qqq=1)
+
+
+def test_a_misspelt_setting_of_a_protocol_is_refused() -> None:
+    with pytest.raises(ProtocolError, match=r"There is no 'repeatz'\. Did you mean 'repeats'\?"):
+        plans_of({"seed": 1, "semi_supervised": {"methods": {}, "repeatz": 3}})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "near"),
+    [
+        ("parameters.yml", {"sed": 1}, "seed"),
+        ("parameters_mine.yml", {"report": {"confidense": 1}}, "report.confidence"),
+        ("globals.yml", {"datset": "watch"}, "dataset"),
+    ],
+)
+def test_a_misspelt_parameter_of_an_environment_is_refused_with_its_file(
+    conf: Path, file: str, content: dict[str, Any], near: str
+) -> None:
+    (conf / "local" / file).write_text(yaml.safe_dump(content))
+    with pytest.raises(ValueError, match=rf"/local/{file}: there is no parameter .* Did you mean '{near}'\?"):
+        load(conf)
+
+
+def test_an_environment_may_have_its_own_protocols(conf: Path) -> None:
+    own = {"_shared": 1, "mine": {"methods": {}}, "seed": 3}
+    (conf / "local/parameters.yml").write_text(yaml.safe_dump(own))
+    loaded = load(conf, mine={"title": "T"}, dataset="watch")
+    assert (loaded["seed"], loaded["dataset"]) == (3, "watch")
+    assert loaded["mine"] == {"methods": {}, "title": "T"}
