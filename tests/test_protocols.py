@@ -391,7 +391,8 @@ def test_encoders_that_are_taken_are_those_that_would_have_been_trained(windows:
     plan = settings.pretraining_plan("beside", 3)
     expected, expected_history = pretrain(windows, members, plan, cpu)
     found_history, found = take_encoders(windows, roles, history, trained, plan)
-    pd.testing.assert_frame_equal(found_history, expected_history)
+    timed = ["seconds", "windows_per_second"]
+    pd.testing.assert_frame_equal(found_history.drop(columns=timed), expected_history.drop(columns=timed))
     for one, other in zip(found.weights, expected.weights, strict=True):
         assert one.keys() == other.keys() > trained.weights[0].keys()
         assert all(one[name].equal(other[name]) for name in one)

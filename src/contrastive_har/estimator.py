@@ -167,7 +167,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         evaluations = {chosen: _for_labels(_protocol().evaluations[chosen], len(labelled))}
         evaluation = EvaluationPlan(evaluations=evaluations, label_budgets=(_LABELS,), shown=_LABELS, seed=seed)
         nothing = np.empty(0, np.int64)
-        roles = Roles.of_one_repeat(_LABELS, train=labelled, validation=nothing, test=nothing)
+        roles = Roles.of_one_repeat(_LABELS, train=labelled, validation=nothing, test=nothing, pretrain=members)
         _, _, (head,) = evaluate(windows, roles, encoders, evaluation, compute)
         architecture, weights = combine(encoders, head, windows)
         origin = Origin(

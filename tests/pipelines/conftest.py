@@ -146,11 +146,11 @@ def make_project(path: Path, methods: tuple[str, ...] = (), other: str | None = 
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
     (path / "conf/local").mkdir()
     if methods:
-        parameters = path / "conf/base/parameters_semi_supervised.yml"
-        settings = yaml.safe_load(parameters.read_text())
-        of_all = settings["semi_supervised"]["methods"]
-        settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods}
-        parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
+        for parameters in path.glob("conf/*/parameters_semi_supervised.yml"):
+            settings = yaml.safe_load(parameters.read_text())
+            of_all = settings["semi_supervised"]["methods"]
+            settings["semi_supervised"]["methods"] = {name: of_all[name] for name in methods if name in of_all}
+            parameters.write_text(yaml.safe_dump(settings, sort_keys=False))
         for file in path.glob("conf/*/parameters_*.yml"):
             if file.stem.removeprefix("parameters_") not in {"semi_supervised", other}:
                 file.unlink()

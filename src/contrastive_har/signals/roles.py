@@ -18,6 +18,8 @@ Role = Literal["pretrain", "train", "validation", "test"]
 COLUMNS = ["split", "repeat", "label_budget", "window", "role"]
 KIND = "roles"
 
+_NOBODY = np.empty(0, np.int64)
+
 
 class SplitError(ValueError):
     """The data cannot be divided as configured; the message names the split and the cure."""
@@ -47,11 +49,17 @@ class Roles:
 
     @classmethod
     def of_one_repeat(
-        cls, budget: LabelBudget, train: NDArray[np.int64], validation: NDArray[np.int64], test: NDArray[np.int64]
+        cls,
+        budget: LabelBudget,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        test: NDArray[np.int64],
+        pretrain: NDArray[np.int64] = _NOBODY,
     ) -> Roles:
-        """Return the roles of a single repeat and label budget, without pre-training windows."""
+        """Return the roles of a single repeat and label budget."""
         members: list[tuple[Role, NDArray[np.int64]]] = [("train", train), ("validation", validation), ("test", test)]
-        return cls(pd.concat([rows_of("split", 0, budget, role, windows) for role, windows in members]))
+        rows = [rows_of("split", 0, budget, role, windows) for role, windows in members]
+        return cls(pd.concat([rows_of("split", 0, None, "pretrain", pretrain), *rows]))
 
     def members(self, repeat: int, role: Role, budget: LabelBudget | None = None) -> NDArray[np.int64]:
         """Return the windows with ``role``, ascending; pre-training needs no ``budget``.

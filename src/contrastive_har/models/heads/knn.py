@@ -52,9 +52,7 @@ class KNN(Head):
         self.temperature = settings.temperature
         self.neighbours = min(settings.neighbours, settings.windows)
         self.register_buffer("embeddings", torch.zeros(settings.windows, features))
-        self.register_buffer(
-            "labels", torch.zeros(settings.windows, classes)
-        )  # zero where there is no window
+        self.register_buffer("labels", torch.zeros(settings.windows, classes))  # zero where there is no window
 
     def forward(self, features: Tensor) -> Tensor:
         """Return log-scores (batch, classes) of ``features`` (batch, features)."""
