@@ -17,7 +17,7 @@ NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 # kedro-viz and mlflow send no usage statistics.
 export DO_NOT_TRACK := true
 
-.PHONY: airflow airflow-check clean-runs dags help run test test-all chaos check data docs lock
+.PHONY: airflow airflow-check clean-runs dags help run test test-all mutate chaos check data docs lock
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,6 +38,11 @@ test: $(VENV)/.installed-dev ## install what is missing, run the tests
 
 test-all: $(VENV)/.installed-dev ## the same with all tests, also those that take long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" --numprocesses=logical --dist=worksteal
+
+# ONLY names the functions to change, such as 'contrastive_har.scores.*'; a first run takes hours without it.
+mutate: $(VENV)/.installed-mutation ## change the code and see which changes no test notices: make mutate ONLY='contrastive_har.scores.*'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(if $(ONLY),'$(ONLY)')
+	@$(BIN)/mutmut results
 
 chaos: $(VENV)/.installed-dev ## kill the main job 300 times at random moments, on tiny data
 	$(BIN)/python -m tests.pipelines.chaos --kills=300
@@ -99,6 +104,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --constraint requirements.lock --editable ".[dev]"
 	@touch $@
 
+$(VENV)/.installed-mutation: $(VENV)/.installed-dev
+	$(INSTALL) --constraint requirements.lock --editable ".[mutation]"
+	@touch $@
+
 # An environment without Kedro and torch: tasks run in the environment of the project.
 $(AIRFLOW)/.installed: Makefile
 	@echo "Installing Airflow into $(AIRFLOW): 1 to 2 minutes the first time."
@@ -111,6 +120,6 @@ $(AIRFLOW)/.installed: Makefile
 lock: ## write the versions of a fresh environment to requirements.lock
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)-lock/bin/python -m pip install --quiet --editable ".[dev]"
+	$(VENV)-lock/bin/python -m pip install --quiet --editable ".[mutation]"
 	$(VENV)-lock/bin/python -m pip freeze --exclude-editable | grep -v '^torch==' > requirements.lock
 	rm -rf $(VENV)-lock

@@ -38,6 +38,42 @@ def test_bootstrap_interval_of_few_values() -> None:
     assert (low, high) == (0.4, 0.6)
 
 
+def test_bootstrap_interval_leaves_out_both_tails() -> None:
+    values = np.random.default_rng(1).normal(3, 1, 12)
+    low, high = bootstrap_interval(values, 0.8, 500, np.random.default_rng(2))
+    means = np.random.default_rng(2).choice(values, (500, 12)).mean(1)
+    assert np.mean(means < low) == pytest.approx(0.1, abs=0.003)
+    assert np.mean(means > high) == pytest.approx(0.1, abs=0.003)
+
+
+def repeated(method: str, count: int) -> pd.DataFrame:
+    """Scores of one cell; every method's are the same."""
+    cell = dict(zip(CELL, ("d", "p", "s", method, "linear", "1 %"), strict=True))
+    values = np.random.default_rng(3).normal(0.8, 0.1, count)
+    return pd.DataFrame({**cell, "repeat": range(count), "metric": "macro_f1", "group": "all", "value": values})
+
+
+def intervals(seed: int) -> list[tuple[float, float]]:
+    scores = pd.concat([repeated("a", 12), repeated("b", 12)])
+    summary = summarise(scores, read_published(), ReportSettings(seed=seed, resamples=50))
+    return list(zip(summary["low"], summary["high"], strict=True))
+
+
+def test_each_cell_has_resamples_of_its_own_that_follow_from_the_seed() -> None:
+    (first, second), again, other = intervals(0), intervals(0), intervals(1)
+    assert [first, second] == again
+    assert first != second
+    assert first != other[0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_spread_of_few_repeats() -> None:
+    scores = pd.concat([repeated("one", 1), repeated("two", 2)])
+    one, two = summarise(scores, read_published(), ReportSettings(resamples=50))["sd"]
+    assert np.isnan(one)
+    assert two == pytest.approx(np.std(repeated("two", 2)["value"], ddof=1))
+
+
 def test_scores_have_every_metric_class_and_subject(scores: pd.DataFrame) -> None:
     assert list(scores.columns) == SCORE_COLUMNS
     table = predictions(0, 0.9)
@@ -70,7 +106,16 @@ def test_summary_puts_the_published_number_beside_ours(scores: pd.DataFrame, sum
     assert row["low"] <= row["mean"] <= row["high"]
     assert row["published"] == pytest.approx(0.8353)
     assert row["difference"] == pytest.approx(row["mean"] - 0.8353)
-    assert summary[summary["method"] == "random_init"]["published"].isna().all()
+    unpublished = summary[summary["method"] == "random_init"]
+    assert len(unpublished)
+    assert unpublished["published"].isna().all()
+    assert list(dict.fromkeys(summary["method"])) == list(dict.fromkeys(scores["method"])), "in the order of the scores"
+
+
+def test_a_published_number_that_is_listed_twice_is_refused(scores: pd.DataFrame) -> None:
+    twice = pd.concat([read_published()] * 2)
+    with pytest.raises(pd.errors.MergeError):
+        summarise(scores, twice, ReportSettings(resamples=10))
 
 
 def test_published_numbers_are_those_of_the_paper() -> None:
