@@ -121,6 +121,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "logistic": {"name": "logistic"},
     "mlp": {"name": "mlp", "hidden": [8]},
     "ridge": {"name": "ridge"},
+    "supcon": {"name": "supcon", "projection": [8, 6]},
     "knn": {"name": "knn", "neighbours": 5, "windows": 100},
     "boosted trees": {"name": "boosted_trees", "rounds": 5, "depth": 2},
     "hierarchical": {"name": "hierarchical", "groups": HEAD_GROUPS, "network": {"hidden": [8]}},

@@ -19,6 +19,7 @@ from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.models.heads.mlp import MLPSettings
 from contrastive_har.models.heads.ridge import RidgeSettings
+from contrastive_har.models.heads.supcon import SupConSettings
 
 __all__ = ["BaseHeadSettings", "Head", "HeadSettings"]
 
@@ -26,6 +27,7 @@ HeadSettings = Annotated[
     LinearSettings
     | LogisticSettings
     | MLPSettings
+    | SupConSettings
     | RidgeSettings
     | BoostedTreesSettings
     | KNNSettings
