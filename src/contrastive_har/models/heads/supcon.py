@@ -17,8 +17,8 @@ from contrastive_har.models.layers.linear import linear, perceptron
 class SupConSettings(BaseHeadSettings):
     """Supervised contrastive learning (Khosla et al. 2020, arXiv 2004.11362).
 
-    The published training has two parts: contrast, then a linear classifier on the frozen encoder. Here the classifier is
-    trained beside the contrast, on embeddings through which it sends no gradient.
+    The published training has two parts: contrast, then a linear classifier on the frozen encoder. Here the classifier
+    is trained beside the contrast, on embeddings through which it sends no gradient.
 
     Attributes:
         temperature: Divisor of the similarities of projections.
