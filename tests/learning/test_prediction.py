@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from contrastive_har.learning.objectives import Objective, ObjectiveSettings, Step
+from contrastive_har.learning.objectives import Objective, ObjectiveSettings, Step, StepResult
 from contrastive_har.learning.objectives.prediction import BYOL, MSF, TTL, MSFSettings, SimSiam, TTLSettings
 from contrastive_har.learning.objectives.redundancy import VICReg
 from contrastive_har.learning.objectives.swapping import SwAV, assign_equally, random_pieces
@@ -59,6 +59,13 @@ def both(objective: Any, batch: Tensor) -> list[np.ndarray]:
     return [through(objective.head, embedded(objective.encoder, view)) for view in (-batch, batch)]
 
 
+def assert_shows(result: StepResult, *views: np.ndarray) -> None:
+    """Check the projections for diagnostics: L2-normalised, by view."""
+    assert result.projections is not None
+    np.testing.assert_allclose(result.projections, np.stack([unit(view) for view in views]), rtol=1e-6, atol=1e-12)
+    assert not result.projections.requires_grad
+
+
 def test_byol_is_its_formula(windows: Windows) -> None:
     """The sum over both views of |q / |q| - z' / |z'||^2, with the projections of the copy."""
     objective, batch = made(windows, name="byol", prediction=[6], momentum=0.9), some(windows, COUNT)
@@ -78,7 +85,9 @@ def test_byol_is_its_formula(windows: Windows) -> None:
     for mine, other in ((0, 1), (1, 0)):
         q, z = unit(through(objective.predictor, online[mine])), unit(target[other])
         expected += np.mean([np.sum((q[i] - z[i]) ** 2) for i in range(COUNT)])
-    loss = objective.loss(batch, Step(5, ALONE, progress)).loss
+    found = objective.loss(batch, Step(5, ALONE, progress))
+    assert_shows(found, *target)
+    loss = found.loss
     assert loss.item() == pytest.approx(expected, rel=1e-6)
     loss.backward()
     assert all(parameter.grad is None for parameter in objective.copy.parameters())
@@ -101,8 +110,10 @@ def test_simsiam_is_its_formula(windows: Windows) -> None:
     expected = 0.0
     for i in range(COUNT):
         expected -= (p[0][i] @ unit(z[1])[i] + p[1][i] @ unit(z[0])[i]) / 2
-    loss = objective.loss(batch, Step(5, ALONE)).loss
-    assert loss.item() == pytest.approx(expected / COUNT, rel=1e-6)
+    found = objective.loss(batch, Step(5, ALONE))
+    assert found.loss.item() == pytest.approx(expected / COUNT, rel=1e-6)
+    assert_shows(found, *z)
+    assert not list(objective.head[-1].parameters()), "the last normalisation has no factors and shifts"
 
 
 def test_without_the_stopped_gradient_simsiam_would_learn_otherwise(windows: Windows) -> None:
@@ -142,7 +153,9 @@ def test_msf_is_its_formula(windows: Windows) -> None:
             nearest = sorted(queue, key=lambda row, i=i, other=other: float(np.sum((row - target[other][i]) ** 2)))[:3]
             np.testing.assert_allclose(nearest[0], target[other][i])
             expected += np.mean([np.sum((q[i] - row) ** 2) for row in nearest]) / COUNT
-    assert objective.loss(batch, Step(5, ALONE)).loss.item() == pytest.approx(expected, rel=1e-6)
+    found = objective.loss(batch, Step(5, ALONE))
+    assert found.loss.item() == pytest.approx(expected, rel=1e-6)
+    assert_shows(found, *target)
 
 
 def test_msf_follows_steadily(windows: Windows) -> None:
@@ -167,12 +180,17 @@ def test_ttl_is_its_formula(windows: Windows, left_out: int, negatives: int, mar
             distances = sorted(-2 * q[i] @ target[other][k] for k in range(COUNT) if k != i)
             negative = np.mean(distances[left_out : left_out + negatives])
             expected += max(0.0, margin + 1.5 * (-2 * q[i] @ target[other][i]) - negative) / COUNT
-    assert objective.loss(batch, Step(5, ALONE)).loss.item() == pytest.approx(expected, rel=1e-6)
+    found = objective.loss(batch, Step(5, ALONE))
+    assert found.loss.item() == pytest.approx(expected, rel=1e-6)
+    assert_shows(found, *target)
 
 
 def test_too_few_windows_or_rows_are_refused(windows: Windows) -> None:
     layout = windows.layout
-    assert "needs 10 other windows in a batch, but the smallest has 9" in str(TTLSettings().problem(10, layout, 3))
+    assert TTLSettings().problem(10, layout, 3) == (
+        "needs 10 other windows in a batch, but the smallest has 9; lower its negatives or left_out, or change "
+        "budget.batch_size"
+    )
     assert TTLSettings().problem(11, layout, 3) is None
     assert "5 neighbours in a queue of 4" in str(MSFSettings(queue=4).problem(10, layout, 3))
     assert MSFSettings(queue=5).problem(10, layout, 3) is None
@@ -190,7 +208,9 @@ def test_vicreg_is_its_formula(windows: Windows) -> None:
         mean = np.mean(z, axis=0)
         covariance = sum(np.outer(row - mean, row - mean) for row in z) / (COUNT - 1)
         expected += 7 * sum(covariance[i, j] ** 2 for i in range(width) for j in range(width) if i != j) / width
-    assert objective.loss(batch, Step(5, ALONE)).loss.item() == pytest.approx(expected, rel=1e-6)
+    found = objective.loss(batch, Step(5, ALONE))
+    assert found.loss.item() == pytest.approx(expected, rel=1e-6)
+    assert_shows(found, *(a, b))
 
 
 def sinkhorn(scores: np.ndarray, iterations: int) -> np.ndarray:
@@ -236,7 +256,9 @@ def test_swav_is_its_formula(windows: Windows, crops: int) -> None:
             for i in range(COUNT):
                 softmax = np.exp(scores[other][i] / 0.2) / np.exp(scores[other][i] / 0.2).sum()
                 total -= sum(codes[i, k] * np.log(softmax[k]) for k in range(6)) / COUNT
-    assert objective.loss(batch, Step(5, ALONE, 0.5)).loss.item() == pytest.approx(total / pairs, rel=1e-6)
+    found = objective.loss(batch, Step(5, ALONE, 0.5))
+    assert found.loss.item() == pytest.approx(total / pairs, rel=1e-6)
+    assert_shows(found, *(through(objective.head, embedded(objective.encoder, view)) for view in views[:2]))
 
 
 def test_prototypes_are_frozen_at_first_and_three_per_activity(windows: Windows) -> None:

@@ -22,13 +22,24 @@ def literal(bank: np.ndarray, labels: np.ndarray, query: np.ndarray, neighbours:
 @pytest.mark.parametrize(("neighbours", "temperature"), [(1, 0.07), (5, 0.07), (7, 1.0), (50, 0.3)])
 def test_it_is_its_formula(neighbours: int, temperature: float) -> None:
     features, targets = examples(40, 5)
-    queries, _ = examples(9, 5, seed=1)
+    queries = torch.cat([examples(9, 5, seed=1)[0], -features[:5]])  # those of the other direction are far from all
     head = KNNSettings(neighbours=neighbours, temperature=temperature, windows=60).build(5, NAMES).double()
     head.fit(features.double(), targets)
     found = head(queries.double()).softmax(1).numpy()
     for row, query in zip(found, queries.double().numpy(), strict=True):
         expected = literal(features.double().numpy(), targets.numpy(), query, neighbours, temperature)
         np.testing.assert_allclose(row, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_the_smallest_temperature_stays_finite() -> None:
+    features, targets = examples(40, 5)
+    for neighbours in (1, 20):
+        head = KNNSettings(neighbours=neighbours, temperature=0.01).build(5, NAMES)
+        head.fit(features, targets)
+        scores = head(features)
+        assert torch.isfinite(scores).all()
+        if neighbours == 1:
+            torch.testing.assert_close(scores.argmax(1), targets, msg="each window is its own nearest neighbour")
 
 
 def test_of_more_windows_some_are_drawn() -> None:
