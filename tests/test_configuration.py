@@ -114,7 +114,8 @@ def packaged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_every_method_can_learn_from_the_bundled_data(packaged: Windows) -> None:
     """A last batch that is too small to be clustered must not greet whoever tries the other data set."""
     half = {"label_budgets": (parse_budget("50 %"),)}
-    for protocol in protocols("base", packaged.description.name).values():
+    further = protocols("methods", packaged.description.name)["semi_supervised"]
+    for protocol in (*protocols("base", packaged.description.name).values(), further):
         dataset, cut = packaged.description.name, protocol.windows_for(packaged.description.name)
         if cut.modalities:
             packaged = replace(packaged, description=packaged.description.regrouped(cut.modalities))
