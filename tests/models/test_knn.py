@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from contrastive_har.models.heads.knn import KNN, KNNSettings
 from tests.models.test_heads import CLASSES, NAMES, examples
@@ -31,6 +32,25 @@ def test_it_is_its_formula(neighbours: int, temperature: float) -> None:
         np.testing.assert_allclose(row, expected, rtol=1e-6, atol=1e-12)
 
 
+def test_weights_multiply_votes_and_change_no_neighbour() -> None:
+    """A window of weight three votes as three equal ones would, if these were neighbours together."""
+    features, targets = examples(12, 5)
+    queries, _ = examples(9, 5, seed=1)
+    weights = torch.tensor([1.0, 3.0, 2.0]).repeat(4)
+    weighted, repeated, plain = (KNNSettings(neighbours=many).build(5, NAMES) for many in (12, 24, 3))
+    weighted.fit(features, targets, weights)
+    repeated.fit(features.repeat_interleave(weights.long(), 0), targets.repeat_interleave(weights.long()))
+    torch.testing.assert_close(weighted(queries).softmax(1), repeated(queries).softmax(1))
+    plain.fit(features, targets)
+    few = KNNSettings(neighbours=3).build(5, NAMES)
+    few.fit(features, targets, 7 * torch.ones(12))
+    torch.testing.assert_close(few(queries).softmax(1), plain(queries).softmax(1))
+    one_sided = KNNSettings(neighbours=1).build(5, NAMES)
+    one_sided.fit(features, targets, weights)
+    nearest = (functional.normalize(queries, dim=1) @ functional.normalize(features, dim=1).T).argmax(1)
+    torch.testing.assert_close(one_sided(queries).argmax(1), targets[nearest])
+
+
 def test_the_smallest_temperature_stays_finite() -> None:
     features, targets = examples(40, 5)
     for neighbours in (1, 20):
@@ -48,7 +68,7 @@ def test_of_more_windows_some_are_drawn() -> None:
     assert isinstance(head, KNN)
     torch.manual_seed(0)
     head.fit(features, targets)
-    unit = torch.nn.functional.normalize(features, dim=1)
+    unit = functional.normalize(features, dim=1)
     rows = [int((unit == row).all(1).nonzero()) for row in head.embeddings]
     assert rows == sorted(set(rows))
     assert rows != list(range(25))
