@@ -9,12 +9,15 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
 import pytest
 
+from contrastive_har.learning.pretraining import checkpoints_of
 from contrastive_har.runs import cleaning, parts
+from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
 from contrastive_har.runs.hooks.tracking import TrackingHooks
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.parts import FAILED, part_of
@@ -182,3 +185,19 @@ def test_a_removed_run_leaves_no_artifacts_and_no_model(project: Project, capsys
     assert all(folder.exists() for folder in folders)
     assert client.get_run(run).info.lifecycle_stage == "active"
     assert [int(version.version) for version in client.search_model_versions("name = 'model'")] == [2]
+
+
+def test_only_finished_checkpoints_are_deleted(tmp_path: Path) -> None:
+    """Another run may be saving one of the same training."""
+    hooks = CheckpointHooks()
+    hooks.context = SimpleNamespace(params={"compute": {}})  # type: ignore[assignment]
+    hooks.after_catalog_created(SimpleNamespace(load=lambda name: tmp_path / "checkpoints"))  # type: ignore[arg-type]
+    folder = checkpoints_of(tmp_path / "checkpoints", "f" * 64)
+    for left in ([".writing-1"], []):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("a.safetensors", *left):
+            (folder / name).write_bytes(b"")
+        hooks.after_dataset_saved("p.s.m.encoders", SimpleNamespace(fingerprint="f" * 64))
+        assert ([path.name for path in folder.iterdir()] if folder.exists() else []) == left
+        (folder / ".writing-1").unlink(missing_ok=True)
+    hooks.after_dataset_saved("p.s.m.encoders", SimpleNamespace(fingerprint="f" * 64))
