@@ -104,7 +104,9 @@ def test_the_same_part_is_not_run_twice_at_once(
     put_to_work(project, FIRST, f"elsewhere {other.partition(' ')[2]}", INGESTION)
     with pytest.raises(ValueError, match=r"of elsewhere.*--ended="):
         project.run("ingestion", run_id=FIRST)
+    mlflow.MlflowClient().update_run(str(manifest(project, FIRST).tracked_run), status="RUNNING")
     parts.main()
+    assert statuses(project) == ["KILLED"]
     project.run("ingestion", run_id=FIRST)
     assert statuses(project) == ["FINISHED"]
 
