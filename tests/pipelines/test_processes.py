@@ -78,5 +78,7 @@ def test_processes_elsewhere_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_dead(changed(ended, namespace="pid:[1]")), "another container"
     assert not is_dead("elsewhere 1 1"), "as an older release wrote it"
     assert is_dead(changed(this_process(), boot="an-earlier-one"))
+    identity = Path("/etc/machine-id")
+    assert not identity.exists() or identity.read_text().strip() not in this_process(), "it is secret"
     monkeypatch.setattr(processes, "_read", lambda path: "unknown")
     assert not is_dead(changed(this_process(), boot="another-one"))

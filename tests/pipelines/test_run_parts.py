@@ -9,12 +9,15 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
 import pytest
 
+from contrastive_har.learning.pretraining import checkpoints_of
 from contrastive_har.runs import cleaning, parts
+from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
 from contrastive_har.runs.hooks.tracking import TrackingHooks
 from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.parts import FAILED, part_of
@@ -101,7 +104,9 @@ def test_the_same_part_is_not_run_twice_at_once(
     put_to_work(project, FIRST, f"elsewhere {other.partition(' ')[2]}", INGESTION)
     with pytest.raises(ValueError, match=r"of elsewhere.*--ended="):
         project.run("ingestion", run_id=FIRST)
+    mlflow.MlflowClient().update_run(str(manifest(project, FIRST).tracked_run), status="RUNNING")
     parts.main()
+    assert statuses(project) == ["KILLED"]
     project.run("ingestion", run_id=FIRST)
     assert statuses(project) == ["FINISHED"]
 
@@ -182,3 +187,19 @@ def test_a_removed_run_leaves_no_artifacts_and_no_model(project: Project, capsys
     assert all(folder.exists() for folder in folders)
     assert client.get_run(run).info.lifecycle_stage == "active"
     assert [int(version.version) for version in client.search_model_versions("name = 'model'")] == [2]
+
+
+def test_only_finished_checkpoints_are_deleted(tmp_path: Path) -> None:
+    """Another run may be saving one of the same training."""
+    hooks = CheckpointHooks()
+    hooks.context = SimpleNamespace(params={"compute": {}})  # type: ignore[assignment]
+    hooks.after_catalog_created(SimpleNamespace(load=lambda name: tmp_path / "checkpoints"))  # type: ignore[arg-type]
+    folder = checkpoints_of(tmp_path / "checkpoints", "f" * 64)
+    for left in ([".writing-1"], []):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("a.safetensors", *left):
+            (folder / name).write_bytes(b"")
+        hooks.after_dataset_saved("p.s.m.encoders", SimpleNamespace(fingerprint="f" * 64))
+        assert ([path.name for path in folder.iterdir()] if folder.exists() else []) == left
+        (folder / ".writing-1").unlink(missing_ok=True)
+    hooks.after_dataset_saved("p.s.m.encoders", SimpleNamespace(fingerprint="f" * 64))

@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from mlflow.pyfunc.scoring_server import invocations
 
 from contrastive_har.signals.windows import read_windows
 from contrastive_har.use.recogniser_files import read_recogniser
@@ -54,11 +55,28 @@ def test_the_registered_model_says_what_the_stored_one_says(tracked: Project) ->
     assert model.metadata.signature.inputs.inputs[0].shape == (-1, 64, 3)
     with pytest.raises(mlflow.exceptions.MlflowException, match="shape"):
         model.predict(signals[:, :, :2])
-    with pytest.raises(ValueError, match="Samples up to nan give no probabilities"):
-        model.predict(np.full_like(signals, np.nan))
+    assert found["unfamiliar"].mean() < 0.5
+    assert model.predict(1000 * signals)["unfamiliar"].all(), "in milli-g"
     versions = mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
     parents = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert versions[0].run_id in {run.info.run_id for run in parents if "mlflow.parentRunId" not in run.data.tags}
+
+
+@pytest.mark.parametrize("value", ["NaN", "null", "1e39"])
+def test_what_cannot_be_recognised_is_answered_with_the_reason(tracked: Project, value: str) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/{MODEL}/latest")
+    windows = np.zeros((3, 64, 3)).tolist()
+    windows[1][2][1] = "VALUE"
+    request = json.dumps({"inputs": windows}).replace('"VALUE"', value)
+    with pytest.raises(mlflow.exceptions.MlflowException) as caught:
+        invocations(request, "application/json", model, model.metadata.get_input_schema())
+    assert caught.value.get_http_status_code() == 400
+    answer = json.loads(caught.value.serialize_as_json())
+    assert "Window 1, sample 2: channel 'y' is null, NaN or infinite. Interpolate it" in answer["message"]
+    assert "stack_trace" not in answer
+    assert ".py" not in str(answer)
+    with pytest.raises(mlflow.exceptions.MlflowException, match=r"Samples up to 3e\+38 give no probabilities"):
+        model.predict(np.full((1, 64, 3), 3e38, np.float32))
 
 
 def test_nothing_in_the_registered_model_is_a_pickle(tracked: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -161,6 +162,15 @@ def test_checksums_that_are_none_are_refused(server: Server, tmp_path: Path, con
         download.download("usc_had", tmp_path)
     (tmp_path / "checksums.json").unlink()
     download.download("usc_had", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["data.zip", ".data.zip", "checksums.json"])
+def test_what_is_no_file_is_refused(server: Server, tmp_path: Path, name: str) -> None:
+    for make in (os.mkfifo, os.mkdir):
+        make(tmp_path / name)
+        with pytest.raises(download.DownloadError, match=rf"{name} is not a regular file\. Move it away"):
+            download.download("usc_had", tmp_path)
+        (tmp_path / name).rename(tmp_path / make.__name__)
 
 
 def test_published_checksums_are_required(server: Server, tmp_path: Path) -> None:

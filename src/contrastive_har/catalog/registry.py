@@ -95,5 +95,6 @@ def _signature(recogniser: TrainedRecogniser) -> ModelSignature:
     shape = (-1, recogniser.length, len(recogniser.description.channels))
     names = recogniser.description.class_names
     outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "activity")]
+    outputs += [ColSpec(DataType.boolean, "unfamiliar")] if recogniser.reference is not None else []
     outputs += [ColSpec(DataType.double, name) for name in names]
     return ModelSignature(Schema([TensorSpec(np.dtype(np.float32), shape)]), Schema(outputs))

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kedro.framework.startup import bootstrap_project
+
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.processes import describe_process, is_dead, this_process
 
@@ -68,16 +70,24 @@ def _without_unknown(manifest: Manifest) -> Manifest:
 
 
 def main() -> None:
-    """Mark parts of a run as failed."""
+    """Mark parts of a run as failed, and its tracked run as killed."""
+    from contrastive_har.runs.settings import load_configuration
+    from contrastive_har.runs.tracking_server import TrackingSettings, connect, mark_killed
+
     parser = argparse.ArgumentParser(prog="python -m contrastive_har.runs.parts", description=__doc__)
     parser.add_argument("--ended", required=True, metavar="RUN_ID", help="the run whose processes have ended")
     run_id = parser.parse_args().ended
-    manifests = Manifests(Path.cwd() / f"data/08_reporting/{MANIFEST}.json")
+    project = Path.cwd()
+    bootstrap_project(project)
+    manifests = Manifests(project / f"data/08_reporting/{MANIFEST}.json")
     if manifests.find(run_id) is None:
         sys.exit(f"There is no run {run_id} in {manifests.folder}.")
     manifest = manifests.update(run_id, _without_unknown)
     if left := working(manifest):
         sys.exit(f"Still running: {', '.join(describe_process(process) for process in left)}.")
+    if manifest.tracked_run:
+        connect(TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project))
+        mark_killed(manifest.tracked_run)
 
 
 if __name__ == "__main__":

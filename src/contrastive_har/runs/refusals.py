@@ -11,6 +11,8 @@ from types import TracebackType
 from click import ClickException
 from pydantic import ValidationError
 
+from contrastive_har.files.texts import shorten
+
 _PACKAGE = Path(__file__).parents[1]
 _MEANT = (ValueError, RuntimeError, OSError, ClickException)
 """Types that the project raises on purpose; others, such as ``KeyError``, are faults of the program."""
@@ -45,7 +47,7 @@ def find_refusal(error: BaseException) -> str | None:
 
             return f"{cause.title}: {explain(cause)}"
         if is_own and isinstance(cause, _MEANT):
-            return str(cause)
+            return shorten(str(cause))
     return None
 
 

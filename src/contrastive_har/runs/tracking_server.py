@@ -152,6 +152,15 @@ def end_stale_runs(experiment: str, manifests: Manifests) -> None:
             logging.getLogger(__name__).warning("The run '%s' was killed; it is now marked so.", run.info.run_name)
 
 
+def mark_killed(run_id: str) -> None:
+    """Mark a tracked run as killed, if it is shown as running."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+
+
 def delete_tracked(run_id: str, experiment: str) -> bool:
     """Delete a tracked run with its children, artifacts and registered models.
 

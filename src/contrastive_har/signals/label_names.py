@@ -10,7 +10,9 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from contrastive_har.files.texts import read_yaml
 
 
 class LabelNames(BaseModel):
@@ -40,8 +42,8 @@ def label_names(dataset: str, path: str | None = None) -> dict[str, str]:
     if path is None:
         return _known()[dataset].names if dataset in _known() else {}
     try:
-        return LabelNames.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8"))).names
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        return LabelNames.model_validate(read_yaml(Path(path))).names
+    except (OSError, ValueError) as error:  # also those of pydantic
         from contrastive_har.files.stamps import explain
 
         raise ValueError(f"label_names: {path} is no file with 'source' and 'names' ({explain(error)}).") from error

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Json
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import check_schema, schema_metadata
+from contrastive_har.files.texts import shorten
 from contrastive_har.signals.descriptions import MEASUREMENT_COLUMNS, UNLABELLED, DatasetDescription, find_fault
 
 LONGEST_STEP = 1.5
@@ -104,6 +105,9 @@ class Recordings:
 
 class BadRecordingError(ValueError):
     """A recording that cannot be used; the message names the file, the row and the cure."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(message))
 
 
 def check_recording(

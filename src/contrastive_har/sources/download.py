@@ -64,6 +64,9 @@ def _provide(address: str, folder: Path, published: dict[str, str]) -> Path:
     """Return the path of an archive, which is downloaded if it is not there."""
     name = address.rsplit("/", 1)[1]
     path, part = folder / name, folder / f".{name}"
+    for existing in (path, part, folder / CHECKSUMS):
+        if existing.exists() and not existing.is_file():
+            raise DownloadError(f"{existing} is not a regular file. Move it away.")
     noted = _read_checksums(folder / CHECKSUMS)
     expected = published.get(name) or noted.get(name)
     where = "the data set's description" if name in published else str(folder / CHECKSUMS)

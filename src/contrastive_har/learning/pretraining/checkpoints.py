@@ -61,7 +61,7 @@ class Checkpoints:
                 facts=json.dumps(dict(checkpoint.facts)),
             )
         for path in self._paths()[:-_KEPT]:
-            path.unlink()
+            path.unlink(missing_ok=True)  # another run of the same training may have deleted it
 
     def newest(self) -> Checkpoint | None:
         """Return the newest valid checkpoint, if there is any; broken files are reported and skipped."""

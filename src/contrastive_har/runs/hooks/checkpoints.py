@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -21,10 +21,17 @@ class CheckpointHooks(ContextHooks):
 
     @hook_impl(trylast=True)  # after the manifest has recorded them
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Delete the checkpoints of a finished training, and of no other."""
+        """Delete the checkpoints of a finished training, and of no other.
+
+        Not their folder with all that is in it: another run may be saving a checkpoint of the same training.
+        """
         if not dataset_name.endswith(".encoders") or self.is_worker():
             return
         from contrastive_har.learning.pretraining import checkpoints_of
 
         folder = self._catalog.load(f"{dataset_name.removesuffix('encoders')}checkpoints")
-        shutil.rmtree(checkpoints_of(folder, data.fingerprint), ignore_errors=True)
+        finished = checkpoints_of(folder, data.fingerprint)
+        for path in finished.glob("*.safetensors"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # missing, or not empty
+            finished.rmdir()

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contrastive_har.files.stamps import explain
+from contrastive_har.files.texts import read_yaml
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.units import find_unit
 
@@ -254,13 +255,13 @@ def read_description_file(folder: Path) -> dict[str, Any]:
         BadRecordingError: if it is missing or not YAML.
     """
     path = folder / DESCRIPTION_FILE
-    if not path.is_file():
+    if not path.exists():
         raise BadRecordingError(
             f"{path} is missing. It names channels, units, Hz and activities: 'contrastive-har describe {folder}' "
             "writes one for you to correct; see docs/your_data.md."
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except Exception as error:  # also invalid dates and too deep nesting
         raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
     if not isinstance(content, dict):
