@@ -17,7 +17,7 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset
 from contrastive_har.pipeline_registry import register_pipelines
-from contrastive_har.runs.lineage import fingerprint_nodes
+from contrastive_har.runs.lineage import Origins, fingerprint_nodes
 from contrastive_har.runs.manifest import Manifest, Manifests, manifests_of
 from contrastive_har.runs.session import RunSession
 from tests.pipelines.conftest import FEW, Project, make_project
@@ -46,12 +46,12 @@ class Lineage:
                 with RunSession.create(project.path, runtime_params=project.tiny) as session:
                     catalog = session.load_context().catalog
                     pipeline = register_pipelines()[MAIN]
-                    found = list(fingerprint_nodes(pipeline, catalog, manifests_of(catalog)))
+                    found = list(fingerprint_nodes(pipeline, catalog, Origins(manifests_of(catalog))))
                     stored = {node.name: all(_is_stored(catalog, name) for name in node.outputs) for node, *_ in found}
         finally:
             local.unlink()
         self.nodes: dict[str, Node] = {node.name: node for node, *_ in found}
-        self.fingerprints = {node.name: own for node, own, _ in found}
+        self.fingerprints = {node.name: record.fingerprint for node, record in found}
         self.always_run = {name for name, finishes in stored.items() if not finishes}
 
     def stage(self, name: str) -> set[str]:

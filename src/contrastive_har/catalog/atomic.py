@@ -64,9 +64,9 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         """The version that :meth:`load` reads."""
         return self.resolve_load_version()
 
-    def versions(self) -> list[str]:
-        """Return the stored versions, in no particular order."""
-        return [path.parent.name for path in self.folder.glob(f"*/{self.folder.name}")]
+    def newest_versions(self) -> list[str]:
+        """Return the stored versions, the newest first."""
+        return sorted((path.parent.name for path in self.folder.glob(f"*/{self.folder.name}")), reverse=True)
 
     def has(self, version: str) -> bool:
         """Return whether a version exists."""

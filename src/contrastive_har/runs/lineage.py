@@ -13,44 +13,124 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset, FolderDataset
 from contrastive_har.files.fingerprints import code_version, fingerprint
+from contrastive_har.protocols import PLANS
 from contrastive_har.refining import plain
-from contrastive_har.runs.manifest import Manifest, Manifests
+from contrastive_har.runs.manifest import Manifest, Manifests, NodeRecord
+from contrastive_har.runs.provenance import Origin, Provenance
+from contrastive_har.scores.cells import Cell
 
 _NOT_INPUTS = (".checkpoints", ".method_check")  # inputs that change no result
 _TEXTS = ("title", "description", "citation", "url")  # settings that only reports show
 _SHOWS_TEXTS = "reporting"  # tag of the nodes whose results these settings change
+_PLAN = f"params:{PLANS}."
 
 
-def fingerprint_nodes(
-    pipeline: Pipeline, catalog: DataCatalog, manifests: Manifests
-) -> Iterator[tuple[Node, str, dict[str, str]]]:
-    """Yield every node with its fingerprint and those of its outputs, in the order of execution.
+class Origins:
+    """The origins of stored data sets, from the manifests of the runs that made them.
+
+    Args:
+        manifests: All manifests; each is read once.
+    """
+
+    def __init__(self, manifests: Manifests) -> None:
+        self.manifests = manifests
+        self._known: dict[str, dict[str, Origin]] = {}
+
+    def find(self, name: str, version: str) -> Origin | None:
+        """Return the origin of a version of a data set.
+
+        None if its run has not recorded it: it was broken off in between, or repeats the node just now.
+        """
+        if version not in self._known:
+            manifest = self.manifests.find(version)
+            self._known[version] = {
+                output: Origin(of_output, record.ancestors, version)
+                for record in (manifest.nodes.values() if manifest else ())
+                for output, of_output in record.outputs.items()
+            }
+        return self._known[version].get(name)
+
+
+def fingerprint_nodes(pipeline: Pipeline, catalog: DataCatalog, origins: Origins) -> Iterator[tuple[Node, NodeRecord]]:
+    """Yield every node with its record, in the order of execution.
 
     Args:
         pipeline: The pipeline to run.
         catalog: Catalog with the parameters and the versions to read.
-        manifests: Manifests with the fingerprints of stored data sets.
+        origins: Origins of the stored data sets.
+
+    Raises:
+        ProvenanceError: if data sets that are read and computed together do not come from the same.
     """
-    of_datasets: dict[str, str] = {}
-    settings: dict[tuple[str, bool], str] = {}
+    tracing = _Tracing(pipeline, catalog, origins)
     for node in pipeline.nodes:
+        yield node, tracing.record(node)
+
+
+class _Tracing:
+    """What is known so far about the settings and the data sets of a pipeline."""
+
+    def __init__(self, pipeline: Pipeline, catalog: DataCatalog, origins: Origins) -> None:
+        self._catalog = catalog
+        self._stored = origins
+        self._origins: dict[str, Origin] = {}
+        self._settings: dict[tuple[str, bool], str] = {}
+        cells = (Cell.parse(name.rpartition(".")[0]) for name in pipeline.inputs())
+        self._provenance = Provenance(self._plans_of(pipeline), filter(None, cells), catalog, origins.manifests)
+
+    def record(self, node: Node) -> NodeRecord:
+        """Return the record of a node whose inputs are known."""
         texts = _SHOWS_TEXTS in node.tags
-        parts = []
+        parts, ancestors = [], {}
         for name in node.inputs:
             if name.endswith(_NOT_INPUTS):
                 continue
             if _is_setting(name):
-                if (name, texts) not in settings:
-                    settings[name, texts] = _fingerprint_of_setting(catalog.load(name), texts)
-                parts.append(f"{name}={settings[name, texts]}")
-                continue
-            if name not in of_datasets:
-                of_datasets[name] = _fingerprint_of(name, catalog, manifests)
-            parts.append(f"{name}={of_datasets[name]}")
-        node_fingerprint = fingerprint(code_version(), node.name, *parts)
-        outputs = {name: fingerprint(node_fingerprint, name) for name in node.outputs}
-        of_datasets |= outputs
-        yield node, node_fingerprint, outputs
+                own = self._setting(name, texts)
+                if name.startswith(_PLAN):
+                    ancestors[name] = self._setting(name, texts=False)
+            else:
+                origin = self._origin(name)
+                own = origin.fingerprint
+                ancestors |= origin.ancestors
+                if isinstance(self._catalog.get(name), AtomicDataset):
+                    ancestors[name] = own
+            parts.append(f"{name}={own}")
+        whole = fingerprint(code_version(), node.name, *parts)
+        outputs = {name: fingerprint(whole, name) for name in node.outputs}
+        for name, own in outputs.items():
+            self._add(name, Origin(own, ancestors))
+        return NodeRecord(fingerprint=whole, outputs=outputs, ancestors=ancestors, seconds=0)
+
+    def _add(self, name: str, origin: Origin) -> None:
+        self._provenance.add(name, origin)
+        self._origins[name] = origin
+
+    def _origin(self, name: str) -> Origin:
+        """Return the origin of an input, which is stored if no node of the pipeline has computed it."""
+        if name not in self._origins:
+            entry = self._catalog.get(name)
+            stored = None
+            if isinstance(entry, AtomicDataset) and entry.version is not None:
+                stored = self._stored.find(name, entry.version)
+            own = _fingerprint_of_folder(entry.load()) if isinstance(entry, FolderDataset) else fingerprint(name)
+            self._add(name, stored or Origin(own))
+        return self._origins[name]
+
+    def _setting(self, name: str, texts: bool) -> str:
+        if (name, texts) not in self._settings:
+            settings = plain(self._catalog.load(name))
+            shown = settings if texts else _without_texts(settings)
+            self._settings[name, texts] = fingerprint(json.dumps(shown, sort_keys=True, default=str))
+        return self._settings[name, texts]
+
+    def _plans_of(self, pipeline: Pipeline) -> dict[str, str]:
+        """Return the fingerprints of the plans of all protocols whose settings a pipeline reads, by name."""
+        read = {name.removeprefix(_PLAN).removeprefix("params:").split(".")[0] for name in pipeline.inputs()}
+        plans = (name for name in self._catalog if name.startswith(_PLAN))
+        return {
+            name: self._setting(name, texts=False) for name in plans if name.removeprefix(_PLAN).split(".")[0] in read
+        }
 
 
 def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list[Manifest]) -> Mapping[str, str] | None:
@@ -73,31 +153,11 @@ def _is_setting(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
 
 
-def _fingerprint_of_setting(value: Any, texts: bool) -> str:
-    settings = plain(value)
-    return fingerprint(json.dumps(settings if texts else _without_texts(settings), sort_keys=True, default=str))
-
-
 def _without_texts(value: Any) -> Any:
     """Return plain settings without the texts that only reports show, at any depth."""
     if isinstance(value, Mapping):
         return {name: _without_texts(part) for name, part in value.items() if name not in _TEXTS}
     return [_without_texts(part) for part in value] if isinstance(value, list) else value
-
-
-def _fingerprint_of(name: str, catalog: DataCatalog, manifests: Manifests) -> str:
-    """Return the fingerprint of a data set that no node of this run computes."""
-    entry = catalog.get(name)
-    if isinstance(entry, FolderDataset):
-        return _fingerprint_of_folder(entry.load())
-    version = entry.version if isinstance(entry, AtomicDataset) else None
-    if version is None:
-        return fingerprint(name)
-    manifest = manifests.find(version)
-    for record in manifest.nodes.values() if manifest else ():
-        if name in record.outputs:
-            return record.outputs[name]
-    return fingerprint(name, version)
 
 
 def _fingerprint_of_folder(folder: Path) -> str:

@@ -26,6 +26,8 @@ class NodeRecord(BaseModel):
     Attributes:
         fingerprint: Fingerprint of its code, its parameters and the origin of its inputs.
         outputs: Fingerprints of the stored outputs by name.
+        ancestors: Fingerprints of the stored data sets and of the plans that the outputs come from, directly and
+            indirectly, by name.
         seconds: Duration, saving included.
     """
 
@@ -33,6 +35,7 @@ class NodeRecord(BaseModel):
 
     fingerprint: str
     outputs: dict[str, str]
+    ancestors: dict[str, str]
     seconds: float
 
 
@@ -66,6 +69,22 @@ class Manifest(BaseModel):
     def with_versions(self, versions: Mapping[str, str]) -> Manifest:
         """Return the manifest with the versions of more data sets."""
         return self.model_copy(update={"versions": {**self.versions, **versions}})
+
+    def with_node(self, name: str, record: NodeRecord) -> Manifest:
+        """Return the manifest with another finished node."""
+        return self.model_copy(update={"nodes": {**self.nodes, name: record}})
+
+    def without(self, planned: Mapping[str, NodeRecord]) -> Manifest:
+        """Return the manifest without the nodes that are to run again with another fingerprint.
+
+        From then on, what they have stored may be the old or the new.
+        """
+        kept = {
+            name: record
+            for name, record in self.nodes.items()
+            if name not in planned or planned[name].fingerprint == record.fingerprint
+        }
+        return self.model_copy(update={"nodes": kept})
 
 
 class Manifests:

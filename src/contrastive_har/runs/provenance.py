@@ -1,67 +1,100 @@
-"""Checks that scores are reported with the settings by which they were computed."""
+"""Checks that all that is read and computed together comes from the same data and the same settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from pydantic import ValidationError
+from kedro.io import DataCatalog
 
-from contrastive_har.protocols import ProtocolSettings
+from contrastive_har.protocols import PLANS, ProtocolError, plans_of
+from contrastive_har.refining import plain
+from contrastive_har.runs.commands import resuming
 from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.settings import differences
 from contrastive_har.scores.cells import Cell
 
 _TEXTS = ("title", "description")  # settings that a later report may change
+_COMBINED = "scores"  # of a protocol: the table with the scores of all its cells
 
 
-def require_same_settings(read: Mapping[str, str], manifests: Manifests, parameters: Mapping[str, Any]) -> None:
-    """Refuse stored scores that were computed with other settings than a report of them would state.
+class ProvenanceError(ValueError):
+    """Data sets that do not belong together; the message names them and the cure."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a data set comes from.
+
+    Attributes:
+        fingerprint: Fingerprint of all that its content depends on.
+        ancestors: Fingerprints of the stored data sets and of the plans that it comes from, by name.
+        run: The run that stored it; None if the run that reads it computes it.
+    """
+
+    fingerprint: str
+    ancestors: Mapping[str, str] = field(default_factory=dict)
+    run: str | None = None
+
+
+class Provenance:
+    """All that one run reads and computes: every name must stand for one data set, and every plan be the same.
 
     Args:
-        read: Versions of the data sets to read, by name.
-        manifests: Manifests of all runs, with the parameters of the runs that stored the scores.
-        parameters: Parameters as configured now.
-
-    Raises:
-        ValueError: naming the settings and the cure.
+        plans: Fingerprints of the plans by which the run computes, by name.
+        cells: Cells of which it reads something.
+        catalog: Catalog with these plans.
+        manifests: Manifests of all runs.
     """
-    for name, version in read.items():
-        namespace, _, kind = name.rpartition(".")
-        manifest = manifests.find(version) if namespace and kind == "scores" else None
-        if manifest is None:
-            continue
-        for cell in _cells_of(namespace, parameters):
-            before, now = (_settings_of(each, cell) for each in (manifest.parameters, parameters))
-            changed = [path for path in sorted(differences(before, now)) if path.rpartition(".")[2] not in _TEXTS]
-            if changed:
-                raise ValueError(
-                    f"The scores of {cell.namespace} in run {version} were made with other settings: "
-                    f"{', '.join(changed)}. Report with the --env and --params of that run, or run the whole protocol "
-                    "again."
+
+    def __init__(
+        self, plans: Mapping[str, str], cells: Iterable[Cell], catalog: DataCatalog, manifests: Manifests
+    ) -> None:
+        self._cells = sorted(cells)
+        self._catalog = catalog
+        self._manifests = manifests
+        self._known: dict[str, tuple[str, str, str | None]] = {name: (own, "", None) for name, own in plans.items()}
+
+    def add(self, name: str, origin: Origin) -> None:
+        """Add a data set that the run reads or computes.
+
+        Raises:
+            ProvenanceError: if it does not belong to what has been added before.
+        """
+        for ancestor, own in (*origin.ancestors.items(), (name, origin.fingerprint)):
+            known, other, run = self._known.setdefault(ancestor, (own, name, origin.run))
+            if known == own:
+                continue
+            if not other:
+                raise ProvenanceError(self._other_settings(name, origin, ancestor))
+            raise ProvenanceError(
+                f"{_named(other, run)} and {_named(name, origin.run)} do not belong together: they come from different "
+                f"versions of {ancestor}. Compute what does not fit again with '{resuming(name)}', or read what one "
+                f"run has read, with its --env and --params and run_id={min(filter(None, (run, origin.run)))}."
+            )
+
+        protocol, _, kind = name.rpartition(".")
+        for cell in self._cells if kind == _COMBINED and origin.run else ():
+            if cell.protocol == protocol and cell.artifact(kind) not in origin.ancestors:
+                raise ProvenanceError(
+                    f"{_named(name, origin.run)} lacks {cell.namespace}. Compute it again with '{resuming(name)}'."
                 )
 
+    def _other_settings(self, name: str, origin: Origin, plan: str) -> str:
+        """Return a message that names the settings of a plan that differ from those by which a data set was made."""
+        plan_name = plan.removeprefix(f"params:{PLANS}.")
+        manifest = self._manifests.find(str(origin.run))
+        try:
+            before = plans_of(manifest.parameters if manifest else {}).get(plan_name)
+        except (ProtocolError, KeyError):  # of an older release
+            before = None
+        changed = differences(plain(before), plain(self._catalog.load(plan))) if before else []
+        paths = sorted(path for path in changed if path.rpartition(".")[2] not in _TEXTS)
+        return (
+            f"{name} of run {origin.run} was made with other settings: {', '.join(paths) or plan_name}. Give the --env "
+            f"and --params of that run, or compute what does not fit again with '{resuming(name)}'."
+        )
 
-def _cells_of(namespace: str, parameters: Mapping[str, Any]) -> list[Cell]:
-    """Return the cell of a namespace, or all cells of a protocol."""
-    if cell := Cell.parse(namespace):
-        return [cell]
-    settings = ProtocolSettings.model_validate(parameters[namespace])
-    return [Cell(namespace, split, method) for split in settings.splits for method in settings.methods]
 
-
-def _settings_of(parameters: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
-    """Return the settings that the scores of one cell depend on; empty if there were no such scores."""
-    try:
-        settings = ProtocolSettings.model_validate(parameters[cell.protocol])
-    except (KeyError, ValidationError):  # of an older release
-        return {}
-    if cell.split not in settings.splits or cell.method not in settings.methods:
-        return {}
-    named = settings.methods[cell.method].evaluations
-    return {
-        "seed": parameters["seed"],
-        **settings.settings_of(cell, parameters["dataset"]),
-        "evaluations": {name: settings.evaluations[name].model_dump(mode="json") for name in named},
-        "label_budgets": [budget.name for budget in settings.label_budgets],
-    }
+def _named(name: str, run: str | None) -> str:
+    return f"{name} of run {run}" if run else f"{name}, which this run computes,"

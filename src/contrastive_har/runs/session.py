@@ -125,15 +125,15 @@ class ResumingRunner(SequentialRunner):
 def _unfinished(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeline:
     """Return the nodes that no run has finished; outputs of the others are pinned and recorded as those of this run."""
     from contrastive_har.catalog import AtomicDataset
-    from contrastive_har.runs.lineage import find_finished, fingerprint_nodes
+    from contrastive_har.runs.lineage import Origins, find_finished, fingerprint_nodes
     from contrastive_har.runs.manifest import manifests_of
 
     manifests = manifests_of(catalog)
     earlier = [manifest for manifest in manifests.newest_first() if manifest.run_id <= run_id]
     finished: set[str] = set()
     pinned: dict[str, str] = {}
-    for node, node_fingerprint, _ in fingerprint_nodes(pipeline, catalog, manifests):
-        if versions := find_finished(node, node_fingerprint, catalog, earlier):
+    for node, record in fingerprint_nodes(pipeline, catalog, Origins(manifests)):
+        if versions := find_finished(node, record.fingerprint, catalog, earlier):
             finished.add(node.name)
             pinned |= versions
     for name, version in pinned.items():

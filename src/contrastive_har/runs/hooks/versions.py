@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from contrastive_har.runs.logs import RunLog
 from contrastive_har.runs.settings import differences
 
 if TYPE_CHECKING:
-    from contrastive_har.runs.manifest import Manifest
+    from contrastive_har.runs.manifest import Manifest, NodeRecord
 
 
 class VersionHooks(ContextHooks):
@@ -36,25 +36,26 @@ class VersionHooks(ContextHooks):
         """Pin the versions of this run, and start its manifest.
 
         Raises:
-            ValueError: if an earlier part of this run had other parameters, if stored scores to report were computed
-                with other settings, or if recordings of one data set would be stored as those of another.
+            ValueError: if an earlier part of this run had other parameters, if stored data sets to read are missing or
+                do not belong together, or if recordings of one data set would be stored as those of another.
         """
-        from contrastive_har.runs.lineage import fingerprint_nodes
+        from contrastive_har.runs.lineage import Origins, fingerprint_nodes
         from contrastive_har.runs.manifest import manifests_of
         from contrastive_har.runs.parts import begin_part, part_of
-        from contrastive_har.runs.provenance import require_same_settings
+        from contrastive_har.runs.pinning import pin_versions
 
         parameters = self.context.config_loader["parameters"]
         if parameters["ingestion"]["dataset"] != parameters["dataset"]:
             raise ValueError("ingestion.dataset follows dataset: use --params=dataset=NAME or conf/local/globals.yml.")
         _end_on_sigterm()
-        self._fingerprints: dict[str, tuple[str, dict[str, str]]] = {}
+        self._records: dict[str, NodeRecord] = {}
         self._catalog = catalog
         self._run_id = run_params["run_id"]
         self._manifests = manifests_of(catalog)
+        origins = Origins(self._manifests)
         if self.is_worker():
             known = self._manifests.find(self._run_id)
-            _pin_versions(pipeline, catalog, self._run_id, known.versions if known else {})
+            pin_versions(pipeline, catalog, origins, self._run_id, known.versions if known else {})
             return
         self._log = RunLog(self._manifests.folder.parent, self._run_id)
         logging.getLogger().addHandler(self._log)
@@ -62,14 +63,12 @@ class VersionHooks(ContextHooks):
             manifest = self._manifests.begin(
                 self._run_id, lambda known: begin_part(_begun(known, run_params, parameters), part_of(run_params))
             )
-            versions = _pin_versions(pipeline, catalog, self._run_id, manifest.versions)
-            require_same_settings(versions, self._manifests, parameters)
+            versions = pin_versions(pipeline, catalog, origins, self._run_id, manifest.versions)
         except Exception as error:
             self.on_pipeline_error(error)  # Kedro calls it for later errors only
             raise
-        self._manifests.update(self._run_id, lambda known: known.with_versions(versions))
-        fingerprints = fingerprint_nodes(pipeline, catalog, self._manifests)
-        self._fingerprints = {node.name: (of_node, of_outputs) for node, of_node, of_outputs in fingerprints}
+        self._records = {node.name: record for node, record in fingerprint_nodes(pipeline, catalog, origins)}
+        self._manifests.update(self._run_id, lambda known: known.with_versions(versions).without(self._records))
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(self) -> Generator[None, Any, Any]:
@@ -104,25 +103,20 @@ class VersionHooks(ContextHooks):
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Record a node as finished when all its outputs are stored."""
         from contrastive_har.catalog import AtomicDataset
-        from contrastive_har.runs.manifest import NodeRecord
 
-        if node.name not in self._fingerprints:
+        if node.name not in self._records:
             return
         self._unsaved[node.name].discard(dataset_name)
         if self._unsaved[node.name]:
             return
-        node_fingerprint, outputs = self._fingerprints[node.name]
-        stored = [name for name in outputs if isinstance(self._catalog.get(name), AtomicDataset)]
-        record = NodeRecord(
-            fingerprint=node_fingerprint,
-            outputs={name: outputs[name] for name in stored},
-            seconds=self._clock.seconds(node),
-        )
+        record = self._records[node.name]
+        stored = {
+            name: own for name, own in record.outputs.items() if isinstance(self._catalog.get(name), AtomicDataset)
+        }
+        finished = record.model_copy(update={"outputs": stored, "seconds": self._clock.seconds(node)})
         self._manifests.update(
             self._run_id,
-            lambda manifest: manifest.with_versions(dict.fromkeys(stored, self._run_id)).model_copy(
-                update={"nodes": {**manifest.nodes, node.name: record}}
-            ),
+            lambda manifest: manifest.with_versions(dict.fromkeys(stored, self._run_id)).with_node(node.name, finished),
         )
 
 
@@ -150,41 +144,6 @@ def _begun(before: Manifest | None, run_params: dict[str, Any], configured_param
 
 
 _OF_SESSIONS = ("run_id", "resume")  # parameters that say how to run, not what
-
-
-def _pin_versions(pipeline: Pipeline, catalog: DataCatalog, run_id: str, earlier: Mapping[str, str]) -> dict[str, str]:
-    """Pin the versions that a run reads: its own, else those it has read before, else the newest earlier ones.
-
-    Args:
-        pipeline: The pipeline to run.
-        catalog: Catalog whose entries are pinned, except those that the user has pinned.
-        run_id: Id of the run.
-        earlier: Versions that the run has read and written before.
-
-    Returns:
-        The versions of the existing data sets that the run reads.
-    """
-    from contrastive_har.catalog import AtomicDataset
-
-    read: dict[str, str] = {}
-    outputs = pipeline.all_outputs()
-    for name in sorted(pipeline.datasets()):
-        entry = catalog.get(name) if not name.startswith("params:") else None
-        if not isinstance(entry, AtomicDataset) or not entry.is_versioned:
-            continue
-        if not entry.is_pinned:
-            if name in outputs:
-                entry.pin(run_id)
-                continue
-            chosen = run_id if entry.has(run_id) else earlier.get(name)
-            if chosen is None:
-                chosen = max((version for version in entry.versions() if version <= run_id), default=None)
-            if chosen is None:
-                continue
-            entry.pin(chosen)
-        if name not in outputs and entry.version is not None:
-            read[name] = entry.version
-    return read
 
 
 def _end_on_sigterm() -> None:

@@ -1,0 +1,34 @@
+"""Commands that compute a data set, for messages that say what to run."""
+
+from __future__ import annotations
+
+from kedro.framework.project import pipelines
+from kedro.pipeline.node import Node
+
+_DEFAULT = "__default__"
+
+
+def making(name: str) -> str:
+    """Return the command that runs the stage that computes a data set."""
+    pipeline, node = _find(name)
+    if node is None:
+        return "kedro run"
+    (stage,) = node.tags
+    return (
+        f"kedro run --pipeline={stage}" if pipeline == _DEFAULT else f"kedro run --pipeline={pipeline} --tags={stage}"
+    )
+
+
+def resuming(name: str) -> str:
+    """Return the command that computes a data set, and first whatever it needs that is missing or out of date."""
+    pipeline, _ = _find(name)
+    return f"kedro run{'' if pipeline == _DEFAULT else f' --pipeline={pipeline}'} --params=resume=true"
+
+
+def _find(name: str) -> tuple[str, Node | None]:
+    """Return the first pipeline with a node that computes a data set, and this node."""
+    for pipeline in pipelines:
+        for node in pipelines[pipeline].nodes:
+            if name in node.outputs:
+                return pipeline, node
+    return _DEFAULT, None

@@ -1,0 +1,107 @@
+"""The choice of the versions that a run reads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from contrastive_har.catalog import AtomicDataset
+from contrastive_har.runs.commands import making
+from contrastive_har.runs.lineage import Origins, fingerprint_nodes
+from contrastive_har.runs.provenance import ProvenanceError
+
+
+def pin_versions(
+    pipeline: Pipeline, catalog: DataCatalog, origins: Origins, run_id: str, earlier: Mapping[str, str]
+) -> dict[str, str]:
+    """Pin the versions that a run reads: its own, else those it has read before, else earlier ones.
+
+    Earlier ones are the newest of each data set. If these do not belong together or to the settings, they are those of
+    the newest run that had all, and with which they do.
+
+    Args:
+        pipeline: The pipeline to run.
+        catalog: Catalog whose entries are pinned, except those that the user has pinned.
+        origins: Origins of the stored data sets.
+        run_id: Id of the run.
+        earlier: Versions that the run has read and written before.
+
+    Returns:
+        The versions of the data sets that the run reads.
+
+    Raises:
+        ProvenanceError: if no versions belong together.
+        ValueError: if there is no version of a data set, or not the one that the user has pinned.
+    """
+    fixed: dict[str, str] = {}
+    free: dict[str, AtomicDataset] = {}
+    for name, entry in _versioned(pipeline, catalog):
+        if name in pipeline.all_outputs():
+            if not entry.is_pinned:
+                entry.pin(run_id)
+        elif entry.is_pinned:
+            fixed[name] = _require(name, str(entry.version), entry, origins)
+        else:
+            before = (
+                version for version in (run_id, earlier.get(name, "")) if _is_known(name, version, entry, origins)
+            )
+            if version := next(before, None):
+                fixed[name] = version
+            else:
+                free[name] = entry
+    mismatch: ProvenanceError | None = None
+    for chosen in _candidates(free, origins, run_id):
+        versions = fixed | chosen
+        for name, entry in _versioned(pipeline, catalog):
+            if name in versions:
+                entry.pin(versions[name])
+        try:
+            for _ in fingerprint_nodes(pipeline, catalog, origins):
+                pass
+        except ProvenanceError as error:
+            mismatch = mismatch or error
+            continue
+        if mismatch:
+            logging.getLogger(__name__).warning("Not the newest versions are read: %s", mismatch)
+        return versions
+    raise mismatch or ValueError("no versions")
+
+
+def _versioned(pipeline: Pipeline, catalog: DataCatalog) -> Iterator[tuple[str, AtomicDataset]]:
+    for name in sorted(pipeline.datasets()):
+        entry = catalog.get(name) if not name.startswith("params:") else None
+        if isinstance(entry, AtomicDataset) and entry.is_versioned:
+            yield name, entry
+
+
+def _candidates(free: Mapping[str, AtomicDataset], origins: Origins, run_id: str) -> Iterator[dict[str, str]]:
+    """Yield the newest version of each data set, then those of each run that had all."""
+    newest = {}
+    for name, entry in free.items():
+        known = (version for version in entry.newest_versions() if version <= run_id)
+        version = next((version for version in known if _is_known(name, version, entry, origins)), None)
+        if version is None:
+            raise ValueError(f"There is no {name} yet. Run '{making(name)}' first.")
+        newest[name] = version
+    yield newest
+    for manifest in origins.manifests.newest_first() if free else ():
+        chosen = {name: manifest.versions.get(name, "") for name in free}
+        complete = all(_is_known(name, version, free[name], origins) for name, version in chosen.items())
+        if manifest.run_id <= run_id and chosen != newest and complete:
+            yield chosen
+
+
+def _is_known(name: str, version: str, entry: AtomicDataset, origins: Origins) -> bool:
+    """Return whether a version exists and its origin is recorded; a run that is broken off in between records none."""
+    return bool(version) and entry.has(version) and origins.find(name, version) is not None
+
+
+def _require(name: str, version: str, entry: AtomicDataset, origins: Origins) -> str:
+    if _is_known(name, version, entry, origins):
+        return version
+    there = [other for other in entry.newest_versions() if _is_known(name, other, entry, origins)]
+    listed = f"The newest are {', '.join(there[:5])}." if there else f"There is none yet: run '{making(name)}' first."
+    raise ValueError(f"There is no version {version} of {name}. {listed}")
