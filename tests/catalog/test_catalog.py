@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError, Version
 from matplotlib.figure import Figure
 
-from contrastive_har.catalog import AtomicDataset, FigureDataset, MlflowRunsDataset, TableDataset
+from contrastive_har.catalog import AtomicDataset, FigureDataset, MlflowRunsDataset, TableDataset, TextDataset
 from contrastive_har.reports.tracked import TrackedRun
 
 TABLE = pd.DataFrame({"a": [1, 2, 3]})
@@ -51,6 +55,69 @@ def test_a_version_that_is_made_again_is_replaced(tmp_path: Path) -> None:
     assert (pinned.version, pinned.is_pinned, pinned.has(late), pinned.has("x")) == (early, True, True, False)
     pd.testing.assert_frame_equal(pinned.load(), TABLE * 3)
     assert sorted(path.name for path in (tmp_path / "scores.parquet").iterdir()) == [early, late]
+
+
+VERSION = "2026-01-01T00.00.00.000Z"
+TEXT = "走路 in Zürich – 5 °"
+KINDS: dict[str, tuple[object, object]] = {
+    "scores.parquet": (TABLE_FORMAT, TABLE),
+    "leakage.json": ({"type": "contrastive_har.catalog.FactsDataset", "kind": "leakage"}, {"a": 1.5}),
+    "map.png": ("contrastive_har.catalog.FigureDataset", Figure(figsize=(1, 1))),
+    "report.html": ("contrastive_har.catalog.TextDataset", TEXT),
+    "recogniser.onnx": ("contrastive_har.catalog.BytesDataset", b"123"),
+}
+
+
+def entry(folder: Path, name: str) -> AtomicDataset:
+    version = Version(VERSION, VERSION)
+    return AtomicDataset(filepath=str(folder / name), dataset=KINDS[name][0], version=version)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_changed_version_is_never_loaded(name: str, tmp_path: Path) -> None:
+    stored = entry(tmp_path, name)
+    stored.save(KINDS[name][1])
+    content = stored.path.read_bytes()
+    checksum = stored.path.with_name(".sha256").read_text().split()
+    assert checksum == [hashlib.sha256(content).hexdigest(), name]
+    stored.load()
+    assert stored.is_whole(VERSION)
+    for bit in np.random.default_rng(0).integers(8 * len(content), size=20):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << (bit % 8)
+        stored.path.write_bytes(flipped)
+        with pytest.raises(DatasetError, match="does not have the checksum"):
+            stored.load()
+    stored.path.write_bytes(content[:-1])
+    assert not stored.is_whole(VERSION)
+    stored.path.write_bytes(content)  # from a backup
+    assert stored.is_whole(VERSION)
+    stored.load()
+    stored.path.with_name(".sha256").unlink()
+    assert not stored.is_whole(VERSION)
+
+
+def test_a_missing_version_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    dataset(tmp_path, Version(None, VERSION)).save(TABLE)
+    with pytest.raises(DatasetError, match=rf"scores\.parquet: there is no such file\. The newest are {VERSION}\."):
+        dataset(tmp_path, Version("2026-01-02T00.00.00.000Z", None)).load()
+
+
+def test_texts_are_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    program = (
+        "import locale, sys; from pathlib import Path; from tests.catalog.test_catalog import TEXT, entry\n"
+        "assert locale.getpreferredencoding(False).lower() not in ('utf-8', 'utf8')\n"
+        "entry(Path(sys.argv[1]), 'report.html').save(TEXT)"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], env={**os.environ, **locale}, check=True)
+    stored = entry(tmp_path, "report.html")
+    assert stored.path.read_bytes() == TEXT.encode()
+    assert stored.load() == TEXT
+    other = TextDataset(filepath=str(tmp_path / "latin1.html"))
+    (tmp_path / "latin1.html").write_bytes("Zürich".encode("latin-1"))
+    with pytest.raises(DatasetError, match="not a readable UTF-8 text file"):
+        other.load()
 
 
 class HalfWay(TableDataset):

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from contrastive_har.files.tables import parquet_writer, write_facts
 from contrastive_har.files.tensors import write_tensors
 from contrastive_har.learning.pretraining.plans import BackboneSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
@@ -39,15 +40,26 @@ def forge(path: Path, **entries: Any) -> None:
         return {key: value for key, value in {**header, **entries}.items() if value is not None}
 
     if path.suffix == ".json":
-        path.write_text(json.dumps(changed(json.loads(path.read_text()))))
+        header = changed(json.loads(path.read_text()))
+        write_facts(header.pop("facts", None), path, header["kind"])
     elif path.suffix == ".parquet":
-        table = pq.read_table(path)
-        stored = {**table.schema.metadata, **pq.read_metadata(path).metadata}
-        header = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
-        pq.write_table(table.replace_schema_metadata(changed(header)), path)
+        put_table(pq.read_table(path), path, changed(header_of(path)))
     else:
         header, tensors = opened_tensors(path)
         write_tensors(tensors, path, **changed(header))
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """Return the metadata of a Parquet file, as a writer takes it."""
+    stored = {**pq.read_schema(path).metadata, **pq.read_metadata(path).metadata}
+    return {key.decode(): value.decode() for key, value in stored.items() if key not in (b"ARROW:schema", b"checksum")}
+
+
+def put_table(table: pa.Table, path: Path, header: dict[str, str]) -> None:
+    """Write a table with right checksums."""
+    table = table.replace_schema_metadata(header)
+    with parquet_writer(path, table.schema) as (writer, _):
+        writer.write_table(table)
 
 
 def opened_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
@@ -333,7 +345,7 @@ def test_forged_columns_are_refused(name: str, change: str, tmp_path: Path) -> N
     path = form.put(tmp_path)
     forge(path)
     form.check(form.read(path))
-    pq.write_table(CONTENTS[name][change](pq.read_table(path)), path)
+    put_table(CONTENTS[name][change](pq.read_table(path)), path, header_of(path))
     assert "something else" not in refused(form, path), "the stamp is still there"
 
 
@@ -345,5 +357,5 @@ def test_samples_that_are_no_numbers_are_refused(
     form = BY_NAME[name]
     path = form.put(tmp_path)
     forge(path)
-    pq.write_table(filled(column, [value] * count if count else value)(pq.read_table(path)), path)
+    put_table(filled(column, [value] * count if count else value)(pq.read_table(path)), path, header_of(path))
     refused(form, path)

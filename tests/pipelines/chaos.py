@@ -74,7 +74,7 @@ def check_files(project: Project, known: set[tuple[Path, int]] | None = None) ->
 
 def read_scores(project: Project) -> pd.DataFrame:
     """Read the newest scores."""
-    return read_table(max(project.path.glob("data/08*/*/*/scores.parquet/*/*")), "scores")
+    return read_table(max(project.path.glob("data/08*/*/*/scores.parquet/*/scores.parquet")), "scores")
 
 
 def finish(project: Project) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def test_every_entry_is_persisted_except_the_reports_facts(finished: Project) ->
 
 
 def test_scores_hold_every_cell(finished: Project) -> None:
-    scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+    scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/scores.parquet")), "scores")
     whole = scores[scores["group"] == "all"]
     assert set(whole[CELL_OF_PROTOCOL].itertuples(index=False, name=None)) == finished.cells("semi_supervised")
     assert set(whole["repeat"]) == {0, 1}
@@ -151,7 +151,7 @@ def test_tracked_runs(finished: Project) -> None:
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert len(children) == len(finished.cells("semi_supervised"))
     assert {run.info.status for run in runs} == {"FINISHED"}
-    scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+    scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/scores.parquet")), "scores")
     for child in children[:3]:
         tags = child.data.tags
         mine = scores[(scores["metric"] == "macro_f1") & (scores["group"] == "all")]
@@ -169,7 +169,7 @@ def test_tracked_runs(finished: Project) -> None:
 
 def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished_few: Project) -> None:
     def scores() -> tuple[Path, pd.DataFrame]:
-        path = max(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/*"))
+        path = max(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/scores.parquet"))
         return path, read_table(path, "scores")
 
     (before, first) = scores()
@@ -204,7 +204,7 @@ def test_one_ablation_by_its_namespace(tmp_path: Path) -> None:
     assert scores["method"].nunique() == 9
     history = {
         path.parts[-4]: len(read_table(path, "history"))
-        for path in project.path.glob("data/06*/**/history.parquet/*/*")
+        for path in project.path.glob("data/06*/**/history.parquet/*/history.parquet")
     }
     assert history["small_long"] == 4 * history["small_short"] > 0
     assert "one line per batch size" in project.newest("report.html").read_text(encoding="utf-8")

@@ -163,7 +163,7 @@ def test_old_runs_are_removed_but_what_kept_ones_have_read(project: Project) -> 
 
 
 def scores_of(project: Project) -> pd.DataFrame:
-    return read_table(max(project.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+    return read_table(max(project.path.glob("data/08_reporting/*/*/scores.parquet/*/scores.parquet")), "scores")
 
 
 def test_resuming_skips_what_is_finished_and_ends_the_same(
@@ -202,7 +202,7 @@ def test_resuming_skips_what_is_finished_and_ends_the_same(
 
 
 def list_scores(finished_few: Project) -> pd.DataFrame:
-    return read_table(min(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/*")), "scores")
+    return read_table(min(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/scores.parquet")), "scores")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from contrastive_har.catalog.formats import (
     RecordingsDataset,
     RolesDataset,
     TableDataset,
+    TextDataset,
     TimelineDataset,
     WindowsDataset,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "RegisteredModelDataset",
     "RolesDataset",
     "TableDataset",
+    "TextDataset",
     "TimelineDataset",
     "WindowsDataset",
 ]

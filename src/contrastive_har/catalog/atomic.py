@@ -10,13 +10,15 @@ from typing import Any
 from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
 
 from contrastive_har.files.atomic import sync
+from contrastive_har.files.checksums import is_whole, require_whole, write_checksum
 
 
 class AtomicDataset(AbstractVersionedDataset[Any, Any]):
     """Wraps a data set that reads and writes one file.
 
     A save writes into a hidden folder beside its target, syncs it and renames it: readers never see an incomplete
-    version, and a crash leaves none behind. The wrapped formats need no code for versions or crashes.
+    version, and a crash leaves none behind. The wrapped formats need no code for versions or crashes. Every version has
+    its checksum beside it, and is checked before it is loaded.
 
     Args:
         filepath: Path of the file, or of the folder of its versions.
@@ -72,14 +74,29 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         """Return whether a version exists."""
         return (self.folder / version / self.folder.name).is_file()
 
+    def is_whole(self, version: str) -> bool:
+        """Return whether a version exists and is what was written."""
+        return is_whole(self.folder / version / self.folder.name)
+
     def pin(self, version: str) -> None:
         """Make :meth:`load` read this version and no other."""
         self._version = Version(version, self._version.save if self._version else None)
         self._clear_version_cache()
 
     def load(self) -> Any:
-        """Load the current version of this entry."""
-        return self._format(str(self.path)).load()
+        """Load the current version of this entry.
+
+        Raises:
+            FileNotFoundError: if there is no such version.
+            SchemaError: if it is not what was written.
+        """
+        path = self.path
+        if not path.is_file():
+            there = f" The newest are {', '.join(newest)}." if (newest := self.newest_versions()[:5]) else ""
+            raise FileNotFoundError(f"{path}: there is no such file.{there}")
+        if self._version:
+            require_whole(path)
+        return self._format(str(path)).load()
 
     def save(self, data: Any) -> None:
         """Save a version, or the file if the entry is not versioned.
@@ -96,6 +113,8 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
             staged = staging / target.name
             self._format(str(staged)).save(data)
             sync(staged)
+            if self._version:
+                sync(write_checksum(staged))
             sync(staging)
             if self._version:
                 if target.parent.exists():

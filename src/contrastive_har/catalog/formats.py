@@ -14,6 +14,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 
+from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import read_facts, read_table, write_facts, write_table
 from contrastive_har.learning.evaluation.trained import TrainedHead, read_heads, write_heads
 from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encoders, write_encoders
@@ -206,6 +207,19 @@ class BytesDataset(_FileDataset[bytes, bytes]):
         self._path.write_bytes(data)
 
 
+class TextDataset(_FileDataset[str, str]):
+    """A text in UTF-8, whatever the locale."""
+
+    def load(self) -> str:
+        """Read the text; one that is not UTF-8 is refused."""
+        with refuse_broken(self._path, "UTF-8 text"):
+            return self._path.read_text(encoding="utf-8")
+
+    def save(self, data: str) -> None:
+        """Write the text."""
+        self._path.write_text(data, encoding="utf-8")
+
+
 class TableDataset(_FileDataset[pd.DataFrame, pd.DataFrame]):
     """A table as Parquet, stamped with what it holds and the schema version.
 
@@ -257,11 +271,7 @@ class FactsDataset(_FileDataset[dict[str, Any], dict[str, Any]]):
 
 
 class FigureDataset(_FileDataset["Figure", bytes]):
-    """A Matplotlib figure as PNG; loaded as the bytes of the PNG.
-
-    Args:
-        filepath: The file.
-    """
+    """A Matplotlib figure as PNG; loaded as the bytes of the PNG."""
 
     def load(self) -> bytes:
         """Return the PNG."""

@@ -9,11 +9,17 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 
 
 class SchemaError(ValueError):
-    """A stored file is not what its reader expects; the message names the file and the cure."""
+    """A stored file is not what its reader expects; the message names the file and the cure.
+
+    Attributes:
+        of_other_release: Whether another release has written it.
+    """
+
+    of_other_release = False
 
 
 def explain(error: Exception) -> str:
@@ -57,10 +63,12 @@ def check_stamp(path: Path, stamp: Mapping[str, str], kind: str) -> None:
     if stamp.get("kind") != kind:
         raise SchemaError(f"{path}: holds {stamp.get('kind', 'something else')!r}, not {kind!r}.")
     if stamp.get("schema_version") != SCHEMA_VERSION:
-        raise SchemaError(
+        error = SchemaError(
             f"{path}: schema version {stamp.get('schema_version')}, this release reads {SCHEMA_VERSION}. "
             "Run the pipeline again to rebuild it."
         )
+        error.of_other_release = True
+        raise error
 
 
 def stamp(kind: str, **entries: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contrastive_har.files.stamps import check_stamp, refuse_broken, stamp
+from contrastive_har.files.fingerprints import fingerprint
+from contrastive_har.files.stamps import SchemaError, check_stamp, refuse_broken, stamp
+
+_CHECKSUM = "checksum"
 
 
 def schema_metadata(kind: str, **entries: str) -> dict[bytes, bytes]:
@@ -23,19 +27,52 @@ def check_schema(path: Path, kind: str) -> dict[str, str]:
     """Return a Parquet file's metadata after checking that it holds ``kind`` in the current schema version.
 
     Raises:
-        SchemaError: if it is unreadable, holds something else, or was written by another version.
+        SchemaError: if it is unreadable or damaged, holds something else, or was written by another version.
     """
-    with refuse_broken(path, "Parquet"), pq.ParquetFile(path) as file:
-        stored = {**(file.schema_arrow.metadata or {}), **(file.metadata.metadata or {})}
+    with refuse_broken(path, "Parquet"), open_parquet(path) as file:
+        schema, stored = file.schema_arrow, file.metadata.metadata or {}
         metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
-    check_stamp(path, metadata, kind)
+        check_stamp(path, metadata, kind)
+        copied = (schema.metadata or {}).items() <= stored.items()
+        if not copied or metadata.pop(_CHECKSUM, None) != _checksum(schema, metadata):
+            raise SchemaError(f"{path}: its header does not have the checksum it was written with. Run again.")
     return metadata
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[tuple[pq.ParquetWriter, dict[str, str]]]:
+    """Yield a writer of a Parquet file with a stamp in its schema, and a mapping for entries known at the end only.
+
+    Every page of values has a checksum, and so have the columns with the metadata.
+
+    Args:
+        path: The file.
+        schema: Its columns, with the metadata of :func:`schema_metadata`.
+        **options: Of the writer.
+    """
+    entries: dict[str, str] = {}
+    with pq.ParquetWriter(path, schema, write_page_checksum=True, **options) as writer:
+        yield writer, entries
+        metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        writer.add_key_value_metadata({**entries, _CHECKSUM: _checksum(schema, {**metadata, **entries})})
+
+
+def open_parquet(path: Path, **options: Any) -> pq.ParquetFile:
+    """Open a Parquet file whose pages are compared with their checksums when they are read."""
+    return pq.ParquetFile(path, page_checksum_verification=True, **options)
+
+
+def _checksum(schema: pa.Schema, metadata: Mapping[str, str]) -> str:
+    columns = [[field.name, str(field.type), field.nullable] for field in schema]
+    return fingerprint(json.dumps([columns, metadata], sort_keys=True))
 
 
 def write_table(table: pd.DataFrame, path: Path, kind: str) -> None:
     """Write a table as Parquet with the stamp of ``kind``."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    pq.write_table(arrow.replace_schema_metadata({**arrow.schema.metadata, **schema_metadata(kind)}), path)
+    stamped = arrow.replace_schema_metadata({**arrow.schema.metadata, **schema_metadata(kind)})
+    with parquet_writer(path, stamped.schema) as (writer, _):
+        writer.write_table(stamped)
 
 
 def read_table(path: Path, kind: str) -> pd.DataFrame:
@@ -45,23 +82,33 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
         SchemaError: if the file is not a table of this kind and schema version.
     """
     check_schema(path, kind)
-    with refuse_broken(path, "Parquet"):
-        return pq.read_table(path).to_pandas()
+    with refuse_broken(path, "Parquet"), open_parquet(path) as file:
+        return file.read().to_pandas()
 
 
 def write_facts(facts: Mapping[str, Any], path: Path, kind: str) -> None:
-    """Write plain values as JSON with the stamp of ``kind``."""
-    stamped = {**stamp(kind), "facts": facts}
-    path.write_text(json.dumps(stamped, indent=2), encoding="utf-8")
+    """Write plain values as JSON with the stamp of ``kind`` and a checksum."""
+    written = json.loads(json.dumps(facts))  # keys are texts now
+    stamped = {**stamp(kind), "facts": written}
+    path.write_text(json.dumps({**stamped, _CHECKSUM: _checksum_of(stamped)}, indent=2), encoding="utf-8")
 
 
 def read_facts(path: Path, kind: str) -> dict[str, Any]:
     """Read plain values of ``kind`` back.
 
     Raises:
-        SchemaError: if the file is not JSON of this kind and schema version.
+        SchemaError: if the file is not JSON of this kind and schema version, or has changed since it was written.
     """
     with refuse_broken(path, "JSON"):
         stamped = json.loads(path.read_text(encoding="utf-8"))
+        checksum = stamped.pop(_CHECKSUM, None)
+        if checksum is None:  # of an earlier release
+            check_stamp(path, stamped, kind)
+        if checksum != _checksum_of(stamped):
+            raise SchemaError(f"{path}: its content does not have the checksum it was written with. Run again.")
         check_stamp(path, stamped, kind)
         return dict(stamped["facts"])
+
+
+def _checksum_of(stamped: Mapping[str, Any]) -> str:
+    return fingerprint(json.dumps(stamped, sort_keys=True))

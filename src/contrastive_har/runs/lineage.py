@@ -136,7 +136,8 @@ class _Tracing:
 def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list[Manifest]) -> Mapping[str, str] | None:
     """Return the versions of a node's outputs from the newest run that finished it with the same fingerprint.
 
-    None if there is no such run, if a version has been deleted since, or if the node has outputs that are not stored.
+    None if there is no such run, if a version has been deleted or damaged since, or if the node has outputs that are
+    not stored.
     """
     stored = {name: catalog.get(name) for name in node.outputs}
     for manifest in manifests:
@@ -144,7 +145,7 @@ def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list
         if record is None or record.fingerprint != digest:
             continue
         versions = {name: manifest.versions.get(name, "") for name in node.outputs}
-        if all(isinstance(entry, AtomicDataset) and entry.has(versions[name]) for name, entry in stored.items()):
+        if all(isinstance(entry, AtomicDataset) and entry.is_whole(versions[name]) for name, entry in stored.items()):
             return versions
     return None
 

@@ -102,7 +102,7 @@ class Manifests:
         return self.folder / run_id / self.folder.name
 
     def find(self, run_id: str) -> Manifest | None:
-        """Return the manifest of a run, if there is one.
+        """Return the manifest of a run, if there is one that this release has written.
 
         Raises:
             SchemaError: if the file is broken.
@@ -111,13 +111,14 @@ class Manifests:
         return _read(path) if path.exists() else None
 
     def newest_first(self) -> Iterator[Manifest]:
-        """Yield all manifests, the newest first.
+        """Yield all manifests that this release has written, the newest first.
 
         Raises:
             SchemaError: if one is broken.
         """
         for path in sorted(self.folder.glob(f"*/{self.folder.name}"), reverse=True):
-            yield _read(path)
+            if (manifest := _read(path)) is not None:
+                yield manifest
 
     def begin(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:
         """Create or change the manifest of a run, under a lock, since tasks of a run may run in parallel."""
@@ -158,9 +159,16 @@ def manifests_of(catalog: DataCatalog) -> Manifests:
     return Manifests(entry.folder)
 
 
-def _read(path: Path) -> Manifest:
+def _read(path: Path) -> Manifest | None:
+    """Return a manifest; None if it is of another release, which cannot read the data of that run either."""
     with refuse_broken(path, MANIFEST):
-        manifest = Manifest.model_validate(read_facts(path, MANIFEST))
+        try:
+            facts = read_facts(path, MANIFEST)
+        except SchemaError as error:
+            if error.of_other_release:
+                return None
+            raise
+        manifest = Manifest.model_validate(facts)
         if manifest.run_id != path.parent.name:  # clean-runs relies on the ids
             raise SchemaError(f"{path}: is the manifest of run {manifest.run_id}. Move it back into that run's folder.")
         return manifest

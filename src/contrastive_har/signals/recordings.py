@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, Json
 
 from contrastive_har.files.stamps import refuse_broken
-from contrastive_har.files.tables import check_schema, schema_metadata
+from contrastive_har.files.tables import check_schema, open_parquet, parquet_writer, schema_metadata
 from contrastive_har.files.texts import shorten
 from contrastive_har.signals.descriptions import MEASUREMENT_COLUMNS, UNLABELLED, DatasetDescription, find_fault
 
@@ -174,14 +173,14 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
     rejections: list[Rejection] = []
     mended: dict[str, Mapping[str, int]] = {}  # by recording
     # Dictionaries and statistics of samples take longer to write than all else, and no reader uses them.
-    with pq.ParquetWriter(
+    with parquet_writer(
         path,
         schema,
         compression="lz4",
         use_dictionary=["subject", *description.groups, "recording", "activity"],
         column_encoding={"sample": "DELTA_BINARY_PACKED"},
         write_statistics=False,
-    ) as writer:
+    ) as (writer, entries):
         for item in recordings.stream():
             if isinstance(item, Rejection):
                 rejections.append(item)
@@ -203,9 +202,8 @@ def write_recordings(recordings: Recordings, path: Path) -> None:
             )
             mended[item.name] = item.mended
         counts = {name: counts for name, counts in mended.items() if counts}
-        writer.add_key_value_metadata(
-            {"rejections": json.dumps([asdict(one) for one in rejections]), "mended": json.dumps(counts)}
-        )
+        entries["rejections"] = json.dumps([asdict(one) for one in rejections])
+        entries["mended"] = json.dumps(counts)
     if not mended:
         reasons = "\n".join(f"  {one.recording}: {one.reason}" for one in rejections) or "  there were no recordings"
         raise BadRecordingError(f"No usable recording in data set '{description.name}':\n{reasons}")
@@ -220,10 +218,11 @@ def read_recordings(path: Path) -> Recordings:
     """
     with refuse_broken(path, KIND):
         header = _Header.model_validate(check_schema(path, KIND))
-        refuse_other_columns(pq.read_schema(path), _arrow_schema(header.description))
+        with open_parquet(path) as opened:
+            refuse_other_columns(opened.schema_arrow, _arrow_schema(header.description))
 
     def stream() -> Iterator[Recording | Rejection]:
-        with refuse_broken(path, KIND), pq.ParquetFile(path) as file:
+        with refuse_broken(path, KIND), open_parquet(path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 refuse_gaps(table)

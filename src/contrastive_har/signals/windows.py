@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, Json, PositiveInt
 
 from contrastive_har.files.stamps import refuse_broken
-from contrastive_har.files.tables import check_schema, schema_metadata
+from contrastive_har.files.tables import check_schema, open_parquet, parquet_writer, schema_metadata
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import refuse_gaps, refuse_other_columns
 from contrastive_har.signals.sensors import Channel, Layout
@@ -153,13 +152,13 @@ def write_windows(stream: WindowStream, path: Path) -> None:
     schema = _arrow_schema(description, stream.length, stream.stride)
     count = 0
     # Sensor samples do not compress well, and no reader uses column statistics.
-    with pq.ParquetWriter(
+    with parquet_writer(
         path,
         schema,
         compression="none",
         use_dictionary=["subject", *description.groups, "recording"],
         write_statistics=False,
-    ) as writer:
+    ) as (writer, _):
         for batch in stream.batches():
             rows = len(batch.start)
             if rows == 0:
@@ -199,7 +198,7 @@ def read_windows(path: Path) -> Windows:
     with refuse_broken(path, KIND):
         header = _Header.model_validate(check_schema(path, KIND))
         description, length = header.description, header.length
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with open_parquet(path, memory_map=True) as file:
             refuse_other_columns(file.schema_arrow, _arrow_schema(description, length, header.stride))
             signals = np.empty((file.metadata.num_rows, length, len(description.channels)), np.float32)
             tables = []

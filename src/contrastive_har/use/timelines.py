@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from contrastive_har.files.stamps import refuse_broken
-from contrastive_har.files.tables import read_table, schema_metadata
+from contrastive_har.files.tables import check_schema, parquet_writer, read_table, schema_metadata
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
 from contrastive_har.use.familiarity import UnlikeTraining, distances_of
@@ -262,7 +261,7 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     schema = pa.schema(types, metadata=schema_metadata(KIND, recogniser=facts))
     left_out: list[str] = []
     is_empty = True
-    with pq.ParquetWriter(path, schema) as writer:
+    with parquet_writer(path, schema) as (writer, entries):
         for rows in timeline.rows():
             if isinstance(rows, Rejection):
                 level = logging.INFO if rows.passed_over else logging.WARNING
@@ -282,7 +281,7 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
             for word, classes in words.items():
                 frame[f"word({word})"] = rows.probabilities[:, classes].sum(axis=1).astype(np.float32)
             writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
-        writer.add_key_value_metadata({"left_out": json.dumps(left_out)})
+        entries["left_out"] = json.dumps(left_out)
     if is_empty:
         raise BadRecordingError("\n".join(["No recording can be used:", *left_out]))
 
@@ -295,6 +294,5 @@ def read_timeline(path: Path) -> pd.DataFrame:
     """
     table = read_table(path, KIND)
     with refuse_broken(path, KIND):
-        metadata = pq.read_schema(path).metadata or {}
-        table.attrs["left_out"] = json.loads(metadata.get(b"left_out", b"[]"))
+        table.attrs["left_out"] = json.loads(check_schema(path, KIND)["left_out"])
     return table

@@ -1,0 +1,64 @@
+"""Checksums of whole files, each in a file beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from contrastive_har.files.stamps import SchemaError
+
+CHECKSUM = ".sha256"
+"""Name of the file with a checksum, in the form that ``sha256sum --check`` reads."""
+
+State = tuple[int, int, int, int]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_of(path: Path) -> State:
+    """Return size, times and inode of a file: a change of its content changes one of them.
+
+    A copy that keeps size and modification time has another inode or change time.
+    """
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
+def write_checksum(path: Path) -> Path:
+    """Write the checksum of a file beside it; return the file with the checksum."""
+    beside = path.with_name(CHECKSUM)
+    beside.write_text(_line(path), encoding="utf-8")
+    return beside
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file has the checksum beside it; a process reads the same state of a file once."""
+    beside = path.with_name(CHECKSUM)
+    return path.is_file() and beside.is_file() and _is_whole(path, state_of(path), state_of(beside))
+
+
+def require_whole(path: Path) -> None:
+    """Check a file's content before it is read.
+
+    Raises:
+        SchemaError: if it is not what was written, or has no checksum.
+    """
+    if not is_whole(path):
+        raise SchemaError(
+            f"{path}: its content does not have the checksum it was written with, in {CHECKSUM} beside it. Delete this "
+            "version and run again with --params=resume=true."
+        )
+
+
+@cache
+def _is_whole(path: Path, state: State, beside: State) -> bool:
+    return path.with_name(CHECKSUM).read_bytes() == _line(path).encode()
+
+
+def _line(path: Path) -> str:
+    return f"{sha256_of(path)}  {path.name}\n"
