@@ -16,7 +16,7 @@ from contrastive_har.runs.session import RunSession
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recordings, write_recordings
 from tests.conftest import OWN_DESCRIPTION
-from tests.pipelines.conftest import FEW, make_project
+from tests.pipelines.conftest import FEW, Project, make_project
 
 
 def raised(call: object) -> BaseException:
@@ -91,3 +91,14 @@ def test_a_misspelt_parameter_ends_a_run_with_one_short_message(tmp_path: Path) 
     with pytest.raises(ValueError, match=r"no parameter 'datset'\. Did you mean 'dataset'\?") as caught:
         project.run("ingestion", datset="watch")
     assert find_refusal(caught.value) == str(caught.value)
+
+
+def test_what_comes_first_is_named(project: Project) -> None:
+    missing = {
+        "windowing": r"recordings has no version yet\. Run 'kedro run --pipeline=ingestion' first\.",
+        "evaluation": r"encoders has no version yet\. Run 'kedro run --pipeline=pretraining' first\.",
+        "inference": r"recogniser has no version yet\. Run 'kedro run --pipeline=registration' first\.",
+    }
+    for pipeline, message in missing.items():
+        with pytest.raises(ValueError, match=message):
+            project.run(pipeline)

@@ -192,6 +192,11 @@ def test_how_the_windows_of_other_data_sets_are_cut_is_not_our_concern(looked_at
     assert after.changed(before) == before.nodes.keys() - before.stage("ingestion") - before.stage("reporting")
 
 
+def test_settings_that_change_no_number_change_nothing(looked_at: Project, before: Lineage) -> None:
+    after = Lineage(looked_at, compute={"checkpoint_every": 3}, engine={"workers": 2})
+    assert after.changed(before) == set()
+
+
 def test_the_seed_changes_all_but_recordings_and_windows(looked_at: Project, before: Lineage) -> None:
     kept = before.stage("ingestion") | before.stage("reporting") | {f"{MAIN}.cut_windows", f"{MAIN}.summarise_windows"}
     assert Lineage(looked_at, seed=7).changed(before) == before.nodes.keys() - kept

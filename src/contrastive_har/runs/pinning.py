@@ -82,14 +82,14 @@ def _candidates(free: Mapping[str, AtomicDataset], origins: Origins, run_id: str
     newest = {}
     for name, entry in free.items():
         known = (version for version in entry.newest_versions() if version <= run_id)
-        version = next((version for version in known if _is_known(name, version, entry, origins)), None)
+        version = next((version for version in known if _is_usable(name, version, entry, origins)), None)
         if version is None:
-            raise ValueError(f"There is no {name} yet. Run '{making(name)}' first.")
+            raise ValueError(f"{name} has no version yet. Run '{making(name)}' first.")
         newest[name] = version
     yield newest
     for manifest in origins.manifests.newest_first() if free else ():
         chosen = {name: manifest.versions.get(name, "") for name in free}
-        complete = all(_is_known(name, version, free[name], origins) for name, version in chosen.items())
+        complete = all(_is_usable(name, version, free[name], origins) for name, version in chosen.items())
         if manifest.run_id <= run_id and chosen != newest and complete:
             yield chosen
 
@@ -99,9 +99,19 @@ def _is_known(name: str, version: str, entry: AtomicDataset, origins: Origins) -
     return bool(version) and entry.has(version) and origins.find(name, version) is not None
 
 
+def _is_usable(name: str, version: str, entry: AtomicDataset, origins: Origins) -> bool:
+    """Return whether a version is known and undamaged; it is read in any case, so that this costs nothing more."""
+    if not _is_known(name, version, entry, origins):
+        return False
+    if not entry.is_whole(version):
+        logging.getLogger(__name__).warning("Version %s of %s is damaged, and is not read.", version, name)
+        return False
+    return True
+
+
 def _require(name: str, version: str, entry: AtomicDataset, origins: Origins) -> str:
     if _is_known(name, version, entry, origins):
         return version
     there = [other for other in entry.newest_versions() if _is_known(name, other, entry, origins)]
-    listed = f"The newest are {', '.join(there[:5])}." if there else f"There is none yet: run '{making(name)}' first."
-    raise ValueError(f"There is no version {version} of {name}. {listed}")
+    listed = f"The newest are {', '.join(there[:5])}." if there else f"It has none yet: run '{making(name)}' first."
+    raise ValueError(f"{name} has no version {version}. {listed}")
