@@ -7,6 +7,7 @@ INSTALL := $(BIN)/python $(QUIETLY)
 AIRFLOW := .venv-airflow
 AIRFLOW_PORT := 8080
 AIRFLOW_TASKS := 2
+STEPS := 300
 AIRFLOW_ADDRESS = http://127.0.0.1:$(AIRFLOW_PORT)
 FINISHED := data/08_reporting/.finished
 SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
@@ -44,8 +45,8 @@ mutate: $(VENV)/.installed-mutation ## change the code and see which changes no 
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(if $(ONLY),'$(ONLY)')
 	@$(BIN)/mutmut results
 
-chaos: $(VENV)/.installed-dev ## kill the main job 300 times at random moments, on tiny data
-	$(BIN)/python -m tests.pipelines.chaos --kills=300
+chaos: $(VENV)/.installed-dev ## disturb runs on tiny data at random: make chaos STEPS=300
+	$(BIN)/python -m tests.pipelines.chaos --steps=$(STEPS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation site
 	$(BIN)/ruff check .

@@ -18,7 +18,14 @@ from contrastive_har.files.hashes import FileHashes
 PACKAGE = Path(fingerprints.__file__).parents[1]
 NOT_COMPUTING = {
     *("kedro", "kedro_datasets", "mlflow", "pluggy", "click"),  # what surrounds the nodes
-    *("pydantic", "yaml", "tqdm", "requests", "pooch"),  # settings, progress, downloads, which have checksums
+    *(
+        "pydantic",
+        "omegaconf",
+        "yaml",
+        "tqdm",
+        "requests",
+        "pooch",
+    ),  # settings, progress, downloads, which have checksums
     *("safetensors", "onnx", "onnxscript"),  # formats
     "distributed",  # computes what one process computes
 }

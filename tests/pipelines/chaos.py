@@ -1,12 +1,15 @@
-"""Kills the main job at random moments and checks what must hold: ``python -m tests.pipelines.chaos --kills=300``.
+"""Disturbs a project at random and checks what must hold: ``python -m tests.pipelines.chaos --steps=300``.
 
-After every kill each visible version of every file can be read, and nothing else is visible. The next start marks the
-killed run in MLflow and goes on; a job that comes to its end has the scores of one that nobody disturbed.
+A step kills the main job at a random moment, runs some of its stages, changes the seed, flips a bit in a stored file or
+lets the job come to its end. After each step every visible version of every file is whole, nothing else is visible, and
+no run is marked as finished that is not. All scores are those of a project that nobody disturbed: no result has been
+computed from others than its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import random
 import shutil
@@ -15,22 +18,32 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import mlflow
 import pandas as pd
-import pyarrow.parquet as pq
-from safetensors import safe_open
 
+from contrastive_har.files.checksums import CHECKSUM, is_whole
 from contrastive_har.files.tables import read_table
-from tests.pipelines.conftest import FEW, Project, make_project
+from contrastive_har.pipeline_registry import STAGES
+from contrastive_har.runs.manifest import MANIFEST, Manifests
+from contrastive_har.runs.refusals import find_refusal
+from tests.pipelines.conftest import Project, make_project
 
+METHODS = ("supervised", "clusterclhar")
+SEEDS = (2026, 7)
 LONGEST = 6.0  # seconds before a kill
 TROUBLES = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
+REFUSED = 3  # exit status
 
 
-def start(project: Project) -> int:
-    """Start the job, going on with what is there, in a process of its own; return its number."""
+def start(project: Project, seed: int = SEEDS[0], stages: tuple[str, ...] = ()) -> int:
+    """Start the job, or some stages of it, in a process of its own; return its number.
+
+    The job goes on with what is there. The exit status is ``REFUSED`` after a refusal.
+    """
     number = os.fork()  # everything heavy is imported already
     if number:
         return number
@@ -39,98 +52,171 @@ def start(project: Project) -> int:
         with (project.path / "log.txt").open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            project.run(resume=True)
+            if stages:
+                project.run(",".join(stages), seed=seed)
+            else:
+                project.run(resume=True, seed=seed)
         code = 0
     except SystemExit as end:
         code = int(str(end.code))
-    except BaseException:  # noqa: BLE001 - whatever it was, this process must not go on as the harness
+    except BaseException as error:  # noqa: BLE001 - whatever it was, this process must not go on as the harness
+        code = 1 if find_refusal(error) is None else REFUSED
         traceback.print_exc()
     finally:
-        import atexit
-
         atexit._run_exitfuncs()
         os._exit(code)
 
 
-def check_files(project: Project, known: set[tuple[Path, int]] | None = None) -> None:
-    """Read every visible version of every file, but for those known to be whole from an earlier look."""
-    known = set() if known is None else known
-    for path in project.path.glob("data/0[2-8]*/**/*"):
-        if not path.is_file() or any(part.startswith(".") or part == "checkpoints" for part in path.parts):
-            continue
-        if (state := (path, path.stat().st_mtime_ns)) in known:
-            continue
-        known.add(state)
-        if path.suffix == ".parquet":
-            pq.read_table(path)
-        elif path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                assert file.keys(), path
-        elif path.suffix == ".png":
-            assert path.read_bytes()[-8:-4] == b"IEND", path
-        else:
-            assert path.read_text().rstrip()[-1] in "}>.", path
+def wait(number: int) -> int:
+    """Wait for a process; return its exit status."""
+    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
-def read_scores(project: Project) -> pd.DataFrame:
-    """Read the newest scores."""
-    return read_table(max(project.path.glob("data/08*/*/*/scores.parquet/*/scores.parquet")), "scores")
-
-
-def finish(project: Project) -> pd.DataFrame:
-    """Let the job come to its end."""
-    _, state = os.waitpid(start(project), 0)
-    if os.waitstatus_to_exitcode(state) != 0:
+def finish(project: Project, seed: int = SEEDS[0]) -> pd.DataFrame:
+    """Let the job come to its end; return its scores."""
+    if wait(start(project, seed)) != 0:
         sys.exit(f"the job failed:\n{(project.path / 'log.txt').read_text()[-4000:]}")
-    return read_scores(project)
+    newest = next(Manifests(project.path / f"data/08_reporting/{MANIFEST}.json").newest_first())
+    name = "semi_supervised.scores"
+    (folder,) = project.path.glob("data/08*/my_data/semi_supervised/scores.parquet")
+    return read_table(folder / newest.versions[name] / folder.name, "scores")
 
 
-def check_tracking(project: Project) -> None:
-    """Nothing may seem to be running when nothing is."""
-    mlflow.set_tracking_uri(f"sqlite:///{project.path / 'mlflow.db'}")
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    states = {run.info.status for run in runs}
-    assert "RUNNING" not in states, states
-    assert {run.info.status for run in runs if "mlflow.parentRunId" not in run.data.tags} <= {
-        "FINISHED",
-        "FAILED",
-        "KILLED",
-    }
+def check_files(project: Project, flipped: Collection[Path] = ()) -> None:
+    """Check that every visible version is whole, but for those in which a bit was flipped, and every manifest too."""
+    for path in project.path.glob("data/0[2-8]*/**/*"):
+        if not path.is_file() or _is_hidden(path) or {"checkpoints", f"{MANIFEST}.json"} & set(path.parts):
+            continue
+        if path.suffix != ".jsonl" and path not in flipped:
+            assert is_whole(path), path
+    list(Manifests(project.path / f"data/08_reporting/{MANIFEST}.json").newest_first())
+
+
+class Chaos:
+    """A project that is disturbed, and the scores of one that is not.
+
+    Args:
+        folder: An empty folder.
+        chance: Source of all random choices.
+    """
+
+    def __init__(self, folder: Path, chance: random.Random) -> None:
+        self.chance = chance
+        for name in ("undisturbed", "disturbed"):
+            (folder / name).mkdir()
+        undisturbed = make_project(folder / "undisturbed", METHODS)
+        self.scores = {seed: finish(undisturbed, seed) for seed in SEEDS}
+        if self.scores[SEEDS[0]].equals(self.scores[SEEDS[1]]):
+            raise AssertionError("the scores of the seeds must differ, or nothing could be told from them")
+        self.project = make_project(folder / "disturbed", METHODS)
+        self.flipped: set[Path] = set()
+        self.checked: set[tuple[Path, int]] = set()
+        self.steps: Counter[str] = Counter()
+
+    def step(self) -> None:
+        """Do one thing, and check what must hold after it."""
+        action = self.chance.choice((self.kill, self.kill, self.part, self.part, self.flip, self.end))
+        self.steps[action()] += 1
+        check_files(self.project, self.flipped)
+        self.check_scores()
+
+    def kill(self) -> str:
+        """Kill the job at a random moment."""
+        number = start(self.project, self.chance.choice(SEEDS))
+        time.sleep(self.chance.uniform(0.2, LONGEST))
+        os.kill(number, self.chance.choice(TROUBLES))
+        status = wait(number)
+        self.check_tracking(status)
+        return "kills" if status else "ends"
+
+    def part(self) -> str:
+        """Run stages that follow one another, with what is there."""
+        first, last = sorted(self.chance.choices(range(len(STAGES)), k=2))
+        status = wait(start(self.project, self.chance.choice(SEEDS), STAGES[first : last + 1]))
+        if status not in (0, REFUSED):
+            raise AssertionError((self.project.path / "log.txt").read_text()[-4000:])
+        self.check_tracking(status)
+        return "refusals" if status else "parts"
+
+    def flip(self) -> str:
+        """Flip a bit in a stored file."""
+        there = [path for path in self.versions() if path not in self.flipped]
+        if not there:
+            return "nothing"
+        path = self.chance.choice(there)
+        content = bytearray(path.read_bytes())
+        bit = self.chance.randrange(8 * len(content))
+        content[bit // 8] ^= 1 << (bit % 8)
+        path.write_bytes(content)
+        self.flipped.add(path)
+        return "flips"
+
+    def end(self) -> str:
+        """Let the job come to its end; half of the times, start over."""
+        seed = self.chance.choice(SEEDS)
+        pd.testing.assert_frame_equal(finish(self.project, seed), self.scores[seed])
+        self.check_tracking(0)
+        if self.chance.random() < 0.5:
+            for stage in self.project.path.glob("data/0[2-8]*"):
+                shutil.rmtree(stage)
+        return "ends"
+
+    def versions(self) -> list[Path]:
+        """Return all visible versions, in a fixed order."""
+        stored = sorted(self.project.path.glob(f"data/0[2-8]*/**/{CHECKSUM}"))
+        return [beside.with_name(beside.parents[1].name) for beside in stored if not _is_hidden(beside.parent)]
+
+    def check_scores(self) -> None:
+        """Check that all scores are those of the undisturbed project with the seed of their run."""
+        manifests = Manifests(self.project.path / f"data/08_reporting/{MANIFEST}.json")
+        for path in self.project.path.glob("data/0[78]*/my_data/**/scores.parquet/*/scores.parquet"):
+            state = (path, path.stat().st_mtime_ns)
+            if path in self.flipped or state in self.checked:
+                continue
+            self.checked.add(state)
+            found, manifest = read_table(path, "scores"), manifests.find(path.parent.name)
+            assert manifest is not None, path
+            expected = self.scores[manifest.parameters["seed"]]
+            split, method = path.parts[-5:-3]
+            if split != "my_data":  # of one cell
+                of_cell = (expected["split"] == split) & (expected["method"] == method)
+                expected = expected[of_cell].reset_index(drop=True)
+            pd.testing.assert_frame_equal(found, expected)
+
+    def check_tracking(self, status: int) -> None:
+        """Check the state of the newest tracked run, and that nothing else seems to be running."""
+        mlflow.set_tracking_uri(f"sqlite:///{self.project.path / 'mlflow.db'}")
+        runs = mlflow.search_runs(search_all_experiments=True, output_format="list", order_by=["start_time DESC"])
+        states = [run.info.status for run in runs if "mlflow.parentRunId" not in run.data.tags]
+        killed = status == -signal.SIGKILL
+        assert "RUNNING" not in states[int(killed) :], states  # the next start marks it
+        if status == 0:
+            assert states[0] == "FINISHED", states
+        assert set(states) <= {"FINISHED", "FAILED", "KILLED", "RUNNING"}, states
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def main() -> None:
-    """Kill as often as asked for."""
+    """Disturb as often as asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
-    folder = Path(tempfile.mkdtemp(dir=arguments.folder))
-    for name in ("undisturbed", "disturbed"):
-        (folder / name).mkdir()
-    undisturbed = finish(make_project(folder / "undisturbed", FEW))
-    project = make_project(folder / "disturbed", FEW)
-    ended = 0
-    known: set[tuple[Path, int]] = set()
-    for kill in range(arguments.kills):
-        number = start(project)
-        time.sleep(chance.uniform(0.2, LONGEST))
-        trouble = chance.choice(TROUBLES)
-        os.kill(number, trouble)
-        _, state = os.waitpid(number, 0)
-        check_files(project, known)
-        if os.waitstatus_to_exitcode(state) == 0:  # too late to be killed
-            ended += 1
-            pd.testing.assert_frame_equal(read_scores(project), undisturbed)
-            shutil.rmtree(project.path / "data/02_intermediate")
-            for stage in project.path.glob("data/0[3-8]*"):
-                shutil.rmtree(stage)
-        sys.stdout.write(f"\r{kill + 1} kills")
-    pd.testing.assert_frame_equal(finish(project), undisturbed)
-    check_files(project)
-    check_tracking(project)
-    sys.stdout.write(f": {ended + 1} ends reached, each with the scores of an undisturbed run\n")
+    chaos = Chaos(Path(tempfile.mkdtemp(dir=arguments.folder)), random.Random(arguments.seed))
+    for step in range(arguments.steps):
+        chaos.step()
+        sys.stdout.write(f"\r{step + 1} steps")
+        sys.stdout.flush()
+    for seed in SEEDS:
+        pd.testing.assert_frame_equal(finish(chaos.project, seed), chaos.scores[seed])
+    check_files(chaos.project, chaos.flipped)
+    chaos.check_tracking(0)
+    counted = ", ".join(f"{count} {what}" for what, count in sorted(chaos.steps.items()))
+    sys.stdout.write(f": {counted}; all scores are those of an undisturbed project\n")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Project:
         return {name: value for name, value in TINY.items() if not name.startswith(missing)}
 
     def run(self, pipeline: str = "__default__", namespaces: tuple[str, ...] = (), **params: Any) -> None:
-        """Run a pipeline as ``kedro run --pipeline=... --namespaces=... --params=...`` does."""
+        """Run pipelines as ``kedro run --pipelines=... --namespaces=... --params=...`` does."""
         # kedro-viz notes events in the folder it is started in: not in the real project.
         with contextlib.chdir(self.path):
             bootstrap_project(self.path)  # another project of the same process may have been looked at since
@@ -92,7 +92,7 @@ class Project:
 
     def _run(self, pipeline: str, namespaces: tuple[str, ...], params: dict[str, Any]) -> None:
         with RunSession.create(self.path, runtime_params={**self.tiny, **params}) as session:
-            session.run(pipeline_names=[pipeline], namespaces=namespaces, runner=SequentialRunner())
+            session.run(pipeline_names=pipeline.split(","), namespaces=namespaces, runner=SequentialRunner())
 
     def cells(self, protocol: str) -> set[tuple[str, str, str, str]]:
         """What the stored configuration has scored: split, method, evaluation and label budget."""
