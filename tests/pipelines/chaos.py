@@ -184,12 +184,12 @@ class Chaos:
             pd.testing.assert_frame_equal(found, expected)
 
     def check_tracking(self, status: int) -> None:
-        """Check the state of the newest tracked run, and that nothing else seems to be running."""
+        """Check the state of the newest tracked run, and that nothing but one that was killed seems to be running."""
         mlflow.set_tracking_uri(f"sqlite:///{self.project.path / 'mlflow.db'}")
         runs = mlflow.search_runs(search_all_experiments=True, output_format="list", order_by=["start_time DESC"])
         states = [run.info.status for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        killed = status == -signal.SIGKILL
-        assert "RUNNING" not in states[int(killed) :], states  # the next start marks it
+        killed = int(status != 0)  # the next start that is not refused marks it
+        assert states.count("RUNNING") <= killed, states
         if status == 0:
             assert states[0] == "FINISHED", states
         assert set(states) <= {"FINISHED", "FAILED", "KILLED", "RUNNING"}, states

@@ -20,7 +20,10 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner
 
 from contrastive_har.refining import refine, resolve_bases
-from contrastive_har.runs import tracking_server  # noqa: F401 - before MLflow changes the environment
+from contrastive_har.runs import (
+    moving,
+    tracking_server,  # noqa: F401 - before MLflow changes the environment
+)
 from contrastive_har.runs.session import RunSession
 from tests.conftest import OWN_DESCRIPTION, own_frame
 
@@ -186,6 +189,14 @@ def finished_few(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("few"), FEW)
     project.run()
     return project
+
+
+@pytest.fixture
+def once(finished_few: Project, tmp_path: Path) -> Project:
+    """A copy of a project in which everything has been finished once."""
+    shutil.copytree(finished_few.path, tmp_path / "copy")
+    moving.correct(tmp_path / "copy")
+    return Project(tmp_path / "copy")
 
 
 @pytest.fixture

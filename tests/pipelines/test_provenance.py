@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -307,12 +306,10 @@ def test_scores_without_a_row_of_the_report_are_refused(miniature: Miniature, mo
         miniature.run(STAGES[4], seed=1)
 
 
-def test_evaluation_with_another_seed_after_an_interrupted_run(finished_few: Project, tmp_path: Path) -> None:
+def test_evaluation_with_another_seed_after_an_interrupted_run(once: Project) -> None:
     """The same with the real pipelines."""
-    shutil.copytree(finished_few.path, tmp_path / "copy")
-    project = Project(tmp_path / "copy")
-    project.run("windowing", seed=2)
+    once.run("windowing", seed=2)
     encoders = r"semi_supervised\.paper\.\w+\.encoders of run \S+ was made with other settings: seed\."
     with pytest.raises(ValueError, match=encoders):
-        project.run("evaluation", seed=2)
-    project.run("evaluation")
+        once.run("evaluation", seed=2)
+    once.run("evaluation")

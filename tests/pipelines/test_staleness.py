@@ -6,8 +6,6 @@ Fingerprints say it without computing anything; resumed runs show that fingerpri
 from __future__ import annotations
 
 import contextlib
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,13 +198,6 @@ def test_settings_that_change_no_number_change_nothing(looked_at: Project, befor
 def test_the_seed_changes_all_but_recordings_and_windows(looked_at: Project, before: Lineage) -> None:
     kept = before.stage("ingestion") | before.stage("reporting") | {f"{MAIN}.cut_windows", f"{MAIN}.summarise_windows"}
     assert Lineage(looked_at, seed=7).changed(before) == before.nodes.keys() - kept
-
-
-@pytest.fixture
-def once(finished_few: Project, tmp_path: Path) -> Project:
-    """A copy of a project in which everything has been finished once."""
-    shutil.copytree(finished_few.path, tmp_path / "copy")
-    return Project(tmp_path / "copy")
 
 
 def resume(project: Project, **change: Any) -> Manifest:
