@@ -17,6 +17,8 @@ from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
 
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
+CHOOSING_STAGES = ("ingestion", "windowing", "pretraining", "labelling")
+"""Stages of a protocol that tries strategies to choose the windows to label."""
 
 
 class PipelineOnDemand(Pipeline):
@@ -72,7 +74,11 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
-    stages = (_create_stage(stage, name, settings) for name, settings in protocols.items() for stage in STAGES)
+    stages = (
+        _create_stage(stage, name, settings)
+        for name, settings in protocols.items()
+        for stage in (CHOOSING_STAGES if settings.get("choosing") else STAGES)
+    )
     return sum(stages, Pipeline([]))
 
 
@@ -122,6 +128,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "augmentation": (protocol,),
         "pretraining": (cells, trained_once(settings["methods"])),
         "evaluation": (cells,),
+        "labelling": (cells,),
         "registration": ([cell for cell in cells if cell.split in validated],),
         "reporting": (cells, bool(settings.get("sweep")), _spells(settings), chooses),
     }

@@ -32,7 +32,7 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
 
     Returns:
         By dotted name, after that of the protocol: ``windows``, ``views``, ``registration``, ``splits`` and a split,
-        ``pretraining`` and ``evaluation`` and a method.
+        ``pretraining``, ``evaluation`` or ``choosing`` and a method.
 
     Raises:
         ProtocolError: naming the protocol and the setting.
@@ -54,6 +54,8 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
         for method in protocol.methods:
             plans[f"{name}.pretraining.{method}"] = protocol.pretraining_plan(method, seed)
             plans[f"{name}.evaluation.{method}"] = protocol.evaluation_plan(method, seed)
+            if (choosing := protocol.choosing_plan(method, seed)) is not None:
+                plans[f"{name}.choosing.{method}"] = choosing
     return plans
 
 

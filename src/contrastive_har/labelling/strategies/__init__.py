@@ -1,0 +1,26 @@
+"""Strategies, which choose the windows to label.
+
+To add one: a module with a strategy, and one line in ``Strategy``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contrastive_har.labelling.strategies.badge import Badge
+from contrastive_har.labelling.strategies.base import BaseStrategy
+from contrastive_har.labelling.strategies.cluster_centres import ClusterCentres
+from contrastive_har.labelling.strategies.core_set import CoreSet
+from contrastive_har.labelling.strategies.margin import Margin
+from contrastive_har.labelling.strategies.random import Random
+from contrastive_har.labelling.strategies.typical import Typical
+
+__all__ = ["BaseStrategy", "ClusterCentres", "Strategy"]
+
+Strategy = Annotated[
+    Random | ClusterCentres | Typical | CoreSet | Margin | Badge,
+    Field(discriminator="name"),
+]
+"""Any strategy, chosen by its ``name`` in configuration; ``choose(candidates, count, seed)`` returns windows."""
