@@ -68,6 +68,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         **stages,
         "report": report,
         "describe": PipelineOnDemand(_create_description),
+        "labelling": PipelineOnDemand(_create_proposals),
         "inference": PipelineOnDemand(partial(_create_inference, parameters["protocol"])),
         "export": PipelineOnDemand(partial(_create_export, parameters["protocol"])),
     }
@@ -92,6 +93,12 @@ def _create_description() -> Pipeline:
     from contrastive_har.pipelines import ingestion
 
     return ingestion.create_description()
+
+
+def _create_proposals() -> Pipeline:
+    from contrastive_har.pipelines import labelling
+
+    return labelling.create_proposals()
 
 
 def _create_inference(protocol: str) -> Pipeline:

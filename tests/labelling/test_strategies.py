@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,11 +10,10 @@ import torch
 from pydantic import TypeAdapter
 
 from contrastive_har.labelling.candidates import Candidates
-from contrastive_har.labelling.strategies import BaseStrategy, Strategy
+from contrastive_har.labelling.strategies import BaseStrategy, Strategy, strategy_names
 from tests.labelling.examples import blobs, with_probabilities
 
-CLASSES: tuple[type[BaseStrategy], ...] = get_args(get_args(Strategy)[0])
-NAMES = [one.model_fields["name"].default for one in CLASSES]
+NAMES = strategy_names()
 
 
 def strategy(name: str, **settings: object) -> BaseStrategy:

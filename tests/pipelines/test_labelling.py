@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.labelling.conftest import SUBJECTS, write_unlabelled
 from tests.pipelines.conftest import FEW, Project, make_project
 
 METHODS = ("random_init", "clusterclhar_strong")
@@ -46,4 +47,13 @@ def test_all_strategies_are_tried_on_all_encoders(chosen: Project) -> None:
 def test_the_page_and_the_figure_are_stored(chosen: Project) -> None:
     page = chosen.stored("choosing_labels/trials_report.md").read_text()
     assert "## ClusterCLHAR, strong, unseen subjects, 20 % of labels wrong" in page
-    assert Path(chosen.stored("choosing_labels/trials_curves.png")).stat().st_size > 10_000
+    assert chosen.stored("choosing_labels/trials_curves.png").stat().st_size > 10_000
+
+
+def test_windows_of_a_folder_are_proposed(chosen: Project, tmp_path: Path) -> None:
+    folder = write_unlabelled(tmp_path / "recordings")
+    chosen.run("labelling", recordings=str(folder), labelling={"windows": 7})
+    proposed = pd.read_csv(chosen.stored("proposed_windows.csv"))
+    assert list(proposed.columns) == ["recording", "start", "end", "why"]
+    assert len(proposed) == 7
+    assert {path.name for path in folder.iterdir()} == {*(f"{name}.csv" for name in SUBJECTS), "dataset.yml"}

@@ -22,6 +22,7 @@ class Badge(BaseStrategy):
     """
 
     needs_probabilities: ClassVar[bool] = True
+    why: ClassVar[str] = "would change the head much"
 
     name: Literal["badge"] = "badge"
 

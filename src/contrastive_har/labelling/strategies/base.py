@@ -24,11 +24,13 @@ class BaseStrategy(BaseModel, ABC):
         spread: Spread the labelled windows over the subjects or the recordings, as evenly as the windows allow; null
             leaves it to the strategy.
         needs_probabilities: Whether it needs probabilities, and so some labels to begin with.
+        why: Why a window is chosen, in words for the people who label it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     needs_probabilities: ClassVar[bool] = False
+    why: ClassVar[str]
 
     name: str
     spread: Literal["subject", "recording"] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -11,6 +11,8 @@ from contrastive_har.labelling.strategies.clusters import ClusteredStrategy
 
 class ClusterCentres(ClusteredStrategy):
     """Chooses the window nearest to the centre of each cluster."""
+
+    why: ClassVar[str] = "at the centre of a cluster of similar windows"
 
     name: Literal["cluster_centres"] = "cluster_centres"
 

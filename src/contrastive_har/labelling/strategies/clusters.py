@@ -22,16 +22,18 @@ class ClusteredStrategy(BaseStrategy):
     with the fewest labels, the largest of these. Distances are Euclidean.
 
     Attributes:
+        most_clusters: Most clusters, beyond which they get a further window in turn (as in TypiClust).
         restarts: Seedings of k-means, of which the best is continued.
         iterations: Limit of its iterations.
     """
 
+    most_clusters: int = Field(default=500, gt=0)
     restarts: int = Field(default=2, gt=0)
     iterations: int = Field(default=20, gt=0)
 
     def _pick(self, candidates: Candidates, allowed: Allowed, count: int, rng: np.random.Generator) -> Iterator[int]:
         points = torch.from_numpy(candidates.embeddings)
-        wanted = min(len(candidates.labelled) + count, len(points))
+        wanted = min(len(candidates.labelled) + count, self.most_clusters, len(points))
         clusters = self._cluster(points, wanted, rng)
         labels = np.bincount(clusters[candidates.labelled], minlength=wanted)
         size = np.bincount(clusters, minlength=wanted)

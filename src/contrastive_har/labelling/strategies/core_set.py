@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ class CoreSet(BaseStrategy):
     The greedy solution of the k-centre problem (Sener and Savarese 2018, arXiv 1708.00489, algorithm 1). Without any
     label, the first window is drawn at random.
     """
+
+    why: ClassVar[str] = "far from all windows with a label"
 
     name: Literal["core_set"] = "core_set"
 

@@ -18,6 +18,7 @@ class Margin(BaseStrategy):
     """
 
     needs_probabilities: ClassVar[bool] = True
+    why: ClassVar[str] = "the head hesitates between two activities"
 
     name: Literal["margin"] = "margin"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from contrastive_har.labelling.strategies.base import Allowed, BaseStrategy
 
 class Random(BaseStrategy):
     """Draws windows at random, each equally likely."""
+
+    why: ClassVar[str] = "drawn at random"
 
     name: Literal["random"] = "random"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -21,6 +21,8 @@ class Typical(ClusteredStrategy):
     Attributes:
         neighbours: Number of neighbours; all others of a cluster that has fewer.
     """
+
+    why: ClassVar[str] = "typical of a cluster of similar windows"
 
     name: Literal["typical"] = "typical"
     neighbours: int = Field(default=20, gt=0)

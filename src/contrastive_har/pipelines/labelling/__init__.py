@@ -1,5 +1,5 @@
 """Stage: labelling."""
 
-from contrastive_har.pipelines.labelling.pipeline import create_pipeline
+from contrastive_har.pipelines.labelling.pipeline import create_pipeline, create_proposals
 
-__all__ = ["create_pipeline"]
+__all__ = ["create_pipeline", "create_proposals"]

@@ -1,12 +1,14 @@
-"""Encoders to trials of strategies that choose the windows to label."""
+"""Encoders to trials of strategies that choose the windows to label, and recordings to the windows themselves."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.trials import ChoosingPlan, try_strategies
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet
@@ -18,6 +20,11 @@ from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.trials import TRIAL, compare_trials, summarise_trials
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
+
+
+def propose_windows(new_recordings: Path, labelling: LabellingSettings) -> pd.DataFrame:
+    """Return the next windows of recordings to label, given the answers beside them."""
+    return LabellingSession(new_recordings, labelling).table()
 
 
 def try_on_encoders(

@@ -1,4 +1,7 @@
-"""encoders -> trials: once per split and method, then combined -> summary, comparisons, figure, page."""
+"""encoders -> trials: once per split and method, then combined -> summary, comparisons, figure, page.
+
+And new recordings -> the windows of them that are worth a label.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, in
 from contrastive_har.pipelines.labelling.nodes import (
     combine_trials,
     draw_curves,
+    propose_windows,
     summarise,
     try_on_encoders,
     write_report,
@@ -18,6 +22,17 @@ from contrastive_har.scores.cells import Cell
 def create_pipeline(cells: list[Cell]) -> Pipeline:
     """Return the labelling stage of a protocol."""
     return pipeline(sum((_of_cell(cell) for cell in cells), _report(cells)), tags="labelling")
+
+
+def create_proposals() -> Pipeline:
+    """Return the pipeline that proposes windows of recordings to label."""
+    node = Node(
+        func=propose_windows,
+        inputs=["new_recordings", "params:labelling"],
+        outputs="proposed_windows",
+        name="propose_windows",
+    )
+    return pipeline([node], tags="labelling")
 
 
 def _of_cell(cell: Cell) -> Pipeline:
