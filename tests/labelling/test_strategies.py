@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,18 @@ def test_typical_windows_have_the_nearest_neighbours() -> None:
         }
         expected.append(min(distances, key=lambda index: distances[index]))
     assert strategy("typical", neighbours=7).choose(candidates, 4, 0).tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["cluster_centres", "typical"])
+def test_lengths_can_be_left_out(name: str) -> None:
+    candidates = blobs([30, 20, 25, 15])
+    lengths = np.random.default_rng(1).uniform(0.1, 10, (len(candidates), 1)).astype(np.float32)
+    scaled = replace(candidates, embeddings=candidates.embeddings * lengths)
+    unit = replace(
+        candidates, embeddings=candidates.embeddings / np.linalg.norm(candidates.embeddings, axis=1, keepdims=True)
+    )
+    expected = strategy(name).choose(unit, 4, 0).tolist()
+    assert strategy(name, unit_length=True).choose(scaled, 4, 0).tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["cluster_centres", "typical"])
@@ -164,6 +177,6 @@ def test_a_hundred_thousand_windows_take_less_than_a_minute(name: str) -> None:
     points = (centres[rng.integers(40, size=100_000)] + rng.normal(size=(100_000, 96))).astype(np.float32)
     names = np.array([f"r{index // 1000}" for index in range(100_000)], object)
     candidates = Candidates(points, names, names, np.arange(100_000) * 64, np.arange(100_000) * 64 + 128)
-    begin = time.perf_counter()
+    begin = time.process_time()  # of all threads, so that other programs do not count
     assert len(strategy(name).choose(with_probabilities(candidates, [0]), 200, 0)) == 200
-    assert time.perf_counter() - begin < 60
+    assert time.process_time() - begin < 60

@@ -40,8 +40,16 @@ def test_all_strategies_are_tried_on_all_encoders(chosen: Project) -> None:
     trials = pd.read_parquet(chosen.stored("choosing_labels/trials.parquet"))
     assert set(trials["split"]) == {"paper", "subject_wise"}
     assert set(trials["method"]) == set(METHODS)
-    assert set(trials["strategy"]) == {"random", "cluster_centres", "typical", "core_set", "margin", "badge"}
-    assert len(trials) == 2 * 2 * 6 * 2 * 2 * 2  # splits, methods, strategies, numbers, shares of wrong labels, draws
+    assert set(trials["strategy"]) == {
+        "random",
+        "cluster_centres",
+        "cluster_centres_unit",
+        "typical",
+        "core_set",
+        "margin",
+        "badge",
+    }
+    assert len(trials) == 2 * 2 * 7 * 2 * 2 * 2  # splits, methods, strategies, numbers, shares of wrong labels, draws
 
 
 def test_the_page_and_the_figure_are_stored(chosen: Project) -> None:

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", type=Path, nargs="?", help="the recordings and their dataset.yml")
     parser.add_argument("--windows", type=int, default=24, help="windows in a round (24)")
-    parser.add_argument("--strategy", default="cluster_centres", choices=strategy_names(), help="(cluster_centres)")
+    parser.add_argument("--strategy", choices=strategy_names(), help="default: cluster_centres of unit length")
     parser.add_argument("--spread", choices=["subject", "recording"], help="spread the windows over these")
     parser.add_argument("--recogniser", type=Path, help="a recogniser whose encoder embeds the windows")
     parser.add_argument("--labels", default="labels.csv", help="name of the file of answers (labels.csv)")
@@ -54,10 +54,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _label(given: argparse.Namespace) -> int:
-    strategy = TypeAdapter(Strategy).validate_python({"name": given.strategy, "spread": given.spread})
-    settings = LabellingSettings(
-        windows=given.windows, strategy=strategy, recogniser=given.recogniser, labels=given.labels
-    )
+    settings = LabellingSettings(windows=given.windows, recogniser=given.recogniser, labels=given.labels)
+    strategy = settings.strategy
+    if given.strategy:
+        strategy = TypeAdapter(Strategy).validate_python({"name": given.strategy})
+    spread = strategy.model_copy(update={"spread": given.spread})
+    settings = settings.model_copy(update={"strategy": spread})
     session = LabellingSession(_folder(given), settings)
     if given.table or given.label_studio:
         table = session.table()

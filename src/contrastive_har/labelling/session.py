@@ -33,6 +33,7 @@ from contrastive_har.sources.my_data import describe
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser
 
+_FIRST = ClusterCentres(unit_length=True)  # the best of the first few labels on hand features: docs/labelling.md
 PROPOSAL_COLUMNS = ["recording", "start", "end", "why"]
 
 
@@ -54,7 +55,7 @@ class LabellingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     windows: int = Field(default=24, gt=0)
-    strategy: Strategy = ClusterCentres()
+    strategy: Strategy = _FIRST
     recogniser: Path | None = None
     length: float = Field(default=2.56, gt=0)
     stride: float = Field(default=1.28, gt=0)
@@ -211,7 +212,7 @@ class LabellingSession:
     def _chooser(self, labelled: Labelled) -> BaseStrategy:
         strategy: BaseStrategy = self.settings.strategy
         if strategy.needs_probabilities and len(np.unique(labelled.classes)) < 2:
-            return ClusterCentres(spread=strategy.spread)
+            return _FIRST.model_copy(update={"spread": strategy.spread})
         return strategy
 
     def _fitted(self, labelled: Labelled) -> LabelledHead | None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch.nn import functional
 
 from contrastive_har.labelling.candidates import Candidates
 from contrastive_har.labelling.strategies.base import Allowed, BaseStrategy
@@ -22,17 +23,21 @@ class ClusteredStrategy(BaseStrategy):
     with the fewest labels, the largest of these. Distances are Euclidean.
 
     Attributes:
+        unit_length: Scale each embedding to length one first, so that distances are those of angles.
         most_clusters: Most clusters, beyond which they get a further window in turn (as in TypiClust).
         restarts: Seedings of k-means, of which the best is continued.
         iterations: Limit of its iterations.
     """
 
+    unit_length: bool = False
     most_clusters: int = Field(default=500, gt=0)
     restarts: int = Field(default=2, gt=0)
     iterations: int = Field(default=20, gt=0)
 
     def _pick(self, candidates: Candidates, allowed: Allowed, count: int, rng: np.random.Generator) -> Iterator[int]:
         points = torch.from_numpy(candidates.embeddings)
+        if self.unit_length:
+            points = functional.normalize(points, dim=1)
         wanted = min(len(candidates.labelled) + count, self.most_clusters, len(points))
         clusters = self._cluster(points, wanted, rng)
         labels = np.bincount(clusters[candidates.labelled], minlength=wanted)
