@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contrastive_har.labelling.trials import ChoosingPlan, ChoosingSettings
+from contrastive_har.labelling.trials import ChoosingSettings
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.pretraining.plans import PretrainingBudget, PretrainingPlan
 from contrastive_har.models.encoders import EncoderSettings
@@ -253,12 +253,6 @@ class ProtocolSettings(BaseModel):
     def registration_plan(self) -> RegistrationPlan:
         """Return all settings that determine which recogniser is registered."""
         return RegistrationPlan(label_budget=self.registered_at or self.fewest_labels)
-
-    def choosing_plan(self, method: str, seed: int) -> ChoosingPlan | None:
-        """Return all settings that determine the trials of strategies on one row; None if the protocol has none."""
-        if self.choosing is None:
-            return None
-        return ChoosingPlan(name=method, choosing=self.choosing, label_budget=self.fewest_labels, seed=seed)
 
     def views_plan(self, seed: int) -> ViewsPlan:
         """Return the views of all methods, without duplicates."""
