@@ -20,6 +20,7 @@ from contrastive_har.labelling.session import LabellingSession, LabellingSetting
 from tests.browser import Visit, open_page
 from tests.labelling.conftest import table_of, true_activity
 
+WAIT = 60_000  # milliseconds
 KEYS = {"rest": "1", "walk": "2", "run": "3"}
 
 
@@ -39,7 +40,7 @@ def served(folder: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[str
 
 def wait_for_answers(visit: Visit, count: int) -> None:
     """Wait until the page says how many answers are on disk."""
-    expect(visit.page.locator("#progress")).to_contain_text(f" {count} answers on disk", timeout=30_000)
+    expect(visit.page.locator("#progress")).to_contain_text(f" {count} answers on disk", timeout=WAIT)
 
 
 def start_shown(visit: Visit) -> float:
@@ -66,13 +67,14 @@ def test_windows_are_labelled_in_a_browser(unlabelled_folder: Path) -> None:
         wait_for_answers(visit, 4)
         assert page.text_content("#believed") == ""
         page.keyboard.press("b")
-        expect(page.locator("#believed")).to_contain_text("%")
+        expect(page.locator("#believed")).to_contain_text("%", timeout=WAIT)
         page.keyboard.press("o")
-        expect(page.locator("#expected")).to_contain_text("macro-F1 on other recordings", timeout=30_000)
+        expect(page.locator("#expected")).to_contain_text("macro-F1 on other recordings", timeout=WAIT)
+        assert page.locator("#curve svg").count() == 0  # of a single point
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         page.keyboard.press("1")
-        expect(page.locator("#error")).to_contain_text("Not saved")
+        expect(page.locator("#error")).to_contain_text("Not saved", timeout=WAIT)
         assert visit.outside == []
     assert table_of(unlabelled_folder)["activity"].tolist() == given
 
@@ -140,4 +142,20 @@ def test_the_page_tells_the_end(client: TestClient, unlabelled_folder: Path) -> 
         activity = true_activity(facts["window"]["start"])
         client.post("/answer", json={"index": facts["window"]["index"], "activity": activity})
     assert facts["progress"]["answered"] == len(pd.read_csv(unlabelled_folder / "labels.csv"))
-    assert "macro-F1 on other recordings" in client.get("/outlook").json()["text"]
+    outlook = client.get("/outlook").json()
+    assert "macro-F1 on other recordings" in outlook["text"]
+    assert len(outlook["curve"]) > 2
+
+
+def test_the_learning_curve_is_drawn(unlabelled_folder: Path) -> None:
+    session = LabellingSession(unlabelled_folder, LabellingSettings(windows=6))
+    for _ in range(24):
+        index = session.proposals()[0]
+        session.answer(index, true_activity(session.unlabelled.seconds(index)[0]), "anna")
+    with served(unlabelled_folder) as (address, _), open_page(address) as visit:
+        wait_for_answers(visit, 24)
+        visit.page.click("#outlook")
+        expect(visit.page.locator("#curve svg")).to_be_visible(timeout=WAIT)
+        assert visit.page.locator("#curve text").count() == 2 * len([3, 6, 12, 24])
+        assert "more labels are expected to add" in str(visit.page.text_content("#expected"))
+        assert visit.errors == []

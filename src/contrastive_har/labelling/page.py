@@ -87,7 +87,7 @@ class _Views:
 
     async def outlook(self, request: Request) -> JSONResponse:
         """Return what a head knows by now, and what further labels would add."""
-        return JSONResponse({"text": await run_in_threadpool(self._outlook)})
+        return JSONResponse(await run_in_threadpool(self._outlook))
 
     async def media(self, request: Request) -> Response:
         """Return the video or photo of a recording."""
@@ -169,16 +169,17 @@ class _Views:
         start, end = unlabelled.seconds(index)
         return {"video": found.suffix.lower() in (".mp4", ".webm"), "start": start - begin, "end": end - begin}
 
-    def _outlook(self) -> str:
+    def _outlook(self) -> dict[str, Any]:
         session = self._session
         _, labelled = session.labelled()
         if len(np.unique(labelled.people.astype(str))) < 2:
-            return "Label windows of two recordings to see how well others are recognised."
+            return {"text": "Label windows of two recordings to see how well others are recognised.", "curve": []}
         curve = learning_curve(labelled, session.head, session.settings.seed)
         last = curve.iloc[-1]
         known = f"macro-F1 on other recordings {100 * last['macro_f1']:.0f} %"
         interval = f"({100 * last['low']:.0f} to {100 * last['high']:.0f})"
-        return f"{known} {interval}. {forecast(curve, session.settings.windows).text}"
+        text = f"{known} {interval}. {forecast(curve, session.settings.windows).text}"
+        return {"text": text, "curve": curve.dropna().to_dict("records")}
 
 
 async def _content(request: Request) -> dict[str, Any]:
