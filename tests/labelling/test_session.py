@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from contrastive_har.labelling.command import main
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
@@ -19,7 +20,9 @@ from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.my_data import describe
 from contrastive_har.use.recogniser_files import write_recogniser
 from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser
+from tests.conftest import ACTIVITIES, RATE
 from tests.labelling.conftest import SUBJECTS, table_of, true_activity
+from tests.sources.own.made import ingest
 
 
 def open_session(folder: Path, **settings: Any) -> LabellingSession:
@@ -158,4 +161,38 @@ def test_the_command_says_what_is_wrong(unlabelled_folder: Path, tmp_path: Path)
         main([str(unlabelled_folder), "--strategy", "clever", "--table", str(tmp_path / "x.csv")])
     (unlabelled_folder / "dataset.yml").unlink()
     with pytest.raises(BadRecordingError, match=r"dataset\.yml"):
+        open_session(unlabelled_folder)
+
+
+@pytest.mark.parametrize("stamp", ["seconds", "milliseconds", "dates"])
+def test_ingestion_reads_the_answers_whatever_the_time_stamps(unlabelled_folder: Path, stamp: str) -> None:
+    description = yaml.safe_load((unlabelled_folder / "dataset.yml").read_text())
+    for name in SUBJECTS:
+        frame = pd.read_csv(unlabelled_folder / f"{name}.csv")
+        if stamp == "milliseconds":
+            frame["timestamp"] = (1000 * frame["timestamp"]).round().astype(int) + 5_000
+            description["timestamp"] = {"unit": "ms"}
+        elif stamp == "dates":
+            frame["timestamp"] = pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], "s")
+        frame.assign(subject=name).to_csv(unlabelled_folder / f"{name}.csv", index=False)
+    description["intervals"] = {"pattern": "labels.csv", "timestamp": {"unit": "s"}}
+    (unlabelled_folder / "dataset.yml").write_text(yaml.safe_dump(description))
+    session = open_session(unlabelled_folder)
+    expected = {name: np.full(24 * RATE, -1) for name in SUBJECTS}
+    for code, index in enumerate(session.proposals()):
+        recording = str(session.unlabelled.windows.table["recording"].iloc[index])
+        session.answer(index, ACTIVITIES[code % 3], "anna")
+        offset = int(session.unlabelled.offset[index])
+        expected[recording][offset : offset + session.unlabelled.windows.length] = code % 3
+    found, rejected = ingest(unlabelled_folder)
+    assert not [other for other in rejected if not other.passed_over]
+    for recording in found:
+        np.testing.assert_array_equal(recording.activity, expected[recording.name], err_msg=recording.name)
+
+
+def test_recordings_without_time_stamps_are_refused(unlabelled_folder: Path) -> None:
+    for name in SUBJECTS:
+        path = unlabelled_folder / f"{name}.csv"
+        pd.read_csv(path).drop(columns="timestamp").to_csv(path, index=False)
+    with pytest.raises(BadRecordingError, match="has no time stamps, or sensors in files of their own"):
         open_session(unlabelled_folder)

@@ -82,12 +82,13 @@ def read_unlabelled(
         longest_gap: Seconds without samples that are interpolated; a longer gap divides a recording.
 
     Raises:
-        BadRecordingError: if no recording has a window.
+        BadRecordingError: if no recording has a window, or one has no time stamps, by which labels could find it.
     """
     rate = description.sampling_rate_hz
     pieces: dict[str, list[Piece]] = defaultdict(list)
     for piece in open_new_recordings(path, description.channels, rate, longest_gap):
         if isinstance(piece, Piece):
+            _require_stamps(piece)
             pieces[piece.recording].append(piece)
         else:
             _say(piece)
@@ -103,6 +104,15 @@ def read_unlabelled(
     table = table.assign(start=clock, end=clock + length, activity=np.int16(UNLABELLED))
     signals = np.stack([stretches[index].samples[at : at + length] for index, at in zip(stretch, offset, strict=True)])
     return Unlabelled(Windows(description, length, stride, table, signals), stretches, stretch, offset)
+
+
+def _require_stamps(piece: Piece) -> None:
+    # Sensors with files of their own are on a clock that begins with the first sample of all of them.
+    if piece.sampling_rate_hz is not None:
+        raise BadRecordingError(
+            f"{piece.file}: recording '{piece.recording}' has no time stamps, or sensors in files of their own, so "
+            "that ingestion could not find its labels. Put all sensors and a column 'timestamp' into one file."
+        )
 
 
 def _say(rejection: Rejection) -> None:
