@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from contrastive_har.reports.trials import write_page
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.trials import area, compare_trials, labels_with, summarise_trials
+from tests.scores.examples import TRIED, trials
 
 SETTINGS = ReportSettings(resamples=200)
-LABELS = [6, 12, 24, 48]
-
-
-def trials(gain: float) -> pd.DataFrame:
-    """Scores that rise by a tenth with each doubling of the labels; a strategy is some doublings ahead."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for repeat, draw, labels in itertools.product(range(2), range(5), LABELS):
-        luck = 0.001 * rng.standard_normal()
-        for strategy, ahead in (("random", 0.0), ("chosen", gain)):
-            value = 0.3 + 0.1 * (np.log2(labels / 6) + ahead) + luck
-            rows.append([repeat, draw, strategy, labels, value])
-    table = pd.DataFrame(rows, columns=["repeat", "draw", "strategy", "labels", "macro_f1"])
-    return table.assign(split="unseen", method="simclr", wrong_labels=0.0, seconds=0.5)
 
 
 def test_the_area_is_a_mean_over_doublings() -> None:
@@ -55,19 +39,6 @@ def test_a_strategy_that_is_a_doubling_ahead_is_worth_twice_the_labels() -> None
 @pytest.mark.parametrize("gain", [0.5, -0.5])
 def test_differences_are_tested_in_pairs(gain: float) -> None:
     comparisons = compare_trials(trials(gain), "random", SETTINGS)
-    assert len(comparisons) == len(LABELS) + 1
+    assert len(comparisons) == len(TRIED) + 1
     assert (comparisons["p_holm"] < 0.01).all()
     np.testing.assert_allclose(comparisons["difference"], gain / 10)
-
-
-def test_the_page_says_what_labels_are_worth_and_where_a_strategy_fails() -> None:
-    pages = {}
-    for gain in (1.0, -0.5):
-        table = trials(gain)
-        summary, comparisons = summarise_trials(table, "random", SETTINGS), compare_trials(table, "random", SETTINGS)
-        pages[gain] = write_page(summary, comparisons, {"simclr": "SimCLR"}, {"unseen": "Unseen subjects"}, 0.05)
-    assert "12 are worth 24 of `random`" in pages[1.0]
-    assert "below" not in pages[1.0].split("## ")[1]
-    assert "`chosen` is significantly below `random` with 6, 12, 24, 48 labels" in pages[-0.5]
-    assert "are worth" not in pages[-0.5]
-    assert "## SimCLR, unseen subjects" in pages[1.0]

@@ -42,6 +42,10 @@ def draw_trials(summary: pd.DataFrame, methods: Mapping[str, str], splits: Mappi
         of_split[0].set_ylabel("macro-F1 (%)")
     for axis in axes[-1]:
         axis.set_xlabel("labelled windows")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 7), fontsize=8, frameon=False)
+    entries = {
+        label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    known = [name for name in colours if name in entries]
+    handles = [entries[name] for name in known]
+    figure.legend(handles, known, loc="outside lower center", ncols=min(len(known), 7), fontsize=8, frameon=False)
     return figure
