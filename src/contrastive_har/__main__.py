@@ -12,9 +12,13 @@ from kedro.framework.project import configure_project
 
 
 def main(*arguments: Any, **options: Any) -> Any:
-    """Run a pipeline with the arguments of ``kedro run``; as ``describe FOLDER``, look at a folder of recordings."""
+    """Run a pipeline with the arguments of ``kedro run``; as ``describe`` or ``label``, look at or label recordings."""
     if not arguments and sys.argv[1:2] == ["describe"]:
         return _describe(sys.argv[2:])
+    if not arguments and sys.argv[1:2] == ["label"]:
+        from contrastive_har.labelling.command import main as label
+
+        return label(sys.argv[2:])
     package = Path(__file__).parent.name
     configure_project(package)
     options["standalone_mode"] = not hasattr(sys, "ps1")

@@ -17,6 +17,8 @@ from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
 
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
+CHOOSING_STAGES = ("ingestion", "windowing", "pretraining", "labelling")
+"""Stages of a protocol that tries strategies to choose the windows to label."""
 
 
 class PipelineOnDemand(Pipeline):
@@ -66,13 +68,18 @@ def register_pipelines() -> dict[str, Pipeline]:
         **stages,
         "report": report,
         "describe": PipelineOnDemand(_create_description),
+        "labelling": PipelineOnDemand(_create_proposals),
         "inference": PipelineOnDemand(partial(_create_inference, parameters["protocol"])),
         "export": PipelineOnDemand(partial(_create_export, parameters["protocol"])),
     }
 
 
 def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
-    stages = (_create_stage(stage, name, settings) for name, settings in protocols.items() for stage in STAGES)
+    stages = (
+        _create_stage(stage, name, settings)
+        for name, settings in protocols.items()
+        for stage in (CHOOSING_STAGES if settings.get("choosing") else STAGES)
+    )
     return sum(stages, Pipeline([]))
 
 
@@ -86,6 +93,12 @@ def _create_description() -> Pipeline:
     from contrastive_har.pipelines import ingestion
 
     return ingestion.create_description()
+
+
+def _create_proposals() -> Pipeline:
+    from contrastive_har.pipelines import labelling
+
+    return labelling.create_proposals()
 
 
 def _create_inference(protocol: str) -> Pipeline:
@@ -122,6 +135,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "augmentation": (protocol,),
         "pretraining": (cells, trained_once(settings["methods"])),
         "evaluation": (cells,),
+        "labelling": (cells,),
         "registration": ([cell for cell in cells if cell.split in validated],),
         "reporting": (cells, bool(settings.get("sweep")), _spells(settings), chooses),
     }

@@ -40,7 +40,8 @@ def test_registry(finished: Project) -> None:
     protocols = {"__default__", "semi_supervised", "self_supervised", "ablation"}
     protocols |= {"multimodal", "multimodal_concentration", "modality_subsets"}
     protocols |= {"label_structures", "label_structures_six", "unseen_names", "names_on_encoders"}
-    assert set(pipelines) == {*protocols, *stages, "report", "describe", "inference", "export"}
+    protocols |= {"choosing_labels"}
+    assert set(pipelines) == {*protocols, *stages, "report", "describe", "labelling", "inference", "export"}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()
         == pipelines["semi_supervised"].describe()

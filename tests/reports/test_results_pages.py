@@ -11,7 +11,10 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TABLE = re.compile(r"<!-- scores: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
-PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if TABLE.search(page.read_text()))
+TRIALS = re.compile(r"<!-- trials: (\S+\.csv), (\w+), (\w+), ([\d.]+) -->\n((?:\|.*\n)+)")
+PAGES = sorted(
+    page for page in (ROOT / "docs").rglob("*.md") for form in (TABLE, TRIALS) if form.search(page.read_text())
+)
 RESULTS = ROOT / "docs/results"
 CELL = re.compile(r"(\d+\.\d) ± (\d+\.\d)")
 EVALUATIONS = {
@@ -79,6 +82,23 @@ def test_tables_are_their_scores(page: Path) -> None:
                 assert float(told[2]) == pytest.approx(100 * mine.std(), abs=0.0501), (title, column)
                 compared += 1
         assert compared >= len(body)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_their_trials(page: Path) -> None:
+    for file, split, method, wrong, text in TRIALS.findall(page.read_text()):
+        trials = pd.read_csv(page.parent / file)
+        chosen = (trials["split"] == split) & (trials["method"] == method) & (trials["wrong_labels"] == float(wrong))
+        values = trials[chosen].groupby(["strategy", "labels"])["macro_f1"].agg(["mean", "std"])
+        header, _, *body = rows(text)
+        numbers = [column for column in header if column.isdigit()]
+        assert len(numbers) * len(body) == len(values)
+        for strategy, *cells in body:
+            for labels, cell in zip(numbers, cells, strict=False):
+                mean, deviation = CELL.match(cell).groups()  # type: ignore[union-attr]
+                mine = values.loc[strategy.strip("`"), int(labels)]
+                assert float(mean) == pytest.approx(100 * mine["mean"], abs=0.0501), (strategy, labels)
+                assert float(deviation) == pytest.approx(100 * mine["std"], abs=0.0501), (strategy, labels)
 
 
 def test_every_score_is_told_and_says_how_it_came_about() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
+from contrastive_har.labelling.trials import ChoosingPlan
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
 from contrastive_har.models.heads.label_sequence import LabelSequenceSettings
 from contrastive_har.models.heads.words import Vocabulary
@@ -32,7 +33,7 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
 
     Returns:
         By dotted name, after that of the protocol: ``windows``, ``views``, ``registration``, ``splits`` and a split,
-        ``pretraining`` and ``evaluation`` and a method.
+        ``pretraining``, ``evaluation`` or ``choosing`` and a method.
 
     Raises:
         ProtocolError: naming the protocol and the setting.
@@ -54,6 +55,10 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
         for method in protocol.methods:
             plans[f"{name}.pretraining.{method}"] = protocol.pretraining_plan(method, seed)
             plans[f"{name}.evaluation.{method}"] = protocol.evaluation_plan(method, seed)
+            if protocol.choosing is not None:
+                few = protocol.fewest_labels
+                plan = ChoosingPlan(name=method, choosing=protocol.choosing, label_budget=few, seed=seed)
+                plans[f"{name}.choosing.{method}"] = plan
     return plans
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastive_har.labelling.trials import ChoosingSettings
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.pretraining.plans import PretrainingBudget, PretrainingPlan
 from contrastive_har.models.encoders import EncoderSettings
@@ -46,6 +47,8 @@ class ProtocolSettings(BaseModel):
         evaluations: Evaluations of encoders, by name.
         registered_at: The label budget with which the registered recogniser is trained; null takes the smallest that
             all evaluations are run with.
+        choosing: Strategies that choose the windows to label, tried on every method's encoders in place of its
+            evaluations.
         sweep: Dotted name of a numeric setting of the rows, such as ``objective.negatives.concentration``, in which
             they differ: the report shows scores against it, and what choosing it on validation windows gives.
     """
@@ -69,6 +72,7 @@ class ProtocolSettings(BaseModel):
     compared_with: str
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
     registered_at: LabelBudget | None = None
+    choosing: ChoosingSettings | None = None
     sweep: str | None = None
 
     @model_validator(mode="before")

@@ -101,7 +101,7 @@ def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> p
             "label_budget": family.label_budget,
         }
         pairs = [
-            {**row, "method": reference, "other": other, **_compare_pair(family.scores, reference, other, settings)}
+            {**row, "method": reference, "other": other, **compare_pair(family.scores, reference, other, settings)}
             for other in family.scores.columns.drop(reference)
         ]
         for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
@@ -109,7 +109,8 @@ def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> p
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _compare_pair(scores: pd.DataFrame, first: str, second: str, settings: ReportSettings) -> dict[str, float]:
+def compare_pair(scores: pd.DataFrame, first: str, second: str, settings: ReportSettings) -> dict[str, float]:
+    """Compare two columns of ``scores`` (repeats, methods), paired by row: the values of ``COLUMNS`` but ``p_holm``."""
     differences = (scores[first] - scores[second]).to_numpy()
     rng = np.random.default_rng(derive_seed(settings.seed, first, second))
     low, high = bootstrap_interval(differences, settings.confidence, settings.resamples, rng)

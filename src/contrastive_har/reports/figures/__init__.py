@@ -15,6 +15,7 @@ from contrastive_har.reports.figures.signals import draw_views
 from contrastive_har.reports.figures.spreads import draw_critical_differences, draw_subjects
 from contrastive_har.reports.figures.style import COLOURS
 from contrastive_har.reports.figures.sweeps import draw_sweep
+from contrastive_har.reports.figures.trials import draw_trials
 from contrastive_har.reports.figures.words import draw_word_graph
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "draw_reliability",
     "draw_subjects",
     "draw_sweep",
+    "draw_trials",
     "draw_views",
     "draw_word_graph",
 ]

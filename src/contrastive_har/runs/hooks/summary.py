@@ -23,6 +23,9 @@ _LOCATIONS = {
     "onnx_model": "Model:  ",
     "timeline": "Result: ",
     "timeline_picture": "Picture:",
+    "proposed_windows": "Table:  ",
+    "trials_report": "Report: ",
+    "trials_curves": "Picture:",
 }
 """Labels of the artifacts whose path is printed, besides reports."""
 

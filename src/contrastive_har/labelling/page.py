@@ -1,0 +1,192 @@
+"""The page to label in: a small web application on this machine, which asks nothing of any other."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from contrastive_har.labelling.session import LabellingSession
+from contrastive_har.labelling.stopping import forecast, learning_curve
+
+ADDRESS = "127.0.0.1"
+_POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_CONTEXT = 2.0  # seconds beside a window
+_EXAMPLES = 3
+_MEDIA = (".mp4", ".webm", ".jpg", ".png")
+
+
+def create_page(session: LabellingSession, labeller: str, media: Path | None = None) -> Starlette:
+    """Return the application: a page, and what its script asks for.
+
+    Every answer is on disk before the request for it is answered. Only requests to this machine by name are served, and
+    answers must be JSON, which pages of other sites cannot send.
+
+    Args:
+        session: The windows and their answers.
+        labeller: Who labels.
+        media: Folder of videos or photos with the names of the recordings.
+    """
+    views = _Views(session, labeller, media)
+    routes = [
+        Route("/", views.page),
+        Route("/next", views.next),
+        Route("/outlook", views.outlook),
+        Route("/media/{recording}", views.media),
+        Route("/answer", views.answer, methods=["POST"]),
+        Route("/undo", views.undo, methods=["POST"]),
+    ]
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[ADDRESS, "localhost"])
+    return Starlette(routes=routes, middleware=[hosts])
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket on a port of this machine, or on any free one for 0.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((ADDRESS, port))
+    return listening
+
+
+def serve(page: Starlette, listening: socket.socket) -> None:
+    """Serve a page until the process is interrupted."""
+    uvicorn.Server(uvicorn.Config(page, log_level="warning")).run(sockets=[listening])
+
+
+class _Views:
+    """What the page and its script are answered."""
+
+    def __init__(self, session: LabellingSession, labeller: str, media: Path | None) -> None:
+        self._session, self._labeller, self._media = session, labeller, media
+
+    async def page(self, request: Request) -> HTMLResponse:
+        """Return the page."""
+        text = resources.files("contrastive_har.labelling").joinpath("templates/label.html").read_text("utf-8")
+        return HTMLResponse(text, headers={"Content-Security-Policy": _POLICY})
+
+    async def next(self, request: Request) -> JSONResponse:
+        """Return the next window, and the progress."""
+        return JSONResponse(await run_in_threadpool(self._next, "belief" in request.query_params))
+
+    async def outlook(self, request: Request) -> JSONResponse:
+        """Return what a head knows by now, and what further labels would add."""
+        return JSONResponse(await run_in_threadpool(self._outlook))
+
+    async def media(self, request: Request) -> Response:
+        """Return the video or photo of a recording."""
+        found = self._medium(request.path_params["recording"])
+        if found is None:
+            raise HTTPException(404)
+        return FileResponse(found)
+
+    async def answer(self, request: Request) -> JSONResponse:
+        """Write an answer to disk."""
+        given = await _content(request)
+        try:
+            index, activity, remark = int(given["index"]), str(given.get("activity", "")), given.get("remark", "")
+            await run_in_threadpool(self._session.answer, index, activity, self._labeller, remark)
+        except (KeyError, TypeError, ValueError) as error:
+            raise HTTPException(400, str(error)) from error
+        return JSONResponse({})
+
+    async def undo(self, request: Request) -> JSONResponse:
+        """Take the last answer back."""
+        await _content(request)
+        await run_in_threadpool(self._session.file.undo)
+        return JSONResponse({})
+
+    def _next(self, believes: bool) -> dict[str, Any]:
+        session = self._session
+        answers = session.answers()
+        counts = Counter(answer.activity or answer.remark for answer in answers)
+        size = session.settings.windows
+        facts: dict[str, Any] = {
+            "activities": session.activities,
+            "counts": counts,
+            "progress": {"answered": len(answers), "round": len(answers) // size + 1, "size": size},
+        }
+        proposals = session.proposals()
+        if not proposals:
+            return facts
+        index = proposals[0]
+        start, end = session.unlabelled.seconds(index)
+        recording = str(session.unlabelled.windows.table["recording"].iloc[index])
+        window = {
+            "index": index,
+            "recording": recording,
+            "start": start,
+            "end": end,
+            "signal": self._signal(index, _CONTEXT),
+            "media": self._media_of(recording, index),
+            "examples": [
+                {"activity": example.activity, "signal": self._signal(example.index, 0.0)}
+                for example in session.examples(index, _EXAMPLES)
+            ],
+            "belief": session.believed(index) if believes else {},
+        }
+        return {**facts, "window": window}
+
+    def _signal(self, index: int, context: float) -> dict[str, Any]:
+        """Return a window as lines: its length in seconds, times, and values by unit and channel."""
+        unlabelled = self._session.unlabelled
+        seconds, samples = unlabelled.around(index, context)
+        panels: dict[str, dict[str, list[float]]] = {}
+        for channel, values in zip(unlabelled.windows.description.channels, samples.T, strict=True):
+            panels.setdefault(channel.unit, {})[channel.name] = np.round(values.astype(float), 4).tolist()
+        length = unlabelled.windows.length / unlabelled.rate
+        return {"length": length, "seconds": np.round(seconds, 4).tolist(), "panels": panels}
+
+    def _medium(self, recording: str) -> Path | None:
+        """Return the video or photo with the name of a recording; none outside the folder."""
+        if self._media is None:
+            return None
+        found = (path for path in self._media.iterdir() if path.stem == recording and path.suffix.lower() in _MEDIA)
+        return next(found, None)
+
+    def _media_of(self, recording: str, index: int) -> dict[str, Any] | None:
+        found = self._medium(recording)
+        if found is None:
+            return None
+        unlabelled = self._session.unlabelled
+        begin = min(one.start for one in unlabelled.stretches if one.recording == recording)
+        start, end = unlabelled.seconds(index)
+        return {"video": found.suffix.lower() in (".mp4", ".webm"), "start": start - begin, "end": end - begin}
+
+    def _outlook(self) -> dict[str, Any]:
+        session = self._session
+        _, labelled = session.labelled()
+        if len(np.unique(labelled.people.astype(str))) < 2:
+            return {"text": "Label windows of two recordings to see how well others are recognised.", "curve": []}
+        curve = learning_curve(labelled, session.head, session.settings.seed)
+        last = curve.iloc[-1]
+        known = f"macro-F1 on other recordings {100 * last['macro_f1']:.0f} %"
+        interval = f"({100 * last['low']:.0f} to {100 * last['high']:.0f})"
+        text = f"{known} {interval}. {forecast(curve, session.settings.windows).text}"
+        return {"text": text, "curve": curve.dropna().to_dict("records")}
+
+
+async def _content(request: Request) -> dict[str, Any]:
+    """Return the JSON of a request; pages of other sites can only send other types without being asked first."""
+    if request.headers.get("content-type") != "application/json":
+        raise HTTPException(415, "send application/json")
+    content = await request.json()
+    if not isinstance(content, dict):
+        raise HTTPException(400, "send an object")
+    return content

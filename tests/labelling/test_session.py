@@ -1,0 +1,198 @@
+"""Sessions: rounds of proposals, answers on disk, going on after the end, the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from contrastive_har.labelling.command import main
+from contrastive_har.labelling.session import LabellingSession, LabellingSettings
+from contrastive_har.learning.pretraining import BackboneSettings
+from contrastive_har.models.encoders.tpn import TPNSettings
+from contrastive_har.models.heads.logistic import LogisticSettings
+from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.my_data import describe
+from contrastive_har.use.recogniser_files import write_recogniser
+from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser
+from tests.conftest import ACTIVITIES, RATE
+from tests.labelling.conftest import SUBJECTS, table_of, true_activity
+from tests.sources.own.made import ingest
+
+
+def open_session(folder: Path, **settings: Any) -> LabellingSession:
+    return LabellingSession(folder, LabellingSettings.model_validate({"windows": 6, **settings}))
+
+
+def answer_next(session: LabellingSession, count: int) -> list[int]:
+    """Answer proposals one after the other, correctly."""
+    answered = []
+    for _ in range(count):
+        index = session.proposals()[0]
+        session.answer(index, true_activity(session.unlabelled.seconds(index)[0]), "anna")
+        answered.append(index)
+    return answered
+
+
+def test_windows_are_those_of_the_files(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder)
+    frame = pd.read_csv(unlabelled_folder / "ben.csv")
+    table = session.unlabelled.windows.table
+    assert set(table["recording"]) == set(SUBJECTS)
+    for index in np.flatnonzero(table["recording"] == "ben"):
+        start, end = session.unlabelled.seconds(index)
+        rows = frame[(frame["timestamp"] >= start - 1e-6) & (frame["timestamp"] < end - 1e-6)]
+        np.testing.assert_allclose(session.unlabelled.windows.signals[index], rows[["x", "y", "z"]], atol=1e-4)
+
+
+def test_a_session_that_is_opened_again_goes_on(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder)
+    planned = session.proposals()
+    assert len(planned) == 6
+    assert answer_next(session, 4) == planned[:4]
+    again = open_session(unlabelled_folder)
+    assert again.proposals() == planned[4:]
+    answer_next(again, 2)
+    following = again.proposals()
+    assert len(following) == 6
+    assert not set(following) & set(planned)
+    assert again.file.undo() is not None
+    assert again.proposals() == planned[5:]
+
+
+@pytest.mark.parametrize("strategy", ["random", "cluster_centres", "badge", "margin"])
+def test_rounds_go_on_until_every_window_is_covered(unlabelled_folder: Path, strategy: str) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": strategy}, length=4, stride=4)
+    chosen = answer_next(session, len(session.embeddings))
+    assert sorted(chosen) == list(range(len(session.embeddings)))
+    assert session.proposals() == []
+    assert len(session.table()) == 0
+
+
+def test_a_head_learns_from_the_answers(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder)
+    assert session.believed(0) == {}
+    answer_next(session, 12)
+    index = session.proposals()[0]
+    truth = true_activity(session.unlabelled.seconds(index)[0])
+    assert max(session.believed(index), key=lambda name: session.believed(index)[name]) == truth
+    nearest = session.examples(index, 3)
+    assert len(nearest) == 3
+    assert nearest[0].activity == truth
+
+
+def test_unsure_answers_teach_nothing_and_are_not_asked_again(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder)
+    first = session.proposals()[0]
+    session.answer(first, "", "anna", "unsure")
+    assert first not in session.proposals()
+    assert len(session.labelled()[0]) == 0
+    assert table_of(unlabelled_folder)["remark"].tolist() == ["unsure"]
+
+
+def test_impossible_answers_are_refused(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder)
+    for index, activity in ((10_000, "walk"), (-1, "walk"), (0, "swim"), (0, "")):
+        with pytest.raises(ValueError, match=r"no window|unknown activity"):
+            session.answer(index, activity, "anna")
+    assert not (unlabelled_folder / "labels.csv").exists()
+
+
+def test_nothing_of_the_originals_is_changed(unlabelled_folder: Path) -> None:
+    before = {path.name: path.read_bytes() for path in unlabelled_folder.iterdir()}
+    answer_next(open_session(unlabelled_folder), 3)
+    after = {path.name: path.read_bytes() for path in unlabelled_folder.iterdir()}
+    assert after.keys() - before.keys() == {"labels.csv"}
+    assert {name: after[name] for name in before} == before
+
+
+def test_the_encoder_of_a_recogniser_is_used(unlabelled_folder: Path, tmp_path: Path) -> None:
+    description = describe(unlabelled_folder)
+    backbone = BackboneSettings(encoder=TPNSettings(channels=(6, 8), kernels=(5, 3), dropout=0.1))
+    architecture = Architecture(
+        description=description, length=100, stride=50, backbone=backbone, head=LogisticSettings()
+    )
+    weights = architecture._network(1.0).state_dict()
+    scores = dict.fromkeys(("validation_macro_f1", "mean_validation_macro_f1", "mean_test_macro_f1"), 0.5)
+    names = dict.fromkeys(("protocol", "split", "method", "evaluation"), "some")
+    origin = Origin(**names, label_budget="1 %", repeat=0, **scores)
+    write_recogniser(TrainedRecogniser(architecture, weights, origin), tmp_path / "recogniser.safetensors")
+    session = open_session(unlabelled_folder, recogniser=tmp_path / "recogniser.safetensors")
+    assert session.embeddings.shape[1] == 8
+    assert session.unlabelled.windows.length == 100
+    assert len(session.proposals()) == 6
+
+
+def test_the_command_writes_proposals(unlabelled_folder: Path, tmp_path: Path) -> None:
+    table, tasks = tmp_path / "proposed.csv", tmp_path / "tasks.json"
+    given = [str(unlabelled_folder), "--windows", "5", "--table", str(table), "--label-studio", str(tasks)]
+    assert main(given) == 0
+    proposed = pd.read_csv(table)
+    assert list(proposed.columns) == ["recording", "start", "end", "why"]
+    assert len(proposed) == 5
+    regions = [task["predictions"][0]["result"] for task in json.loads(tasks.read_text())]
+    assert sum(map(len, regions)) == 5
+    assert not (unlabelled_folder / "labels.csv").exists()
+
+
+def test_the_command_takes_labels_back_and_compares_them(
+    unlabelled_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = open_session(unlabelled_folder)
+    answer_next(session, 4)
+    tasks = tmp_path / "tasks.json"
+    main([str(unlabelled_folder), "--windows", "6", "--label-studio", str(tasks)])
+    main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(tasks)])
+    main(["--compare", str(unlabelled_folder / "labels.csv"), str(unlabelled_folder / "others.csv")])
+    assert "Cohen's kappa: 1.000" in capsys.readouterr().out
+
+
+def test_the_command_says_what_is_wrong(unlabelled_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="name a folder"):
+        main([])
+    with pytest.raises(SystemExit, match="windows: Input should be greater than 0"):
+        main([str(unlabelled_folder), "--windows", "0", "--table", str(tmp_path / "x.csv")])
+    with pytest.raises(SystemExit, match="2"):
+        main([str(unlabelled_folder), "--strategy", "clever", "--table", str(tmp_path / "x.csv")])
+    (unlabelled_folder / "dataset.yml").unlink()
+    with pytest.raises(BadRecordingError, match=r"dataset\.yml"):
+        open_session(unlabelled_folder)
+
+
+@pytest.mark.parametrize("stamp", ["seconds", "milliseconds", "dates"])
+def test_ingestion_reads_the_answers_whatever_the_time_stamps(unlabelled_folder: Path, stamp: str) -> None:
+    description = yaml.safe_load((unlabelled_folder / "dataset.yml").read_text())
+    for name in SUBJECTS:
+        frame = pd.read_csv(unlabelled_folder / f"{name}.csv")
+        if stamp == "milliseconds":
+            frame["timestamp"] = (1000 * frame["timestamp"]).round().astype(int) + 5_000
+            description["timestamp"] = {"unit": "ms"}
+        elif stamp == "dates":
+            frame["timestamp"] = pd.Timestamp("2026-01-31T12:00:00") + pd.to_timedelta(frame["timestamp"], "s")
+        frame.assign(subject=name).to_csv(unlabelled_folder / f"{name}.csv", index=False)
+    description["intervals"] = {"pattern": "labels.csv", "timestamp": {"unit": "s"}}
+    (unlabelled_folder / "dataset.yml").write_text(yaml.safe_dump(description))
+    session = open_session(unlabelled_folder)
+    expected = {name: np.full(24 * RATE, -1) for name in SUBJECTS}
+    for code, index in enumerate(session.proposals()):
+        recording = str(session.unlabelled.windows.table["recording"].iloc[index])
+        session.answer(index, ACTIVITIES[code % 3], "anna")
+        offset = int(session.unlabelled.offset[index])
+        expected[recording][offset : offset + session.unlabelled.windows.length] = code % 3
+    found, rejected = ingest(unlabelled_folder)
+    assert not [other for other in rejected if not other.passed_over]
+    for recording in found:
+        np.testing.assert_array_equal(recording.activity, expected[recording.name], err_msg=recording.name)
+
+
+def test_recordings_without_time_stamps_are_refused(unlabelled_folder: Path) -> None:
+    for name in SUBJECTS:
+        path = unlabelled_folder / f"{name}.csv"
+        pd.read_csv(path).drop(columns="timestamp").to_csv(path, index=False)
+    with pytest.raises(BadRecordingError, match="has no time stamps, or sensors in files of their own"):
+        open_session(unlabelled_folder)
