@@ -66,6 +66,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         **stages,
         "report": report,
         "describe": PipelineOnDemand(_create_description),
+        "compare": PipelineOnDemand(_create_comparison),
         "inference": PipelineOnDemand(partial(_create_inference, parameters["protocol"])),
         "export": PipelineOnDemand(partial(_create_export, parameters["protocol"])),
     }
@@ -86,6 +87,12 @@ def _create_description() -> Pipeline:
     from contrastive_har.pipelines import ingestion
 
     return ingestion.create_description()
+
+
+def _create_comparison() -> Pipeline:
+    from contrastive_har.pipelines import comparison
+
+    return comparison.create_pipeline()
 
 
 def _create_inference(protocol: str) -> Pipeline:

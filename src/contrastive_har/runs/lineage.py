@@ -16,7 +16,7 @@ from contrastive_har.files.fingerprints import code_version, fingerprint
 from contrastive_har.refining import plain
 from contrastive_har.runs.manifest import Manifest, Manifests
 
-_NOT_INPUTS = (".checkpoints", ".method_check")  # inputs that change no result
+_NOT_INPUTS = (".checkpoints", ".method_check", "params:run")  # inputs that change no result
 _TEXTS = ("title", "description", "citation", "url")  # settings that only reports show
 _SHOWS_TEXTS = "reporting"  # tag of the nodes whose results these settings change
 
