@@ -27,7 +27,7 @@ MOST_AT_FIRST = 20
 
 def main_run(project: Project) -> Run:
     """Return the newest run of the main job."""
-    return next(run for run in runs_of(project.path) if run.manifest.pipelines == [MAIN])
+    return next(run for run in runs_of(project.path) if run.manifest.pipelines[:1] == [MAIN])
 
 
 def test_a_run_is_described_by_its_manifest(finished_few: Project) -> None:
@@ -107,7 +107,7 @@ def test_odd_names_of_files_are_no_matter_to_make(tmp_path: Path) -> None:
 def test_progress_is_told_by_cells(finished_few: Project) -> None:
     log = finished_few.path / f"data/08_reporting/run_log.jsonl/{main_run(finished_few).run_id}/run_log.jsonl"
     said = [json.loads(line)["message"] for line in log.read_text().splitlines()]
-    told = [text for text in said if " cells done" in text]
+    told = [text for text in said if " cells done" in text][: 2 * len(FEW)]  # other tests may continue the run
     assert [text.partition(" cells")[0] for text in told] == [f"{number} of 6" for number in range(1, 2 * len(FEW) + 1)]
     assert all(" left." in text for text in told[:-1])
     assert told[-1] == "6 of 6 cells done."
