@@ -177,6 +177,18 @@ def test_tracked_runs(finished: Project) -> None:
     assert pictures == {("10 %", "confusion_matrix.png"), ("50 %",)}
 
 
+def test_the_documented_search_gives_a_part_of_the_result_table(finished: Project) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/lineage.md").read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if "mlflow.search_runs" in block]
+    *statements, table = code.strip().splitlines()
+    names: dict[str, pd.DataFrame] = {}
+    exec("\n".join(statements), names)
+    found = eval(table, names)
+    assert found["metrics.macro_f1"].is_monotonic_decreasing
+    assert "SimCLR · linear evaluation · 10 % · unseen subjects" in set(found["tags.mlflow.runName"])
+
+
 def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished_few: Project) -> None:
     def scores() -> tuple[Path, pd.DataFrame]:
         path = max(finished_few.path.glob("data/08_reporting/*/*/scores.parquet/*/*"))

@@ -20,7 +20,7 @@ from contrastive_har.pipeline_registry import register_pipelines
 from contrastive_har.runs.lineage import fingerprint_nodes
 from contrastive_har.runs.manifest import Manifest, Manifests, manifests_of
 from contrastive_har.runs.session import RunSession
-from tests.pipelines.conftest import FEW, Project, make_project
+from tests.pipelines.conftest import FEW, Project, empty_tracking_database, make_project
 
 MAIN = "semi_supervised"
 SPLITS = ("paper", "subject_wise")
@@ -201,6 +201,7 @@ def test_the_seed_changes_all_but_recordings_and_windows(looked_at: Project, bef
 def once(finished_few: Project, tmp_path: Path) -> Project:
     """A copy of a project in which everything has been finished once."""
     shutil.copytree(finished_few.path, tmp_path / "copy")
+    (tmp_path / "copy/mlflow.db").write_bytes(empty_tracking_database())  # tracked runs belong to the other folder
     return Project(tmp_path / "copy")
 
 
