@@ -9,11 +9,6 @@ AIRFLOW_PORT := 8080
 AIRFLOW_TASKS := 2
 STEPS := 300
 AIRFLOW_ADDRESS = http://127.0.0.1:$(AIRFLOW_PORT)
-FINISHED := data/08_reporting/.finished
-SOURCES := $(shell find src conf -type f -not -path '*__pycache__*' -not -path '*.egg-info*')
-# The newest version, by its name, of a file of the main job's report on the default data set.
-REPORTS := data/08_reporting/$(shell sed -n 's/^dataset: *//p' conf/base/globals.yml)/semi_supervised
-NEWEST = $(shell ls -d $(REPORTS)/$(1)/*/$(1) 2>/dev/null | tail -1)
 
 # kedro-viz and mlflow send no usage statistics.
 export DO_NOT_TRACK := true
@@ -24,14 +19,11 @@ export DO_NOT_TRACK := true
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# Freed memory is kept by the process, which soon allocates it again: docs/performance.md.
+run: export MALLOC_MMAP_MAX_ ?= 0
+run: export MALLOC_TRIM_THRESHOLD_ ?= 2000000000
 run: $(VENV)/.installed ## install what is missing, run the main job, print the result table
-	@if $(MAKE) --question $(FINISHED); then \
-		cat "$(call NEWEST,report_summary.md)"; \
-		echo; echo "Report:  $(call NEWEST,report.html)"; \
-		echo "Nothing in src/ or conf/ has changed since that run; '$(BIN)/kedro run' computes it again."; \
-	else \
-		$(MAKE) --no-print-directory $(FINISHED); \
-	fi
+	@$(BIN)/python -m contrastive_har.runs.showing || { test $$? -eq 3 && $(BIN)/kedro run; }
 
 # One test process per core, each with one thread: tests are too small for several threads.
 test: $(VENV)/.installed-dev ## install what is missing, run the tests
@@ -85,13 +77,6 @@ data: $(VENV)/.installed ## download a public data set: make data DATASET=motion
 
 docs: $(VENV)/.installed-dev ## serve the documentation site on this machine
 	$(BIN)/mkdocs serve
-
-# Freed memory is kept by the process, which soon allocates it again: docs/performance.md.
-$(FINISHED): export MALLOC_MMAP_MAX_ ?= 0
-$(FINISHED): export MALLOC_TRIM_THRESHOLD_ ?= 2000000000
-$(FINISHED): $(SOURCES) pyproject.toml requirements.lock
-	$(BIN)/kedro run
-	@touch $@
 
 # torch is installed first and pinned: a version range would select the newest build.
 $(VENV)/.installed: pyproject.toml requirements.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Request, Route, sync_playwright
+from playwright.sync_api import Page, Request, Route, TimeoutError, sync_playwright  # noqa: A004
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 _HERE = {"127.0.0.1", "localhost", "::1"}
+_PATIENCE = 5000  # milliseconds
 _OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -35,7 +37,8 @@ class Visit:
     def overflow(self, width: int) -> int:
         """Return by how many pixels the page is wider than a window of ``width`` pixels."""
         self.page.set_viewport_size({"width": width, "height": 900})
-        self.page.wait_for_timeout(300)  # figures follow the size of the window
+        with contextlib.suppress(TimeoutError):
+            self.page.wait_for_function(f"{_OVERFLOW} <= 0", timeout=_PATIENCE)  # figures follow the size of the window
         return int(self.page.evaluate(_OVERFLOW))
 
     def accessibility_faults(self) -> list[str]:

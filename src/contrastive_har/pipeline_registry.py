@@ -69,6 +69,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "report": report,
         "describe": PipelineOnDemand(_create_description),
         "labelling": PipelineOnDemand(_create_proposals),
+        "compare": PipelineOnDemand(_create_comparison),
         "inference": PipelineOnDemand(partial(_create_inference, parameters["protocol"])),
         "export": PipelineOnDemand(partial(_create_export, parameters["protocol"])),
     }
@@ -99,6 +100,12 @@ def _create_proposals() -> Pipeline:
     from contrastive_har.pipelines import labelling
 
     return labelling.create_proposals()
+
+
+def _create_comparison() -> Pipeline:
+    from contrastive_har.pipelines import comparison
+
+    return comparison.create_pipeline()
 
 
 def _create_inference(protocol: str) -> Pipeline:

@@ -177,7 +177,7 @@ def described(**changes: object) -> TrackedRun:
         "name": "cell",
         "tags": {"split": "paper"},
         "parameters": {"epochs": "3"},
-        "metrics": [("macro_f1", 0.5, 0), ("macro_f1", 0.7, 1), ("macro_f1_mean", 0.6, 0)],
+        "metrics": [("macro_f1", 0.5, 0), ("macro_f1", 0.7, 1), ("macro_f1_low", 0.6, 0)],
         "figures": {"confusion_matrix": Figure()},
         "dataset": "synthetic",
         "digest": "f" * 64,
@@ -197,7 +197,7 @@ def test_cells_become_children_of_the_active_run() -> None:
     child = next(child for child in children if child.info.run_name == "cell")
     assert child.info.status == "FINISHED"
     assert child.data.params == {"epochs": "3"}
-    assert child.data.metrics["macro_f1_mean"] == 0.6
+    assert child.data.metrics["macro_f1_low"] == 0.6
     history = mlflow.MlflowClient().get_metric_history(child.info.run_id, "macro_f1")
     assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.7)]
     assert child.inputs.dataset_inputs[0].dataset.name == "synthetic"

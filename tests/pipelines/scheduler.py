@@ -229,7 +229,7 @@ def main() -> None:
         say(f"A run of {len(airflow.tries(undisturbed))} tasks ended well.")
 
         disturbed = airflow.trigger(dataset="my_data")
-        states = project.path / "data/06_models/my_data/semi_supervised/paper/simclr/checkpoints"
+        states = project.path / "data/06_models/my_data/semi_supervised/checkpoints"
         airflow.kill_at(KILLED.replace("pretraining", "pretrain_encoders"), lambda: any(states.glob("*/*.safetensors")))
         say(f"Killed {KILLED}.")
         airflow.wait_for(disturbed)

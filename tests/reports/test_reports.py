@@ -6,8 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from contrastive_har.reports import figures
+from contrastive_har.reports.maps import place_windows
 from contrastive_har.reports.tables import console_table, describe_budget, in_percent, result_tables
-from contrastive_har.reports.tracked import CellResults, describe_row, flatten, trackable
+from contrastive_har.reports.tracked import CellResults, describe_row, flatten, name_cell, trackable
 from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.statistics import ReportSettings, read_published, summarise
 from tests.scores.examples import CLASSES, curves, predictions, scored, two_methods
@@ -80,8 +81,12 @@ def test_results_are_divided_into_the_cells_of_the_table() -> None:
 def test_tracked_cell() -> None:
     row, of_row = next(iter(results().rows()))
     parameters = {"seed": 1, "objective": {"temperature": 0.1}}
-    run = describe_row(row, of_row, parameters)
-    assert run.name == "semi_supervised / paper / simclr / linear / 1 %"
+    settings = ReportSettings(resamples=100)
+    of_cell = summarise(of_row.scores, read_published(), settings)
+    name = name_cell("SimCLR", "Linear evaluation", "1 %", "Unseen subjects")
+    run = describe_row(name, row, of_row, of_cell, parameters)
+    assert run.name == "SimCLR · linear evaluation · 1 % · unseen subjects"
+    assert [metric for metric, _, _ in run.metrics[:3]] == ["macro_f1", "macro_f1_low", "macro_f1_high"]
     assert run.tags == row
     assert run.parameters == {"seed": "1", "objective.temperature": "0.1", **row}
     assert (run.dataset, run.digest, run.source) == ("uci_har", "abc", "somewhere")
@@ -92,13 +97,15 @@ def test_tracked_cell() -> None:
     assert ("cluster_nmi_repeat_0_by_epoch", 2) not in points
     assert points["test_macro_f1_repeat_2_by_epoch", 1] == 0.99
     repeats = [points["macro_f1_by_repeat", repeat] for repeat in range(3)]
-    assert points["macro_f1_mean", 0] == pytest.approx(np.mean(repeats))
+    assert points["macro_f1", 0] == pytest.approx(np.mean(repeats))
+    assert points["macro_f1_low", 0] <= points["macro_f1", 0] <= points["macro_f1_high", 0]
+    assert points["macro_f1_sd", 0] == pytest.approx(np.std(repeats, ddof=1))
     assert ("class_f1/rest", 0) in points
     assert ("class_f1/walk_.2c_ _.28_fast_.29_ _.26_ down", 0) in points, "tracking servers refuse other characters"
     assert ("subject_accuracy/s1", 0) in points
     assert flatten({"a": {"b": [1]}, "c": None}) == {"a.b": "[1]", "c": "None"}
 
-    point = describe_row(row, of_row, parameters, in_full=False)
+    point = describe_row(name, row, of_row, of_cell, parameters, in_full=False)
     assert not point.figures
     assert "pretraining_loss_repeat_0_by_epoch" not in {name for name, _, _ in point.metrics}
     assert set(point.metrics) <= set(run.metrics)
@@ -138,12 +145,14 @@ def test_figures_are_drawn(scores: pd.DataFrame, summary: pd.DataFrame) -> None:
             {"simclr": predictions(0, 0.9)}, "1 %", METHODS, EVALUATIONS, CLASSES
         ),
         "subjects": figures.draw_subjects(scores, "1 %", METHODS, EVALUATIONS),
-        "embeddings": figures.draw_embeddings({"simclr": embeddings}, METHODS, CLASSES, ReportSettings()),
+        "embeddings": figures.draw_embeddings(
+            place_windows({"simclr": embeddings}, ReportSettings()), METHODS, CLASSES
+        ),
     }
     assert all(isinstance(figure, Figure) for figure in drawn.values())
     labels = drawn["efficiency"].axes[0].get_legend_handles_labels()[1]
     assert labels == ["SimCLR, linear evaluation", "Random, linear evaluation"]
-    assert [text.get_text() for text in drawn["empty"].axes[0].texts] == ["no data: no method of this run records it"]
+    assert [text.get_text() for text in drawn["empty"].texts] == ["no method of this run records it"]
     shown = [float(text.get_text()) for text in drawn["confusion"].axes[0].texts]
     assert sum(shown) == pytest.approx(200, abs=2), "rows are percentages"
     assert len(drawn["loss"].axes) == 1, "a panel per method that was trained"
@@ -185,7 +194,7 @@ def test_a_label_budget_without_a_size_is_on_no_axis(summary: pd.DataFrame) -> N
         EVALUATIONS,
         SPLIT_TITLES,
     )
-    assert [text.get_text() for text in figure.axes[0].texts] == ["no data: no label budget of this run has a size"]
+    assert [text.get_text() for text in figure.texts] == ["no label budget of this run has a size"]
 
 
 def test_every_label_budget_has_columns_in_the_tables(summary: pd.DataFrame) -> None:

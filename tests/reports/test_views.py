@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,9 @@ def windows_of(**skeleton: Any) -> Windows:
 
 
 def titles_of(figure: Figure, modality: int) -> list[str]:
-    """Names of a modality's views, from the titles of the first window."""
-    shown = [axis.get_title().replace("\n", " ") for axis in figure.subfigs[modality].axes]
-    return [title.removeprefix("walk: ") for title in shown if title.startswith("walk: ")]
+    """Names of a modality's views, beside their rows."""
+    shown = [axis.get_ylabel().replace("\n", " ") for axis in figure.subfigs[modality].axes]
+    return [name for name in shown if name]
 
 
 def bones_of(axis: Axes) -> np.ndarray:
@@ -73,6 +74,9 @@ def test_each_modality_has_the_views_that_its_layout_allows() -> None:
     assert heart == ["as recorded", *(name for name in names if name not in refused)]
     assert body == ["as recorded", *names, "rotation degrees 30.0", "crop_resize low 0.7 + body_scaling"]
     figure.canvas.draw()
+    boxes = [axis.title.get_window_extent() for axis in figure.subfigs[0].axes if axis.get_title()]
+    assert boxes
+    assert all(left.x1 <= right.x0 for left, right in pairwise(boxes)), "titles do not overlap"
 
 
 @pytest.mark.parametrize("upward", [True, False])

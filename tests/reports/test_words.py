@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex
 from contrastive_har.models.heads.words import Vocabulary
 from contrastive_har.reports import figures
 from contrastive_har.reports.figures.style import COLOURS
+from contrastive_har.reports.maps import place_windows
 from contrastive_har.reports.words import common_words, neighbours, word_tables
 from contrastive_har.scores.statistics import ReportSettings
 
@@ -128,7 +129,7 @@ def test_maps_have_a_colour_for_each_word_and_a_marker_for_each_activity() -> No
     maps = {f"m{number}": table for number in range(6)}
     titles = {name: name.upper() for name in maps}
     words = ["sit", "walk", "walk", "walk"]
-    figure = figures.draw_embeddings_by_word(maps, titles, classes, words, ReportSettings(tsne_iterations=250))
+    figure = figures.draw_embeddings(place_windows(maps, ReportSettings(tsne_iterations=250)), titles, classes, words)
     figure.draw_without_rendering()
     shown = [axis for axis in figure.axes if axis.get_title()]
     assert [axis.get_title() for axis in shown] == list(titles.values())

@@ -24,9 +24,10 @@ from contrastive_har.scores.cells import Cell, name_evaluation
 from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.windows import Windows
+from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.new_recordings import columns_of
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
-from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, describe_recogniser, recognise
+from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, recognise
 from contrastive_har.use.timelines import InferenceSettings, write_timeline
 from tests.conftest import ACTIVITIES, RATE
 from tests.learning.examples import THREE, TWO, in_modalities

@@ -33,9 +33,10 @@ from contrastive_har.signals.roles import Roles, rows_of
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.calibration import Calibration, calibrate
+from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.export import export_onnx
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
-from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, describe_recogniser, recognise
+from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, recognise
 from contrastive_har.use.timelines import InferenceSettings, read_timeline, write_timeline
 from contrastive_har.use.validation import assess_calibration, complete_recogniser, score_windows
 from contrastive_har.use.whole_recordings import score_recordings

@@ -4,7 +4,6 @@ They write directly to their path: in the catalog each is wrapped in an ``Atomic
 """
 
 import base64
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,8 +20,9 @@ from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encod
 from contrastive_har.signals.recordings import Recordings, read_recordings, write_recordings
 from contrastive_har.signals.roles import Roles, read_roles, write_roles
 from contrastive_har.signals.windows import Windows, WindowStream, read_windows, write_windows
+from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
-from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.timelines import Timeline, read_timeline, write_timeline
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-
-_DOTS_PER_INCH = 110  # of stored figures
 
 
 class _FileDataset(AbstractDataset[_In, _Out], Generic[_In, _Out]):
@@ -279,9 +277,9 @@ class FigureDataset(_FileDataset["Figure", bytes]):
 
     def save(self, data: "Figure") -> None:
         """Draw the figure."""
-        picture = io.BytesIO()
-        data.savefig(picture, format="png", dpi=_DOTS_PER_INCH)
-        self._path.write_bytes(picture.getvalue())
+        from contrastive_har.reports.figures.style import draw_png  # slow to import
+
+        self._path.write_bytes(draw_png(data))
 
     def preview(self) -> ImagePreview:
         """Return the picture."""

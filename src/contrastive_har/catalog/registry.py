@@ -17,8 +17,9 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from contrastive_har.signals.sensors import AND
+from contrastive_har.use.cards import describe_recogniser, model_card
 from contrastive_har.use.recogniser_files import write_recogniser
-from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = Path(__file__).with_name("served_recogniser.py")
@@ -61,7 +62,7 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "recogniser.safetensors"
             write_recogniser(data, weights)
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="recogniser",
                 python_model=str(_CODE),
                 artifacts={"recogniser": str(weights)},
@@ -72,8 +73,11 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
                 metadata={name: json.dumps(value) for name, value in facts.items()},
                 registered_model_name=name,
             )
+        client, card = MlflowClient(), model_card(data)
+        client.update_model_version(name, logged.registered_model_version, card)
+        client.update_registered_model(name, card)  # that of its newest version
         for old in earlier:
-            MlflowClient().delete_model_version(name, old)
+            client.delete_model_version(name, old)
 
     def _exists(self) -> bool:
         return False

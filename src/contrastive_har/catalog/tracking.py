@@ -11,6 +11,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.tracking import MlflowClient
 
 from contrastive_har.reports.tracked import TrackedRun
+from contrastive_har.scores.table import CELL
 
 _BATCH = 1000  # most metrics that MLflow accepts in one call
 
@@ -34,10 +35,13 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
         raise DatasetError("Tracked runs are written only; read them with 'mlflow ui' or mlflow.search_runs().")
 
     def save(self, data: list[TrackedRun]) -> None:
-        """Log every run."""
+        """Log every run, in the place of those that an earlier attempt of the same run has logged."""
         parent = mlflow.active_run()
         client = MlflowClient()
+        earlier = _children(client, parent) if parent else {}
         for described in data:
+            if (tags := frozenset(described.tags.items())) in earlier:
+                client.delete_run(earlier[tags])
             self._log(described, client, parent)
 
     def _describe(self) -> dict[str, Any]:
@@ -45,14 +49,9 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
 
     def _log(self, described: TrackedRun, client: MlflowClient, parent: mlflow.ActiveRun | None) -> None:
         experiment = parent.info.experiment_id if parent else "0"
-        tags = dict(described.tags)
+        tags = {**described.tags, "mlflow.note.content": described.description}
         if parent:
             tags["mlflow.parentRunId"] = parent.info.run_id
-            for earlier in client.search_runs(
-                [experiment],
-                f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and attributes.run_name = '{described.name}'",
-            ):  # left by an earlier attempt of this run
-                client.delete_run(earlier.info.run_id)
         run = client.create_run(experiment, run_name=described.name, tags=tags)
         status = "FAILED"
         try:
@@ -74,3 +73,20 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
 
     def _exists(self) -> bool:
         return False
+
+
+def _children(client: MlflowClient, parent: mlflow.ActiveRun) -> dict[frozenset[tuple[str, str]], str]:
+    """Return the ids of the runs of cells below a run, by the tags that identify the cell."""
+    found, token = {}, None
+    while True:
+        page = client.search_runs(
+            [parent.info.experiment_id],
+            f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+            max_results=_BATCH,
+            page_token=token,
+        )
+        for run in page:
+            tags = frozenset((name, value) for name, value in run.data.tags.items() if name in CELL)
+            found[tags] = run.info.run_id
+        if not (token := page.token):
+            return found

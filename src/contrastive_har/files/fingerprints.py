@@ -36,11 +36,11 @@ COMPUTING = (
 )
 """Packages whose version a result may depend on; some are data."""
 
-SHOWING = ("matplotlib", "jinja2")
+SHOWING = ("matplotlib", "plotly", "jinja2")
 """Packages that only figures and reports depend on."""
 
 _CODE = ("*.py", "*.yml")
-_SHOWN = ("*.j2", "*.csv")  # templates, and published numbers
+_SHOWN = ("*.j2", "*.js", "*.css", "*.csv")  # templates, and published numbers
 
 
 def fingerprint(*parts: str | int | BaseModel | NDArray[np.generic]) -> str:

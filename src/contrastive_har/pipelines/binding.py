@@ -13,6 +13,9 @@ from kedro.pipeline import Pipeline, pipeline
 from contrastive_har.protocols import PLANS
 from contrastive_har.scores.cells import Cell
 
+CHART = "_chart"
+"""End of the names of charts, after that of the figure."""
+
 
 def bind(function: Callable[..., Any], **values: Any) -> Callable[..., Any]:
     """Return ``function`` with keyword arguments filled in.
@@ -74,3 +77,8 @@ def from_splits(cells: Iterable[Cell], name: str) -> dict[str, str]:
 def inverted(names: Mapping[str, str]) -> dict[str, str]:
     """Return catalog names by local name, given the reverse."""
     return {local: name for name, local in names.items()}
+
+
+def with_charts(*figures: str) -> list[str]:
+    """Return the names of figures, each followed by the name of the chart that shows the same in a browser."""
+    return [name for figure in figures for name in (figure, f"{figure}{CHART}")]

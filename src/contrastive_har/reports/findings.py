@@ -20,12 +20,14 @@ class Finding:
         split: Title of the split.
         family: Evaluation and label budget.
         sentence: The difference, its interval and the result of the test.
+        testable: Whether there are enough repeats for any difference of the family to be significant.
         significant: Whether the difference is significant.
     """
 
     split: str
     family: str
     sentence: str
+    testable: bool
     significant: bool
 
 
@@ -57,12 +59,13 @@ def findings(
             if row.repeats == 1:
                 interval = "one repeat"
             test = f"Holm-corrected p = {row.p_holm:.2g}, rank-biserial correlation {abs(row.rank_biserial):.2f}"
-            significant = row.repeats >= enough and row.p_holm < level
-            if row.repeats < enough:
+            testable = row.repeats >= enough
+            significant = testable and row.p_holm < level
+            if not testable:
                 verdict = f"a test needs at least {enough} repeats"
             else:
                 verdict = f"{'significant' if significant else 'not significant'}: {test}"
-            yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", significant)
+            yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", testable, significant)
 
 
 def collapses(last: pd.DataFrame, methods: Mapping[str, str], splits: Mapping[str, str]) -> Iterator[str]:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
 from contrastive_har.models.heads.words import Vocabulary
+from contrastive_har.reports.answer import answer, count_in_words
 from contrastive_har.reports.calibration import calibration_rows
 from contrastive_har.reports.complexity import complexity_rows, published_rows
 from contrastive_har.reports.contributions import contribution_tables
+from contrastive_har.reports.difficulty import hard_activities, hard_subjects
+from contrastive_har.reports.embedding import embed_charts, embed_picture, embed_plotly
 from contrastive_har.reports.expectation import describe_expectation
+from contrastive_har.reports.figures.style import is_empty
 from contrastive_har.reports.findings import Finding, collapses
 from contrastive_har.reports.frequencies import divide_by_frequency, frequency_tables
+from contrastive_har.reports.model import describe_model
+from contrastive_har.reports.origin import RunFacts, describe_origin
+from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
 from contrastive_har.reports.words import word_tables
 from contrastive_har.scores.cells import Cell, title_evaluations
 from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.scores.words import count_words, telling_words
 from contrastive_har.signals.descriptions import DatasetDescription
-
-_MARKDOWN = re.compile(r"[\\`|<\[]")  # what begins code, columns, HTML or links
-_PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "kedro", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,8 @@ class ReportFacts:
         untested: By split, the class indices without a test window, and the repeats in which there is none.
         scores: Long scores.
         summary: One row per cell and metric.
-        findings: The comparisons of methods in sentences.
+        comparisons: Comparisons of methods.
+        findings: The same in sentences.
         protocol: The protocol's settings as plain data.
         refinements: Settings of rows, and of the windows of this data set, that differ from those of the protocol.
         modalities: Sentences on what pre-training across modalities gives each modality.
@@ -56,9 +55,11 @@ class ReportFacts:
         word_scores: Recall of each word by split, if a head spells names.
         label_free: The last epoch of pre-training of every cell and repeat, with its measures that need no labels.
         selection: What choosing the setting of a sweep gives; None without a sweep.
+        recogniser: Facts of the recogniser; None where none is chosen.
         calibration: Bins of the recognisers' probabilities; None where no recogniser is chosen.
         whole_recordings: Scores of the recogniser on whole recordings by test person; None where none is chosen.
         complexity: Size, arithmetic and time by method and evaluation.
+        run: What identifies the run.
         seed: Seed of the run.
         confidence: Confidence level of the intervals.
         device: Device and precision.
@@ -75,6 +76,7 @@ class ReportFacts:
     untested: Mapping[str, Mapping[int, Sequence[int]]]
     scores: pd.DataFrame
     summary: pd.DataFrame
+    comparisons: pd.DataFrame
     findings: Sequence[Finding]
     protocol: Mapping[str, Any]
     refinements: Mapping[str, Mapping[str, tuple[Any, Any]]]
@@ -83,41 +85,45 @@ class ReportFacts:
     word_scores: Mapping[str, pd.DataFrame]
     label_free: pd.DataFrame
     selection: pd.DataFrame | None
+    recogniser: Mapping[str, Any] | None
     calibration: pd.DataFrame | None
     whole_recordings: pd.DataFrame | None
     complexity: pd.DataFrame
+    run: RunFacts
     seed: int
     confidence: float
     device: str
     seconds: Mapping[Cell, float]
 
+    @property
+    def level(self) -> float:
+        """Level of significance."""
+        return 1 - self.confidence
 
-def render_html(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
-    """Return the report; ``figures`` are PNGs by name, those of one split by ``split.name``."""
-    pictures = {name: base64.b64encode(picture).decode() for name, picture in figures.items()}
-    return _template("report.html.j2").render(**_context(facts), figures=pictures)
+
+def render_html(
+    facts: ReportFacts, figures: Mapping[str, bytes], charts: Mapping[str, Mapping[str, Any]] | None = None
+) -> str:
+    """Return the report.
+
+    Args:
+        facts: Its contents.
+        figures: PNGs by name, those of one split by ``split.name``; empty figures are left out.
+        charts: What a browser shows in the place of figures, by the same names.
+    """
+    shown = {name: chart for name, chart in (charts or {}).items() if chart}
+    return page_template("report.html.j2").render(
+        **_context(facts),
+        figures={name: embed_picture(picture) for name, picture in figures.items() if not is_empty(picture)},
+        charts=shown,
+        packed_charts=embed_charts(shown),
+        plotly=embed_plotly(),
+    )
 
 
 def render_markdown(facts: ReportFacts) -> str:
     """Return the summary."""
-    return _template("summary.md.j2").render(**_context(facts))
-
-
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("contrastive_har.reports"),
-        autoescape=name.endswith(".html.j2"),
-        finalize=_escape_markdown if name.endswith(".md.j2") else None,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)
-
-
-def _escape_markdown(value: object) -> object:
-    """Return a text on one line without links, HTML and columns; other values as they are."""
-    return " ".join(_MARKDOWN.sub(r"\\\g<0>", value).splitlines()) if isinstance(value, str) else value
+    return page_template("summary.md.j2").render(**_context(facts))
 
 
 def _context(facts: ReportFacts) -> dict[str, Any]:
@@ -127,6 +133,8 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     splits = {name: split["title"] for name, split in protocol["splits"].items()}
     evaluations = title_evaluations(configured, facts.summary["evaluation"].unique())
     fewest = budgets_of_all(facts.summary)[0]
+    repeats = protocol["repeats"]
+    answered = answer(facts.summary, facts.comparisons, protocol, len(facts.description.class_names), facts.level)
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {
         "facts": facts,
@@ -140,10 +148,13 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "calibration": [] if facts.calibration is None else calibration_rows(facts.calibration),
         "expectation": _expectation(facts),
         "evaluations": evaluations,
-        "headlines": [
-            *_headlines(facts, methods, evaluations, fewest),
-            *collapses(facts.label_free, methods, splits),
-        ],
+        "answer": answered,
+        "model": describe_model(facts.recogniser, facts.summary, methods, evaluations, splits, facts.description),
+        "hard_activities": hard_activities(facts.scores, fewest, splits),
+        "hard_subjects": hard_subjects(facts.scores, fewest, splits),
+        "repeats": f"{count_in_words(repeats)} repeat{'s' if repeats > 1 else ''}",
+        "seconds": [(methods[cell.method], splits[cell.split], time) for cell, time in facts.seconds.items() if time],
+        "collapses": list(collapses(facts.label_free, methods, splits)),
         "methods": methods,
         "refined": {methods.get(name, name): keys for name, keys in facts.refinements.items()},
         "has_refined_budgets": any(key.startswith("budget.") for keys in facts.refinements.values() for key in keys),
@@ -161,8 +172,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "passed_over": facts.recordings_summary["reason"][facts.recordings_summary["passed_over"].notna()].tolist(),
         "complexity": complexity_rows(facts.complexity, methods, evaluations),
         "published_complexity": published_rows(str(facts.scores["protocol"].iloc[0])),
-        "machine": _machine(facts.device),
-        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "origin": describe_origin(facts.run, facts.device),
     }
 
 
@@ -174,23 +184,6 @@ def _mended(summary: pd.DataFrame) -> list[dict[str, Any]]:
     defects = rows["defect"].str.replace(r", the first in row .*", "", regex=True)
     totals = rows.groupby(defects, sort=False).agg(recordings=("mended", "nunique"), count=("count", "sum"))
     return [{str(key): value for key, value in row.items()} for row in totals.reset_index().to_dict("records")]
-
-
-def _headlines(
-    facts: ReportFacts, methods: Mapping[str, str], evaluations: Mapping[str, str], budget: str
-) -> list[str]:
-    """Return one sentence per split: the best score of each method with the smallest label budget."""
-    rows = facts.summary[(facts.summary["metric"] == "macro_f1") & (facts.summary["label_budget"] == budget)]
-    sentences = []
-    for split, settings in facts.protocol["splits"].items():
-        ranked = rows[rows["split"] == split].sort_values("mean", ascending=False).drop_duplicates("method")
-        parts = []
-        for row in ranked.itertuples(index=False):
-            name = name_row(methods[row.method], evaluations[row.evaluation])
-            parts.append(f"{name} {in_percent(row.mean)} ± {in_percent(row.sd)}")
-        heading = f"{settings['title']}, {describe_budget(budget)}"
-        sentences.append(f"{heading}, macro-F1 in per cent, best evaluation of each method: {'; '.join(parts)}.")
-    return sentences
 
 
 def _by_family(findings: Sequence[Finding]) -> dict[str, dict[str, list[Finding]]]:
@@ -253,14 +246,6 @@ def _label_free(facts: ReportFacts, methods: Mapping[str, str]) -> list[tuple[st
         shown += [in_percent(values[name]) for name in names[2:]]
         rows.append((facts.protocol["splits"][split]["title"], methods[method], shown))
     return rows
-
-
-def _machine(device: str) -> dict[str, str]:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return {
-        "Computed on": f"{device}; {platform.machine()}, {platform.system()}",
-        "Versions": f"contrastive-har {version('contrastive-har')}, Python {platform.python_version()}, {packages}",
-    }
 
 
 def _expectation(facts: ReportFacts) -> str | None:

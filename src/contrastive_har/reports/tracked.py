@@ -30,14 +30,15 @@ class TrackedRun:
     """The tracked run of one cell.
 
     Attributes:
-        name: Name in lists, unique within a run.
-        tags: Tags by name, for searching.
+        name: Name in lists.
+        tags: Tags by name, for searching; unique within a run.
         parameters: Values by flat name.
         metrics: (name, value, step); the step is the repeat, or the epoch where the name ends in ``by_epoch``.
         figures: Figures by name.
         dataset: Name of the input data set.
         digest: Fingerprint of the input data and parameters.
         source: Address of the data set.
+        description: What it is and how good, in Markdown.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TrackedRun:
     dataset: str
     digest: str
     source: str = field(default="")
+    description: str = field(default="")
 
 
 @dataclass(frozen=True)
@@ -81,30 +83,42 @@ class CellResults:
 
 
 def describe_row(
-    row: Mapping[str, str], results: CellResults, parameters: Mapping[str, Any], *, in_full: bool = True
+    name: str,
+    row: Mapping[str, str],
+    results: CellResults,
+    summary: pd.DataFrame,
+    parameters: Mapping[str, Any],
+    *,
+    in_full: bool = True,
 ) -> TrackedRun:
     """Describe the run of one cell of the result table.
 
     Args:
+        name: Its name in lists.
         row: Values of ``CELL``.
         results: Results of the cell.
+        summary: Summary of its scores, a row per metric.
         parameters: Nested settings of all that the results depend on.
         in_full: Whether to include the confusion matrix and the pre-training history.
     """
     from contrastive_har.reports.figures import draw_one_confusion  # slow to import
 
-    parts = [row[key] for key in ("protocol", "split", "method", "evaluation", "label_budget")]
-    name = " / ".join(parts)
     history = _history_metrics(results.history) if in_full else ()
     return TrackedRun(
         name=name,
         tags=dict(row),
         parameters={**flatten(parameters), **row},
-        metrics=[*_score_metrics(results.scores), *_curve_metrics(results.curves), *history],
+        metrics=[
+            *_summary_metrics(summary),
+            *_score_metrics(results.scores),
+            *_curve_metrics(results.curves),
+            *history,
+        ],
         figures={"confusion_matrix": draw_one_confusion(results.predictions, results.classes, name)} if in_full else {},
         dataset=row["dataset"],
         digest=results.digest,
         source=results.source,
+        description=_describe(name, row, summary),
     )
 
 
@@ -138,14 +152,35 @@ def trackable(name: str) -> str:
     return f"{escaped[: _LONGEST - 20]}_.{hashlib.sha256(name.encode()).hexdigest()[:16]}_"
 
 
+def _describe(name: str, row: Mapping[str, str], summary: pd.DataFrame) -> str:
+    """Return what a cell is and its macro-F1, with the published value if there is one."""
+    (score,) = summary[summary["metric"] == "macro_f1"].itertuples(index=False)
+    values = {"sd": score.sd, "low": score.low, "high": score.high, "published": score.published}
+    known = [f"{what} {100 * value:.1f}" for what, value in values.items() if np.isfinite(value)]
+    return (
+        f"{name}, of protocol {row['protocol']} on {row['dataset']}.\n\nMacro-F1 in per cent over {score.repeats} "
+        f"repeats: **{100 * score.mean:.1f}**{''.join(f', {one}' for one in known)}."
+    )
+
+
+def name_cell(method: str, evaluation: str, budget: str, split: str) -> str:
+    """Return the name of the tracked run of a cell, from titles of its parts and the label budget."""
+    return f"{method} · {evaluation.lower()} · {budget} · {split.lower()}"
+
+
+def _summary_metrics(summary: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
+    """Yield mean, interval and standard deviation of each metric."""
+    for row in summary.itertuples(index=False):
+        values = {row.metric: row.mean, f"{row.metric}_low": row.low, f"{row.metric}_high": row.high}
+        for name, value in {**values, f"{row.metric}_sd": row.sd}.items():
+            if np.isfinite(value):
+                yield str(name), float(value), 0
+
+
 def _score_metrics(scores: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
     whole = scores[scores["group"] == EVERYTHING]
     for metric, rows in whole.groupby("metric", sort=False):
-        values = rows["value"].to_numpy()
-        yield f"{metric}_mean", float(values.mean()), 0
-        if len(values) > 1:
-            yield f"{metric}_sd", float(values.std(ddof=1)), 0
-        for repeat, value in zip(rows["repeat"], values, strict=True):
+        for repeat, value in zip(rows["repeat"], rows["value"], strict=True):
             yield f"{metric}_by_repeat", float(value), int(repeat)
     for (metric, group), rows in scores[scores["group"] != EVERYTHING].groupby(["metric", "group"], sort=False):
         mean = float(rows["value"].mean())

@@ -16,7 +16,7 @@ from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.parts import working
-from contrastive_har.runs.session import RUN_ID
+from contrastive_har.runs.session import RUN_ID, RUN_ID_FORMAT
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked
 
@@ -85,7 +85,7 @@ def plan(project: Path, keep: int) -> Plan:
 
 
 def _time_of(run_id: str) -> datetime:
-    return datetime.strptime(run_id, "%Y-%m-%dT%H.%M.%S.%fZ").replace(tzinfo=UTC)
+    return datetime.strptime(run_id, RUN_ID_FORMAT).replace(tzinfo=UTC)
 
 
 def clean(project: Path, keep: int) -> Plan:

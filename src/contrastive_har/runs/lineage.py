@@ -20,7 +20,7 @@ from contrastive_har.runs.manifest import Manifest, Manifests, NodeRecord
 from contrastive_har.runs.provenance import Origin, Provenance
 from contrastive_har.scores.cells import Cell
 
-_NOT_INPUTS = (".checkpoints", ".method_check", "params:engine")  # inputs that change no result
+_NOT_INPUTS = (".checkpoints", ".method_check", "params:engine", "params:run")  # inputs that change no result
 _TEXTS = ("title", "description", "citation", "url")  # settings that only reports show
 _SHOWS_TEXTS = "reporting"  # tag of the nodes whose results these settings change
 _WITHOUT_EFFECT = (*_TEXTS, "checkpoint_every")  # settings that change no number

@@ -22,6 +22,9 @@ from contrastive_har.runs.settings import configuration_folder
 MAIN = "semi_supervised"
 """The protocol of the main job, and of the stages that can be run by name."""
 
+RUN_ID_FORMAT = "%Y-%m-%dT%H.%M.%S.%fZ"
+"""How the time is written."""
+
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
 """Form of the id of a run: a time, because it is the version of all it stores and versions are sorted by name."""
 

@@ -73,6 +73,10 @@ def load_configuration(project: Path, **options: Any) -> ProjectConfiguration:
     return ProjectConfiguration(str(configuration_folder(project)), **{**settings.CONFIG_LOADER_ARGS, **options})
 
 
+OF_SESSIONS = ("run_id", "resume")
+"""Parameters that say how to run, not what."""
+
+
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the dotted names of all values in which nested settings differ."""
     return list(refined_keys(before, now))

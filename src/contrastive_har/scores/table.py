@@ -16,6 +16,8 @@ SCORE_COLUMNS = [*CELL, "repeat", "metric", "group", "value"]
 """``group`` is ``all``, ``class: <activity>`` or ``subject: <name>``; ``value`` is in 0..1 (kappa in -1..1)."""
 
 EVERYTHING = "all"
+SUBJECT = "subject: "
+"""Beginning of the groups of single subjects."""
 PAPER_STYLE = {"macro_f1": "paper_style_macro_f1", "accuracy": "paper_style_micro_f1"}
 """Scores as the published ones may have been computed: the maximum over epochs, chosen on the test set."""
 
@@ -68,5 +70,5 @@ def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[s
     for subject in np.unique(subject_of_window):
         chosen = subject_of_window == subject
         counts = confusion_matrix(true[chosen], predicted[chosen], len(class_names))
-        yield {"metric": "macro_f1", "group": f"subject: {subject}", "value": macro_f1(counts)}
-        yield {"metric": "accuracy", "group": f"subject: {subject}", "value": accuracy(counts)}
+        yield {"metric": "macro_f1", "group": f"{SUBJECT}{subject}", "value": macro_f1(counts)}
+        yield {"metric": "accuracy", "group": f"{SUBJECT}{subject}", "value": accuracy(counts)}

@@ -9,7 +9,8 @@ import warnings
 
 import torch
 
-from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser
+from contrastive_har.use.cards import describe_recogniser
+from contrastive_har.use.recognisers import TrainedRecogniser
 
 _OPSET = 18
 

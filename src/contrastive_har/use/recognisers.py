@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +43,7 @@ class Origin(BaseModel):
         validation_macro_f1: Macro-F1 of this repeat on its validation windows.
         mean_validation_macro_f1: Mean over repeats, by which the row was chosen.
         mean_test_macro_f1: Mean over repeats on the test windows, as an estimate for unseen subjects.
+        test_macro_f1: The same of each repeat; empty in files of older releases.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +57,7 @@ class Origin(BaseModel):
     validation_macro_f1: float | None
     mean_validation_macro_f1: float | None
     mean_test_macro_f1: float | None
+    test_macro_f1: tuple[float, ...] = ()
 
 
 class Architecture(BaseModel):
@@ -214,23 +215,6 @@ def recognise(network: Recogniser, windows: NDArray[np.float32], batch: int = 10
     return probabilities
 
 
-def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
-    """Return facts for users of a recogniser as plain values: its input, activities and origin."""
-    description, backbone = recogniser.description, recogniser.architecture.backbone
-    return {
-        "dataset": description.name,
-        "sampling_rate_hz": description.sampling_rate_hz,
-        "window_samples": recogniser.length,
-        "channels": [channel.model_dump() for channel in description.channels],
-        "activities": description.class_names,
-        "normalisation": "inside: windows are passed as measured",
-        "encoder": ", ".join(dict.fromkeys(backbone.of(name).name for name in recogniser.modalities)),
-        "head": recogniser.architecture.head.name,
-        "temperature": recogniser.calibration.temperature,
-        **recogniser.origin.model_dump(),
-    }
-
-
 def choose_recogniser(
     windows: Windows,
     protocol: str,
@@ -289,12 +273,14 @@ def _choose_one(
     chosen: TrainedHead = best["head"]
     architecture, weights = combine(encoders[Cell(protocol, *row[:2])], chosen, windows)
     tested = scores[(scores[_ROW] == list(row)).all(axis=1) & (scores["metric"] == "macro_f1")]
+    of_repeats = tested.loc[tested["group"] == EVERYTHING, "value"]
     origin = Origin(
         protocol=protocol,
         **dict(zip(_ROW, row, strict=True)),
         repeat=chosen.facts.repeat,
         validation_macro_f1=best["value"],
         mean_validation_macro_f1=means[row],
-        mean_test_macro_f1=tested.loc[tested["group"] == EVERYTHING, "value"].mean(),
+        mean_test_macro_f1=of_repeats.mean(),
+        test_macro_f1=tuple(map(float, of_repeats)),
     )
     return TrainedRecogniser(architecture, weights, origin)

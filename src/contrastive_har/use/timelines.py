@@ -20,8 +20,9 @@ from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import check_schema, parquet_writer, read_table, schema_metadata
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
+from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.familiarity import UnlikeTraining, distances_of
-from contrastive_har.use.recognisers import TrainedRecogniser, describe_recogniser, recognise
+from contrastive_har.use.recognisers import TrainedRecogniser, recognise
 from contrastive_har.use.stretches import Rows, Stretch
 
 KIND = "timeline"
@@ -253,9 +254,8 @@ def write_timeline(timeline: Timeline, path: Path) -> None:
     names = timeline.recogniser.description.class_names
     words = timeline.recogniser.architecture.head.classes_by_word(names)
     types = [("recording", pa.string()), ("start", pa.float64()), ("end", pa.float64())]
-    types += [("activity", pa.string()), ("probability", pa.float32())]
-    types += [("distance", pa.float32()), ("unfamiliar", pa.bool_())]
-    types += [(f"p({name})", pa.float32()) for name in names]
+    types += [("activity", pa.string()), ("probability", pa.float32()), ("distance", pa.float32())]
+    types += [("unfamiliar", pa.bool_()), *((f"p({name})", pa.float32()) for name in names)]
     types += [(f"word({word})", pa.float32()) for word in words]
     facts = json.dumps(describe_recogniser(timeline.recogniser))
     schema = pa.schema(types, metadata=schema_metadata(KIND, recogniser=facts))

@@ -147,7 +147,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     put(tmp_path, table())
     (tmp_path / "dataset.yml").unlink()
     monkeypatch.setattr("sys.argv", ["contrastive-har", "describe", str(tmp_path)])
-    main()
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
     assert "Written: " in capsys.readouterr().out
     (recording,), _ = ingest(tmp_path)
     assert minutes(recording) == HALVES

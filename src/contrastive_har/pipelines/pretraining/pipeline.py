@@ -66,7 +66,7 @@ def _trained(cell: Cell) -> Pipeline:
         stage,
         cell.namespace,
         inputs={
-            "windows": f"{cell.protocol}.windows",
+            **{name: f"{cell.protocol}.{name}" for name in ("windows", "checkpoints")},
             "roles": f"{cell.protocol}.{cell.split}.roles",
             "method_check": f"{cell.protocol}.{cell.split}.method_check",
         },

@@ -1,4 +1,4 @@
-"""Scores and what they were computed from to figures."""
+"""Scores and what they were computed from to figures, and to the charts that show the same in a browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from contrastive_har.protocols import ProtocolSettings, evaluation_titles, spells, titles, vocabulary_of
-from contrastive_har.reports import figures
+from contrastive_har.refining import plain
+from contrastive_har.reports import charts, figures
+from contrastive_har.reports.answer import answer, best_rows
+from contrastive_har.reports.charts import Chart
+from contrastive_har.reports.maps import place_windows
 from contrastive_har.reports.words import common_words, neighbours
 from contrastive_har.scores.cells import by_cell
 from contrastive_har.scores.selection import last_epoch
@@ -26,39 +30,72 @@ def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
     return figures.draw_budgets(rows, evaluation_titles(protocol, rows), titles(protocol.splits))
 
 
-def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
-    """Draw macro-F1 against the labels."""
-    return figures.draw_label_efficiency(
-        summary, titles(protocol.methods), evaluation_titles(protocol, summary), titles(protocol.splits)
-    )
-
-
-def draw_histories(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Figure]:
-    """Draw loss curves and the clusters' agreement with the activities; histories by artifact name."""
-    methods, splits, of_cells = titles(protocol.methods), titles(protocol.splits), by_cell(histories, "history")
+def draw_answer(
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    windows: Windows,
+    protocol: ProtocolSettings,
+    report: ReportSettings,
+) -> tuple[Figure, Chart]:
+    """Draw the best evaluation of each method with the fewest labels on all splits."""
+    facts = answer(summary, comparisons, plain(protocol), windows.class_count, 1 - report.confidence)
+    rows, methods = best_rows(summary, facts.budget), titles(protocol.methods)
+    splits = {name: title for name, title in titles(protocol.splits).items() if name in set(rows["split"])}
     return (
-        figures.draw_loss_curves(of_cells, methods, splits),
-        figures.draw_cluster_agreement(of_cells, methods, splits),
+        figures.draw_answer(rows, facts.split, methods, splits),
+        charts.chart_answer(rows, facts.split, methods, evaluation_titles(protocol, rows), splits),
     )
 
 
-def draw_confusion_matrices(windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame) -> Figure:
+def draw_label_efficiency(summary: pd.DataFrame, protocol: ProtocolSettings) -> tuple[Figure, Chart]:
+    """Draw macro-F1 against the labels."""
+    named = titles(protocol.methods), evaluation_titles(protocol, summary), titles(protocol.splits)
+    return figures.draw_label_efficiency(summary, *named), charts.chart_label_efficiency(summary, *named)
+
+
+def draw_losses(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Chart]:
+    """Draw loss curves; histories by artifact name."""
+    drawn = by_cell(histories, "history"), titles(protocol.methods), titles(protocol.splits)
+    return figures.draw_loss_curves(*drawn), charts.chart_histories(*drawn, "loss", "training loss")
+
+
+def draw_cluster_agreement(protocol: ProtocolSettings, **histories: pd.DataFrame) -> tuple[Figure, Chart]:
+    """Draw the clusters' agreement with the activities; histories by artifact name."""
+    drawn = by_cell(histories, "history"), titles(protocol.methods), titles(protocol.splits)
+    chart = charts.chart_histories(*drawn, "cluster_nmi", "normalised mutual information")
+    return figures.draw_cluster_agreement(*drawn), chart
+
+
+def draw_training_curves(protocol: ProtocolSettings, **curves: pd.DataFrame) -> tuple[Figure, Chart]:
+    """Draw the learning curves of a split; curves by method."""
+    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *curves.values())
+    return (
+        figures.draw_training_curves(curves, protocol.fewest_labels.name, methods, evaluations),
+        charts.chart_training_curves(curves, methods, evaluations),
+    )
+
+
+def draw_confusion_matrices(
+    windows: Windows, protocol: ProtocolSettings, **predictions: pd.DataFrame
+) -> tuple[Figure, Chart]:
     """Draw a split's confusion matrices with the fewest labels; predictions by method.
 
     Where names are spelled, activities that share words are near one another.
     """
-    few = protocol.fewest_labels.name
-    methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *predictions.values())
-    classes = windows.description.class_names
-    order = neighbours(vocabulary_of(protocol, classes)) if spells(protocol) else None
-    return figures.draw_confusion_matrices(predictions, few, methods, evaluations, classes, order)
+    few, classes = protocol.fewest_labels.name, windows.description.class_names
+    named = titles(protocol.methods), evaluation_titles(protocol, *predictions.values()), classes
+    order = neighbours(vocabulary_of(protocol, classes)) if spells(protocol) else range(len(classes))
+    return (
+        figures.draw_confusion_matrices(predictions, few, *named, order),
+        charts.chart_confusion_matrices(predictions, *named, order),
+    )
 
 
-def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> Figure:
+def draw_subjects(protocol: ProtocolSettings, **scores: pd.DataFrame) -> tuple[Figure, Chart]:
     """Draw the scores of a split's test subjects with the fewest labels; scores by method."""
-    few = protocol.fewest_labels.name
     methods, evaluations = titles(protocol.methods), evaluation_titles(protocol, *scores.values())
-    return figures.draw_subjects(pd.concat(scores.values()), few, methods, evaluations)
+    drawn = pd.concat(scores.values()), protocol.fewest_labels.name, methods, evaluations
+    return figures.draw_subjects(*drawn), charts.chart_subjects(*drawn)
 
 
 def draw_critical_differences(
@@ -73,7 +110,7 @@ def draw_critical_differences(
 
 def draw_embedding_map(
     windows: Windows, protocol: ProtocolSettings, report: ReportSettings, **embeddings: pd.DataFrame
-) -> Figure:
+) -> tuple[Figure, Chart]:
     """Draw t-SNE maps of a split's test windows, coloured by word where names are spelled; embeddings by method.
 
     Single modalities are shown of the method that all others are compared with, and of the one that trains each alone.
@@ -84,12 +121,14 @@ def draw_embedding_map(
         if not any(table.equals(other) for other in maps.values()):
             maps[method] = table
     in_parts = (protocol.compared_with, protocol.trained_apart)
-    maps = {name: table if name in in_parts else table[table["modality"] == ""] for name, table in maps.items()}
+    shown = {name: table if name in in_parts else table[table["modality"] == ""] for name, table in maps.items()}
     methods, classes = titles(protocol.methods), windows.description.class_names
-    if spells(protocol):
-        words = common_words(vocabulary_of(protocol, classes))
-        return figures.draw_embeddings_by_word(maps, methods, classes, words, report)
-    return figures.draw_embeddings(maps, methods, classes, report)
+    words = common_words(vocabulary_of(protocol, classes)) if spells(protocol) else None
+    placed = place_windows(shown, report)
+    return (
+        figures.draw_embeddings(placed, methods, classes, words),
+        charts.chart_embeddings(placed, methods, classes, windows.table["subject"]),
+    )
 
 
 def draw_sweep(summary: pd.DataFrame, protocol: ProtocolSettings, *, split: str, **histories: pd.DataFrame) -> Figure:

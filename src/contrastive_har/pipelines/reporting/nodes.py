@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from contrastive_har.learning.compute import ComputeSettings
+from contrastive_har.pipelines.binding import CHART
 from contrastive_har.protocols import (
     ProtocolSettings,
     evaluation_titles,
@@ -19,7 +20,7 @@ from contrastive_har.protocols import (
 )
 from contrastive_har.reports import contributions, findings
 from contrastive_har.reports.report import ReportFacts, render_html, render_markdown
-from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, trackable
+from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, name_cell, trackable
 from contrastive_har.scores import statistics, words
 from contrastive_har.scores.cells import Cell, by_cell, by_split, parse_evaluation
 from contrastive_har.scores.comparisons import compare
@@ -30,6 +31,7 @@ from contrastive_har.signals.recordings import Recordings
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use import complexity, validation, whole_recordings
+from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.timelines import InferenceSettings
 
@@ -72,12 +74,19 @@ def assess_calibration(windows: Windows, recogniser: TrainedRecogniser, **roles:
 
 
 def describe_runs(
-    protocol: ProtocolSettings, compute: ComputeSettings, seed: int, *, cell: Cell, **artifacts: Any
+    protocol: ProtocolSettings,
+    report: ReportSettings,
+    compute: ComputeSettings,
+    seed: int,
+    *,
+    cell: Cell,
+    **artifacts: Any,
 ) -> list[TrackedRun]:
     """Describe one run per evaluation and label budget of a cell, for the tracking server.
 
     Args:
         protocol: Settings of the protocol.
+        report: How results are summarised.
         compute: Where the results were computed.
         seed: Seed of the run.
         cell: Method and split.
@@ -94,6 +103,7 @@ def describe_runs(
         source=description.url,
     )
     shown = {budget.name for budget in protocol.budgets_of_all}
+    titled = evaluation_titles(protocol, results.scores)
     runs = []
     for row, of_row in results.rows():
         parameters = {
@@ -103,7 +113,14 @@ def describe_runs(
             "evaluation": protocol.evaluations[parse_evaluation(row["evaluation"])[0]].model_dump(mode="json"),
         }
         # Label budgets of single evaluations are points of a curve only, and described in brief.
-        runs.append(describe_row(row, of_row, parameters, in_full=row["label_budget"] in shown))
+        name = name_cell(
+            protocol.methods[cell.method].title,
+            titled[row["evaluation"]],
+            row["label_budget"],
+            protocol.splits[cell.split].title,
+        )
+        summary = summarise_scores(of_row.scores, report)
+        runs.append(describe_row(name, row, of_row, summary, parameters, in_full=row["label_budget"] in shown))
     return runs
 
 
@@ -122,9 +139,9 @@ def gather_facts(
         report: How results are summarised.
         compute: Where they were computed.
         seed: Seed of the run.
-        **artifacts: windows, windows_summary, recordings_summary, scores, summary, comparisons and complexity; each
-        split's roles,
-            leakage and scores by word, and each cell's history, by artifact name.
+        **artifacts: run, windows, windows_summary, recordings_summary, scores, summary, comparisons and complexity; the
+            recogniser, if one is chosen; each split's roles, leakage and scores by word, and each cell's history, by
+            artifact name.
 
     Raises:
         ValueError: if the stored results were computed with other settings than the report would state.
@@ -136,7 +153,7 @@ def gather_facts(
     level = 1 - report.confidence
     dataset, classes = windows.description.name, windows.description.class_names
     of_all = comparisons[comparisons["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])]
-    roles = by_split(artifacts, "roles")
+    roles, recogniser = by_split(artifacts, "roles"), artifacts.get("recogniser")
     return ReportFacts(
         description=windows.description,
         windows=len(windows.table),
@@ -148,6 +165,7 @@ def gather_facts(
         untested={split: of_split.untested(windows.classes(), len(classes)) for split, of_split in roles.items()},
         scores=scores,
         summary=artifacts["summary"],
+        comparisons=comparisons,
         findings=list(findings.findings(comparisons, *named, level)),
         protocol=_protocol_of(dataset, protocol, scores),
         refinements=refinements(protocol, dataset),
@@ -156,9 +174,11 @@ def gather_facts(
         word_scores=by_split(artifacts, "word_scores"),
         label_free=last_epochs(histories),
         selection=artifacts.get("selection"),
+        recogniser=describe_recogniser(recogniser) if recogniser else None,
         calibration=artifacts.get("calibration"),
         whole_recordings=artifacts.get("whole_recordings"),
         complexity=artifacts["complexity"],
+        run=artifacts["run"],
         seed=seed,
         confidence=report.confidence,
         device=str(compute.resolve()),
@@ -182,9 +202,11 @@ def _protocol_of(dataset: str, protocol: ProtocolSettings, scores: pd.DataFrame)
     return {**settings, "windows": protocol.windows_for(dataset).model_dump(mode="json")}
 
 
-def write_html(facts: ReportFacts, **pictures: bytes) -> str:
-    """Write the report as one self-contained page."""
-    return render_html(facts, pictures)
+def write_html(facts: ReportFacts, **drawn: Any) -> str:
+    """Write the report as one self-contained page; pictures and charts by name."""
+    charts = {name.removesuffix(CHART): chart for name, chart in drawn.items() if name.endswith(CHART)}
+    pictures = {name: picture for name, picture in drawn.items() if not name.endswith(CHART)}
+    return render_html(facts, pictures, charts)
 
 
 def write_markdown(facts: ReportFacts) -> str:

@@ -6,15 +6,18 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted
+from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted, with_charts
 from contrastive_har.pipelines.reporting.drawing import (
+    draw_answer,
     draw_budgets,
+    draw_cluster_agreement,
     draw_confusion_matrices,
     draw_critical_differences,
     draw_embedding_map,
-    draw_histories,
     draw_label_efficiency,
+    draw_losses,
     draw_subjects,
+    draw_training_curves,
 )
 from contrastive_har.pipelines.reporting.nodes import (
     compare_methods,
@@ -30,9 +33,11 @@ from contrastive_har.pipelines.reporting.nodes import (
 from contrastive_har.pipelines.reporting.sections import CALIBRATION, SWEEP, WHOLE_RECORDINGS, WORDS, Section
 from contrastive_har.scores.cells import Cell
 
-_SPLIT_FIGURES = ("confusion_matrices", "subjects", "critical_differences", "embedding_map")
+_SPLIT_CHARTED = ("training_curves", "confusion_matrices", "subjects", "embedding_map")
+_SPLIT_FIGURES = (*with_charts(*_SPLIT_CHARTED), "critical_differences")
 _SPLIT_FACTS = ("leakage", "roles")
-_FIGURES = ("label_efficiency", "budgets", "loss_curves", "cluster_agreement", "augmentation_preview")
+_CHARTED = ("answer", "label_efficiency", "loss_curves", "cluster_agreement")
+_FIGURES = (*with_charts(*_CHARTED), "budgets", "augmentation_preview")
 _TABLES = ("windows", "windows_summary", "scores", "summary", "comparisons", "complexity")
 
 
@@ -78,9 +83,15 @@ def _statistics(protocol: str) -> Pipeline:
                 name="list_metrics",
             ),
             Node(
+                func=draw_answer,
+                inputs=["summary", "comparisons", "windows", "params:protocol", "params:report"],
+                outputs=with_charts("answer"),
+                name="draw_answer",
+            ),
+            Node(
                 func=draw_label_efficiency,
                 inputs=["summary", "params:protocol"],
-                outputs="label_efficiency",
+                outputs=with_charts("label_efficiency"),
                 name="draw_label_efficiency",
             ),
             Node(
@@ -91,18 +102,22 @@ def _statistics(protocol: str) -> Pipeline:
             ),
         ]
     )
-    return in_namespace(stage, protocol, inputs={"scores": f"{protocol}.scores"})
+    return in_namespace(stage, protocol, inputs={name: f"{protocol}.{name}" for name in ("scores", "windows")})
 
 
 def _histories(cells: list[Cell]) -> Pipeline:
     histories = from_cells(cells, "history")
-    node = Node(
-        func=draw_histories,
-        inputs={"protocol": "params:protocol", **histories},
-        outputs=["loss_curves", "cluster_agreement"],
-        name="draw_histories",
-    )
-    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=inverted(histories))
+    drawing = {"loss_curves": draw_losses, "cluster_agreement": draw_cluster_agreement}
+    nodes = [
+        Node(
+            func=draw,
+            inputs={"protocol": "params:protocol", **histories},
+            outputs=with_charts(figure),
+            name=draw.__name__,
+        )
+        for figure, draw in drawing.items()
+    ]
+    return in_namespace(Pipeline(nodes), cells[0].protocol, inputs=inverted(histories))
 
 
 def _tracking(cells: list[Cell]) -> Pipeline:
@@ -149,6 +164,7 @@ def _report(cells: list[Cell], sections: list[Section]) -> Pipeline:
                     "report": "params:report",
                     "compute": "params:compute",
                     "seed": "params:seed",
+                    "run": "params:run",
                     **{name: name for name in ("recordings_summary", *tables)},
                     **facts,
                     **histories,
@@ -181,20 +197,26 @@ def _report(cells: list[Cell], sections: list[Section]) -> Pipeline:
 
 def _of_split(split: str, cells: list[Cell]) -> Pipeline:
     namespace = f"{cells[0].protocol}.{split}"
-    artifacts = ("predictions", "scores", "embeddings")
+    artifacts = ("predictions", "learning_curves", "scores", "embeddings")
     by_method = {name: {cell.method: f"{cell.method}__{name}" for cell in cells} for name in artifacts}
     stage = Pipeline(
         [
             Node(
                 func=draw_confusion_matrices,
                 inputs={"windows": "windows", "protocol": "params:protocol", **by_method["predictions"]},
-                outputs="confusion_matrices",
+                outputs=with_charts("confusion_matrices"),
                 name="draw_confusion_matrices",
+            ),
+            Node(
+                func=draw_training_curves,
+                inputs={"protocol": "params:protocol", **by_method["learning_curves"]},
+                outputs=with_charts("training_curves"),
+                name="draw_training_curves",
             ),
             Node(
                 func=draw_subjects,
                 inputs={"protocol": "params:protocol", **by_method["scores"]},
-                outputs="subjects",
+                outputs=with_charts("subjects"),
                 name="draw_subjects",
             ),
             Node(
@@ -211,7 +233,7 @@ def _of_split(split: str, cells: list[Cell]) -> Pipeline:
                     "report": "params:report",
                     **by_method["embeddings"],
                 },
-                outputs="embedding_map",
+                outputs=with_charts("embedding_map"),
                 name="draw_embedding_map",
             ),
         ]
@@ -232,6 +254,7 @@ def _of_cell(cell: Cell) -> Pipeline:
         func=bind(describe_runs, cell=cell),
         inputs={
             "protocol": "params:protocol",
+            "report": "params:report",
             "compute": "params:compute",
             "seed": "params:seed",
             **{name: name for name in ("windows", *artifacts)},

@@ -123,7 +123,7 @@ SWEEP = Section(create=_sweep, tables=("selection",), split_figures=("sweep",))
 """Of a protocol whose rows differ in one setting."""
 WORDS = Section(create=_words, figures=("word_graph",), split_tables=("word_scores",))
 """Of a protocol with a head that spells the names of activities."""
-CALIBRATION = Section(create=_calibration, tables=("calibration",), figures=("reliability",))
+CALIBRATION = Section(create=_calibration, tables=("recogniser", "calibration"), figures=("reliability",))
 """Of a protocol that chooses a recogniser."""
 WHOLE_RECORDINGS = Section(create=_whole_recordings, tables=("whole_recordings",))
 """Of a protocol that chooses a recogniser."""

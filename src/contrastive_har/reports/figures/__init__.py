@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contrastive_har.reports.figures.answer import draw_answer
 from contrastive_har.reports.figures.calibration import draw_reliability
 from contrastive_har.reports.figures.curves import (
     draw_budgets,
     draw_cluster_agreement,
     draw_label_efficiency,
     draw_loss_curves,
+    draw_training_curves,
 )
-from contrastive_har.reports.figures.embeddings import draw_embeddings, draw_embeddings_by_word
+from contrastive_har.reports.figures.embeddings import draw_embeddings
 from contrastive_har.reports.figures.predictions import draw_confusion, draw_confusion_matrices, draw_one_confusion
 from contrastive_har.reports.figures.signals import draw_views
 from contrastive_har.reports.figures.spreads import draw_critical_differences, draw_subjects
@@ -20,19 +22,20 @@ from contrastive_har.reports.figures.words import draw_word_graph
 
 __all__ = [
     "COLOURS",
+    "draw_answer",
     "draw_budgets",
     "draw_cluster_agreement",
     "draw_confusion",
     "draw_confusion_matrices",
     "draw_critical_differences",
     "draw_embeddings",
-    "draw_embeddings_by_word",
     "draw_label_efficiency",
     "draw_loss_curves",
     "draw_one_confusion",
     "draw_reliability",
     "draw_subjects",
     "draw_sweep",
+    "draw_training_curves",
     "draw_trials",
     "draw_views",
     "draw_word_graph",

@@ -28,5 +28,5 @@ def draw_reliability(bins: pd.DataFrame) -> Figure:
         axis.scatter(rows["confidence"], rows["accuracy"], s=areas, color=colour, alpha=0.6)
     axis.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability of the prediction", ylabel="share that is right")
     axis.grid(**GRID)
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center")
     return figure

@@ -17,6 +17,7 @@ from contrastive_har.reports.figures.style import COLOURS, new_figure
 from contrastive_har.signals.sensors import Layout
 
 _MOST_LINES = 12  # channels of a modality; more could not be told apart
+_TITLE, _NAME = 40, 28  # letters that fit above a panel, and beside it
 _LINES_HIGH, _FIGURES_HIGH = 2.0, 1.8  # inches of a row
 
 
@@ -42,9 +43,11 @@ def draw_views(
         shared: Literal["none", "col"] = "none" if modality in layout.skeletons else "col"
         axes = part.subplots(len(by_name), len(titles), sharex=True, sharey=shared, squeeze=False)
         legend = draw(axes, list(by_name.values()), layout.only([modality]), rate)
+        for axis, title in zip(axes[0], titles, strict=True):
+            axis.set_title(textwrap.fill(title, _TITLE), fontsize=9)
         for row, name in zip(axes, by_name, strict=True):
-            for axis, title in zip(row, titles, strict=True):
-                axis.set_title(textwrap.fill(f"{title}: {name}", 50), fontsize=8)
+            row[0].set_ylabel(textwrap.fill(name, _NAME), fontsize=8)
+            for axis in row:
                 axis.tick_params(labelsize=7)
         for axis in axes[-1]:
             axis.set_xlabel("seconds", fontsize=8)

@@ -9,19 +9,18 @@ import pandas as pd
 import scipy  # its parts are imported when they are used, which takes long
 from matplotlib.figure import Figure
 
-from contrastive_har.reports.figures.style import COLOURS, GRID, new_figure
+from contrastive_har.reports.figures.style import COLOURS, GRID, empty_figure, new_figure
 from contrastive_har.reports.tables import describe_budget, name_row
 from contrastive_har.scores.comparisons import critical_difference, families
+from contrastive_har.scores.table import SUBJECT
 
 
 def draw_subjects(
     scores: pd.DataFrame, budget: str, titles: Mapping[str, str], evaluations: Mapping[str, str]
 ) -> Figure:
-    """Draw each test subject's macro-F1 by method and evaluation on one split."""
+    """Draw each test subject's macro-F1 by method and evaluation on one split; the lowest on average is named."""
     rows = scores[
-        (scores["metric"] == "macro_f1")
-        & (scores["label_budget"] == budget)
-        & scores["group"].str.startswith("subject: ")
+        (scores["metric"] == "macro_f1") & (scores["label_budget"] == budget) & scores["group"].str.startswith(SUBJECT)
     ]
     groups = list(rows.groupby(["method", "evaluation"], sort=False))
     figure = new_figure(8.5, 0.55 * len(groups) + 1.2)
@@ -33,11 +32,15 @@ def draw_subjects(
         colour = COLOURS[list(titles).index(str(method)) % len(COLOURS)]
         axis.scatter(values, row + spread, s=14, alpha=0.6, color=colour)
         axis.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.5)
+        lowest = values_of_row.groupby("group")["value"].mean().sort_values().head(1)
+        for group, value in lowest.items():
+            name = str(group).removeprefix(SUBJECT)
+            axis.annotate(name, (100 * value, row - 0.32), ha="center", fontsize=7, color="#444444")
         labels.append(name_row(titles[str(method)], evaluations[str(evaluation)]))
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlim(0, 101)
-    axis.set_xlabel("macro-F1 of one subject in one repeat (%); bars are means")
+    axis.set_xlabel("macro-F1 of one subject in one repeat (%)")
     axis.grid(axis="x", **GRID)
     return figure
 
@@ -55,13 +58,12 @@ def draw_critical_differences(
         for family in families(scores)
         if family.split == split and len(family.scores) >= 5 and len(family.scores.columns) >= 3
     ]
-    height = 0.8 + 0.24 * max((len(family.scores.columns) for family in drawn), default=2)
-    figure = Figure(figsize=(8.5, height * max(1, len(drawn))), layout="constrained")
-    axes = figure.subplots(max(1, len(drawn)), 1, squeeze=False)[:, 0]
     if not drawn:
-        axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, "This figure needs at least five repeats and three methods.", ha="center")
-    for axis, family in zip(axes, drawn, strict=False):
+        return empty_figure("This figure needs at least five repeats and three methods.")
+    height = 0.8 + 0.24 * max(len(family.scores.columns) for family in drawn)
+    figure = new_figure(8.5, height * len(drawn))
+    axes = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
+    for axis, family in zip(axes, drawn, strict=True):
         ranks = family.scores.rank(axis=1, ascending=False).mean().sort_values()
         p = scipy.stats.friedmanchisquare(*family.scores.to_numpy().T).pvalue
         gap = critical_difference(len(ranks), len(family.scores), level)

@@ -2,7 +2,9 @@
 
 from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
 from contrastive_har.runs.hooks.context import NodeClock
+from contrastive_har.runs.hooks.origin import OriginHooks
 from contrastive_har.runs.hooks.plans import PlanHooks
+from contrastive_har.runs.hooks.progress import ProgressHooks
 from contrastive_har.runs.hooks.summary import SummaryHooks
 from contrastive_har.runs.hooks.tracking import TrackingHooks
 from contrastive_har.runs.hooks.versions import VersionHooks
@@ -14,7 +16,9 @@ HOOKS = (
     PlanHooks(),
     VersionHooks(_CLOCK),
     TrackingHooks(),
+    ProgressHooks(),
     SummaryHooks(_CLOCK),
     WorkerHooks(),
     CheckpointHooks(),
+    OriginHooks(),  # the last begins first: the others read what it adds
 )

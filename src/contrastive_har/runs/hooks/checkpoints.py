@@ -16,7 +16,7 @@ class CheckpointHooks(ContextHooks):
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog) -> None:
-        """Store the catalog, which has the folders."""
+        """Store the catalog, which has the folder."""
         self._catalog = catalog
 
     @hook_impl(trylast=True)  # after the manifest has recorded them
@@ -29,7 +29,7 @@ class CheckpointHooks(ContextHooks):
             return
         from contrastive_har.learning.pretraining import checkpoints_of
 
-        folder = self._catalog.load(f"{dataset_name.removesuffix('encoders')}checkpoints")
+        folder = self._catalog.load(f"{dataset_name.partition('.')[0]}.checkpoints")
         finished = checkpoints_of(folder, data.fingerprint)
         for path in finished.glob("*.safetensors"):
             path.unlink(missing_ok=True)

@@ -26,10 +26,12 @@ _LOCATIONS = {
     "proposed_windows": "Table:  ",
     "trials_report": "Report: ",
     "trials_curves": "Picture:",
+    "run_comparison_page": "Page:   ",
 }
 """Labels of the artifacts whose path is printed, besides reports."""
 
 
+_NOTE = "mlflow.note.content"  # the description of a run
 _OF_METHODS = ("pretraining", "evaluation")  # stages whose cost is printed by method
 
 
@@ -69,6 +71,7 @@ class SummaryHooks(ContextHooks):
                 print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
                 print(f"Report:  {report}")
                 _log_report(protocol, report, catalog.load(f"{protocol}.metrics"))
+                _describe(catalog.load(f"{protocol}.report_summary"), catalog.load("params:run").command, protocol)
         for name in sorted(pipeline.all_outputs()):
             kind = name.rpartition(".")[2]
             if kind in _LOCATIONS:
@@ -117,3 +120,14 @@ def _log_report(protocol: str, report: Path, scores: dict[str, float]) -> None:
     if mlflow.active_run():
         mlflow.log_artifact(str(report), protocol)
         mlflow.log_metrics({f"macro_f1/{protocol}.{cell}": value for cell, value in scores.items()})
+
+
+def _describe(summary: str, command: str, protocol: str) -> None:
+    """Describe the tracked run: title and answer of the report, the command, and where the report is."""
+    import mlflow
+
+    if run := mlflow.active_run():
+        title, answer = summary.split("\n\n")[:2]
+        before = mlflow.get_run(run.info.run_id).data.tags.get(_NOTE, "")
+        described = f"{title}\n\n{answer}\n\n`{command}`\n\nReport: artifact `{protocol}/report.html`"
+        mlflow.set_tag(_NOTE, "\n\n".join([before, described]) if before.startswith("#") else described)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks
@@ -18,6 +20,29 @@ from contrastive_har.runs.processes import PROCESS, this_process
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a tracked run says of itself when it starts.
+
+    Attributes:
+        name: Its name in lists.
+        command: The command that repeats it.
+        parameters: Parameters that take part, by flat name.
+    """
+
+    name: str
+    command: str
+    parameters: dict[str, str]
+
+
+def parameters_of(pipeline: Pipeline, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that the nodes of a pipeline take, whole protocols included, and the data set."""
+    from contrastive_har.protocols import PLANS
+
+    taken = {name.removeprefix("params:").removeprefix(f"{PLANS}.").partition(".")[0] for name in pipeline.inputs()}
+    return {name: value for name, value in parameters.items() if name in {"dataset", *taken}}
 
 
 class TrackingHooks(ContextHooks):
@@ -28,7 +53,9 @@ class TrackingHooks(ContextHooks):
         self._tracked_run: str | None = None
 
     @hook_impl(wrapper=True)
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> Generator[None, Any, Any]:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> Generator[None, Any, Any]:
         """Start the tracked run after all other hooks, before anything is computed.
 
         So a missing server is reported at once. Parts of one run, and retries of them, are tracked as one run.
@@ -51,14 +78,24 @@ class TrackingHooks(ContextHooks):
         atexit.register(self._end, succeeded=False)
         try:
             result = yield
-            self._start(run_params)
+            self._start(run_params, self._describe(run_params, pipeline, catalog))
         except BaseException:
             self._end(succeeded=False)
             raise
         mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")  # the UI's default is GenAI
         return result
 
-    def _start(self, run_params: dict[str, Any]) -> None:
+    def _describe(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> Described:
+        from contrastive_har.reports.tracked import flatten
+
+        parameters = self.context.params
+        return Described(
+            name=f"{', '.join(run_params['pipeline_names'])} · {parameters['dataset']} · {run_params['run_id']}",
+            command=catalog.load("params:run").command,
+            parameters=flatten(parameters_of(pipeline, plain(parameters))),
+        )
+
+    def _start(self, run_params: dict[str, Any], described: Described) -> None:
         from mlflow.exceptions import MlflowException
 
         from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs
@@ -72,19 +109,16 @@ class TrackingHooks(ContextHooks):
         try:
             connect(located)
             end_stale_runs(located.experiment, self._manifests)
-            name = f"{', '.join(run_params['pipeline_names'])} on {self.context.params['dataset']}"
-            self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, name, run_params))
+            self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, described, run_params))
         except MlflowException as error:
             raise RuntimeError(
                 f"MLflow at {located.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
 
-    def _tracked(self, manifest: Manifest, name: str, run_params: dict[str, Any]) -> Manifest:
+    def _tracked(self, manifest: Manifest, described: Described, run_params: dict[str, Any]) -> Manifest:
         """Return the manifest with its tracked run, which is started or resumed."""
         import mlflow
-
-        from contrastive_har.reports.tracked import flatten
 
         tags = {PROCESS: this_process()}
         if manifest.tracked_run:
@@ -92,8 +126,10 @@ class TrackingHooks(ContextHooks):
             mlflow.set_tags(tags)
             return manifest
         tags |= {"kedro.run_id": manifest.run_id, "kedro.env": run_params["env"] or "local"}
-        self._tracked_run = mlflow.start_run(run_name=name, tags=tags).info.run_id
-        mlflow.log_params(flatten(plain(self.context.params)))
+        command = f"`{described.command}`"
+        started = mlflow.start_run(run_name=described.name, tags=tags, description=command)
+        self._tracked_run = started.info.run_id
+        mlflow.log_params(described.parameters)
         return manifest.model_copy(update={"tracked_run": self._tracked_run})
 
     @hook_impl(wrapper=True, trylast=True)  # inside the hook that logs errors

@@ -17,7 +17,7 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
 from contrastive_har.runs.logs import RunLog
-from contrastive_har.runs.settings import differences
+from contrastive_har.runs.settings import OF_SESSIONS, differences
 
 if TYPE_CHECKING:
     from contrastive_har.runs.manifest import Manifest, NodeRecord
@@ -125,7 +125,7 @@ def _begun(before: Manifest | None, run_params: dict[str, Any], configured_param
     from contrastive_har.files.fingerprints import code_version
     from contrastive_har.runs.manifest import Manifest, installed_packages
 
-    parameters = {name: value for name, value in configured_parameters.items() if name not in _OF_SESSIONS}
+    parameters = {name: value for name, value in configured_parameters.items() if name not in OF_SESSIONS}
     names = ", ".join(run_params["pipeline_names"])
     if before is None:
         return Manifest(
@@ -141,9 +141,6 @@ def _begun(before: Manifest | None, run_params: dict[str, Any], configured_param
             "started with, or start a new run."
         )
     return before if names in before.pipelines else before.model_copy(update={"pipelines": [*before.pipelines, names]})
-
-
-_OF_SESSIONS = ("run_id", "resume")  # parameters that say how to run, not what
 
 
 def _end_on_sigterm() -> None:

@@ -1,0 +1,39 @@
+"""Runs pipelines as ``kedro run`` does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from contrastive_har.refining import plain
+
+
+def run_kedro(*arguments: str, **options: Any) -> Any:
+    """Run a pipeline with the arguments of ``kedro run``."""
+    from kedro.framework.cli.utils import find_run_command
+    from kedro.framework.project import configure_project
+
+    package = Path(__file__).parents[1].name
+    configure_project(package)
+    options.setdefault("standalone_mode", not hasattr(sys, "ps1"))
+    return find_run_command(package)(*([list(arguments)] if arguments else []), **options)
+
+
+def run_pipeline(pipeline: str, parameters: Mapping[str, Any], *further: str) -> Any:
+    """Run a pipeline by name; parameters that are None keep their configured values."""
+    given = ",".join(f"{name}={value}" for name, value in plain(parameters).items() if value is not None)
+    return run_kedro(f"--pipeline={pipeline}", *([f"--params={given}"] if given else []), *further)
+
+
+def project_folder() -> Path:
+    """Return the project that contains the working directory, ready for use; or else the working directory."""
+    from kedro.framework.startup import bootstrap_project
+    from kedro.utils import find_kedro_project
+
+    folder = find_kedro_project(Path.cwd())
+    if folder is None:
+        raise SystemExit("Error: there is no project here. Change into the folder that has conf/ and pyproject.toml.")
+    bootstrap_project(folder)
+    return Path(folder)

@@ -1,0 +1,121 @@
+"""The answer of a protocol: what it found, in a sentence, and what it cannot tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent
+from contrastive_har.scores.cells import parse_evaluation
+from contrastive_har.scores.comparisons import least_repeats
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a protocol.
+
+    Attributes:
+        sentence: The best score with the fewest labels, beside those of the baselines.
+        doubt: Which differences are, or could be, significant.
+        split: Name of the split that it is about.
+        budget: Name of the label budget that it is about.
+    """
+
+    sentence: str
+    doubt: str
+    split: str
+    budget: str
+
+
+def best_rows(summary: pd.DataFrame, budget: str) -> pd.DataFrame:
+    """Return macro-F1 of each split and method by its best evaluation with a label budget, the best first."""
+    rows = summary[(summary["metric"] == "macro_f1") & (summary["label_budget"] == budget)]
+    return rows.sort_values("mean", ascending=False, kind="stable").drop_duplicates(["split", "method"])
+
+
+def answer(
+    summary: pd.DataFrame, comparisons: pd.DataFrame, protocol: Mapping[str, Any], classes: int, level: float
+) -> Answer:
+    """Answer the question of a protocol: how well activities are recognised with the fewest labels.
+
+    Args:
+        summary: One row per cell and metric.
+        comparisons: Comparisons of methods, from :func:`contrastive_har.scores.comparisons.compare`.
+        protocol: Settings of the protocol as plain data.
+        classes: Number of activities.
+        level: Level of significance.
+    """
+    scored, budget = set(summary["split"]), budgets_of_all(summary)[0]
+    splits = {name: settings for name, settings in protocol["splits"].items() if name in scored}
+    split = next((name for name, settings in splits.items() if settings["leak_free"]), next(iter(splits)))
+    rows = best_rows(summary, budget)
+    rows = rows[rows["split"] == split]
+    best, *others = rows.itertuples(index=False)
+    parts = [
+        f"With {describe_budget(budget)}, {_title(protocol, best.method)} recognises {count_in_words(classes)} "
+        f"activities best ({splits[split]['title'].lower()}): macro-F1 {_score(best)} %"
+    ]
+    pretrained = _first(others, protocol, trains=True)
+    if pretrained and protocol["methods"][best.method]["objective"]["name"] == _UNTRAINED:
+        parts.append(
+            f"the best pre-trained encoder, of {_title(protocol, pretrained.method)}, has {_score(pretrained)} %"
+        )
+    if baseline := _first(others, protocol, trains=False):
+        parts.append(f"an untrained encoder has {_score(baseline)} %")
+    family = comparisons[(comparisons["split"] == split) & (comparisons["label_budget"] == budget)]
+    return Answer("; ".join(parts) + ".", _doubt(family, protocol, level), split, budget)
+
+
+_UNTRAINED = "untrained"  # name of the objective that trains nothing
+
+
+def count_in_words(number: int) -> str:
+    """Return a small number in words."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def _title(protocol: Mapping[str, Any], method: str) -> str:
+    return str(protocol["methods"][method]["title"])
+
+
+def _score(row: Any) -> str:
+    return in_percent(row.mean) + (f" ± {in_percent(row.sd)}" if pd.notna(row.sd) else "")
+
+
+def _first(rows: list[Any], protocol: Mapping[str, Any], *, trains: bool) -> Any:
+    """Return the first row with a pre-trained encoder of the protocol, or with an untrained, frozen one."""
+    for row in rows:
+        method = protocol["methods"][row.method]
+        stages = protocol["evaluations"][parse_evaluation(row.evaluation)[0]]["trained_stages"]
+        untrained = method["objective"]["name"] == _UNTRAINED
+        same = method["encoder"]["name"] == protocol["encoder"]["name"]
+        if (trains and not untrained) or (not trains and untrained and same and stages == 0):
+            return row
+    return None
+
+
+def _doubt(family: pd.DataFrame, protocol: Mapping[str, Any], level: float) -> str:
+    """Return which methods cannot be told apart from the one that all are compared with."""
+    if family.empty:
+        return "Nothing was compared: there is one method."
+    comparisons = int(family.groupby("evaluation").size().max())
+    repeats, enough = int(family["repeats"].min()), least_repeats(comparisons, level)
+    if repeats < enough:
+        return (
+            f"{count_in_words(repeats).capitalize()} repeat{'s' if repeats > 1 else ''}: no difference here can be "
+            f"significant. A family of {comparisons} comparisons needs repeats={enough} or more, a single comparison "
+            f"repeats={least_repeats(1, level)}."
+        )
+    reference = _title(protocol, protocol["compared_with"])
+    by_method = family.groupby("other", sort=False)["p_holm"].min()
+    apart = [_title(protocol, str(name)) for name in by_method.index[by_method < level]]
+    together = [_title(protocol, str(name)) for name in by_method.index[by_method >= level]]
+    parts = [f"Significantly different from {reference}: {', '.join(apart) or 'no method'}"]
+    if together:
+        parts.append(f"not told apart from it: {', '.join(together)}")
+    return "; ".join(parts) + "."

@@ -1,0 +1,41 @@
+"""Which activities and subjects are hard: by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from contrastive_har.reports.charts.scores import subject_means
+from contrastive_har.reports.tables import in_percent
+
+_NAMED = 3  # most names in a sentence
+_CLASS = "class: "
+
+
+def hard_activities(scores: pd.DataFrame, budget: str, splits: Mapping[str, str]) -> dict[str, str]:
+    """Return a sentence per split, by its title: the activities with the lowest mean F1 of all rows."""
+    rows = scores[(scores["metric"] == "f1") & (scores["label_budget"] == budget)]
+    rows = rows[rows["group"].str.startswith(_CLASS)]
+    rows = rows.assign(name=rows["group"].str.removeprefix(_CLASS))
+    return {title: _sentence(rows[rows["split"] == split], "activities", "F1") for split, title in splits.items()}
+
+
+def hard_subjects(scores: pd.DataFrame, budget: str, splits: Mapping[str, str]) -> dict[str, str]:
+    """Return a sentence per split, by its title: the test subjects with the lowest mean macro-F1 of all rows."""
+    sentences = {}
+    for split, title in splits.items():
+        means = subject_means(scores[scores["split"] == split], budget)
+        sentences[title] = _sentence(means.assign(name=means["subject"]), "subjects", "macro-F1")
+    return sentences
+
+
+def _sentence(rows: pd.DataFrame, what: str, metric: str) -> str:
+    means = rows.groupby("name")["value"].mean().sort_values()
+    if means.empty:
+        return f"No {what} were tested."
+    named = [f"{name} ({in_percent(value)})" for name, value in means.head(min(_NAMED, len(means) - 1 or 1)).items()]
+    return (
+        f"Hardest {what} by mean {metric} over all rows: {', '.join(named)}; the mean of all {len(means)} {what} is "
+        f"{in_percent(means.mean())}."
+    )

@@ -1,0 +1,87 @@
+"""The progress of a run on the console: cells done of all, and the time that is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from contrastive_har.runs.console import quieten
+from contrastive_har.scores.cells import Cell
+
+_STAGES = ("pretraining", "evaluation")
+
+
+class ProgressHooks:
+    """Says how many cells of a run are done, and about how long the others will take."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, tuple[Cell, str]] = {}
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._started: dict[str, float] = {}
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Find the cells, and their nodes."""
+        quieten()
+        self._run_id, self._catalog = str(run_params["run_id"]), catalog
+        self._seconds.clear()
+        self._left = {
+            node.name: (cell, stage)
+            for node in pipeline.nodes
+            for stage in _STAGES
+            if stage in node.tags and (cell := Cell.parse(node.namespace))
+        }
+        self._all = {cell for cell, _ in self._left.values()}
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Note when a node starts; nodes that a resumed run skips do not."""
+        self._started[node.name] = time.monotonic()
+        if len(self._started) == 1:
+            self._left = {name: of for name, of in self._left.items() if not self._is_finished(of[0])}
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Log the progress when a cell is done."""
+        if node.name not in self._left:
+            return
+        cell, stage = self._left.pop(node.name)
+        self._seconds[stage].append(time.monotonic() - self._started[node.name])
+        cells_left = {of for of, _ in self._left.values()}
+        if cell not in cells_left:
+            done = len(self._all) - len(cells_left)
+            logging.getLogger(__name__).info("%d of %d cells done%s.", done, len(self._all), self._time_left())
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Forget the nodes."""
+        self._started.clear()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Forget the nodes."""
+        self._started.clear()
+
+    def _is_finished(self, cell: Cell) -> bool:
+        """Return whether an earlier run has scored a cell, whose scores this run takes over."""
+        from contrastive_har.catalog import AtomicDataset
+
+        scores = self._catalog.get(cell.artifact("scores"))
+        return isinstance(scores, AtomicDataset) and scores.is_pinned and scores.version != self._run_id
+
+    def _time_left(self) -> str:
+        """Return how long the other nodes take, if each takes as long as those of its stage have on average."""
+        seconds = 0.0
+        for _, stage in self._left.values():
+            known = self._seconds[stage] or [one for of_stage in self._seconds.values() for one in of_stage]
+            seconds += sum(known) / len(known)
+        if not self._left:
+            return ""
+        return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"

@@ -1,0 +1,106 @@
+"""The first sentence of a report, and what it says about differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+import scipy.stats
+
+from contrastive_har.reports import figures
+from contrastive_har.reports.answer import answer, best_rows
+from contrastive_har.reports.difficulty import hard_activities, hard_subjects
+from contrastive_har.scores.comparisons import compare, holm, least_repeats
+from contrastive_har.scores.statistics import ReportSettings, read_published, summarise
+from tests.scores.examples import long_scores, paired_scores, two_methods
+
+SETTINGS = ReportSettings(resamples=200)
+
+
+def protocol(**objectives: str) -> dict[str, Any]:
+    """Return a protocol whose methods have the given objectives."""
+    return {
+        "splits": {"s": {"title": "Unseen subjects", "leak_free": True}, "other": {"title": "Not scored"}},
+        "encoder": {"name": "tpn"},
+        "methods": {
+            name: {"title": name.upper(), "objective": {"name": objective}, "encoder": {"name": "tpn"}}
+            for name, objective in objectives.items()
+        },
+        "evaluations": {"linear": {"trained_stages": 0}, "fine": {"trained_stages": 2}, "alone": {"trained_stages": 0}},
+        "compared_with": "b",
+    }
+
+
+def answered(scores: pd.DataFrame, **objectives: str) -> tuple[str, str]:
+    """Return the sentence of an answer, and its doubt."""
+    summary = summarise(scores, read_published(), SETTINGS)
+    found = answer(summary, compare(scores, "b", SETTINGS), protocol(**objectives), 6, 0.05)
+    return found.sentence, found.doubt
+
+
+def test_a_pretrained_method_is_best() -> None:
+    sentence, _ = answered(paired_scores(), a="contrastive", b="contrastive", c="contrastive", base="untrained")
+    assert sentence.startswith("With 1 % of the labels, A recognises six activities best (unseen subjects): macro-F1 8")
+    assert sentence.count("±") == 2
+    assert "; an untrained encoder has " in sentence
+    assert "pre-trained encoder" not in sentence
+
+
+def test_a_baseline_is_best() -> None:
+    sentence, _ = answered(paired_scores(), a="untrained", b="contrastive", c="contrastive", base="untrained")
+    assert "; the best pre-trained encoder, of " in sentence
+
+
+def test_a_single_repeat_has_no_spread() -> None:
+    scores = long_scores({("a", "linear"): [0.9], ("b", "linear"): [0.8]})
+    sentence, doubt = answered(scores, a="contrastive", b="untrained")
+    assert sentence.endswith("macro-F1 90.0 %; an untrained encoder has 80.0 %.")
+    assert doubt.startswith("One repeat: no difference here can be significant.")
+
+
+def test_too_few_repeats_are_said_and_how_many_are_enough() -> None:
+    scores = paired_scores()
+    names = dict.fromkeys(("a", "b", "c", "base"), "contrastive")
+    _, doubt = answered(scores[scores["repeat"] < 2], **names)
+    assert doubt == (
+        "Two repeats: no difference here can be significant. A family of 3 comparisons needs repeats=7 or more, a "
+        "single comparison repeats=6."
+    )
+    _, doubt = answered(scores, **names)
+    assert doubt == "Significantly different from B: A, BASE; not told apart from it: C."
+
+
+@pytest.mark.parametrize("comparisons", [1, 3, 11])
+def test_the_least_number_of_repeats_is_that_of_the_test(comparisons: int) -> None:
+    """As many equal signs as possible, in the only comparison of a family that differs."""
+
+    def smallest(repeats: int) -> float:
+        p = float(scipy.stats.wilcoxon([1.0 + index for index in range(repeats)]).pvalue)
+        return min(holm([p] + [1.0] * (comparisons - 1)))
+
+    found = least_repeats(comparisons, 0.05)
+    assert smallest(found) < 0.05 <= smallest(found - 1)
+
+
+def test_the_figure_has_a_row_per_method_and_a_mark_for_what_was_published() -> None:
+    summary = summarise(two_methods(), read_published(), SETTINGS)
+    figure = figures.draw_answer(
+        best_rows(summary, "1 %"), "paper", {"simclr": "S", "random_init": "R"}, {"paper": "P"}
+    )
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["S", "R"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["P", "published"]
+
+
+def test_hard_subjects_and_activities_have_names() -> None:
+    scores = two_methods()
+    worst = scores["group"].isin(["subject: s2", "class: rest"]) & (scores["label_budget"] == "1 %")
+    scores.loc[worst, "value"] = 0.1
+    assert hard_subjects(scores, "1 %", {"paper": "P"})["P"].startswith(
+        "Hardest subjects by mean macro-F1 over all rows: s2 (10.0);"
+    )
+    assert hard_activities(scores, "1 %", {"paper": "P"})["P"].startswith(
+        "Hardest activities by mean F1 over all rows: rest (10.0);"
+    )
