@@ -22,6 +22,8 @@ EVALUATIONS = {
     "linear at a rate of 10": ("linear_as_printed",),
     "fine-tuned": ("fine_tuning", "supervised"),
     "from scratch": ("supervised",),
+    "fitted": ("linear", "ridge"),
+    "self-trained": ("self_trained",),
     "macro-F1": (
         *("label_sequence", "whole_names", "random_words", "own_names", "unshared_names", "supervised"),
         *("supervised_mlp", "frozen_label_sequence", "frozen_unshared_names", "frozen_mlp"),

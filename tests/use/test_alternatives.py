@@ -257,7 +257,7 @@ def test_inference_uses_the_part_that_the_recordings_suffice_for(
     expected: tuple[str, ...],
 ) -> None:
     path = write_csv(tmp_path / "walk.csv", *columns)
-    timeline = recognise_recordings(path, recogniser, InferenceSettings.model_validate(settings))
+    timeline = recognise_recordings(path, recogniser, InferenceSettings.model_validate({"smoothing": 1, **settings}))
     assert timeline.recogniser.modalities == expected
     write_timeline(timeline, tmp_path / "timeline.parquet")
     told = pd.read_parquet(tmp_path / "timeline.parquet")
@@ -272,12 +272,12 @@ def test_a_folder_has_what_all_of_its_files_have(recogniser: TrainedRecogniser, 
     write_csv(tmp_path / "a.csv", "x", "y", "z")
     pd.DataFrame({"timestamp": [0.0], "y": [1.0], "z": [2.0]}).to_parquet(tmp_path / "b.parquet")
     assert columns_of(tmp_path, ["x", "y", "z"]) == {"y", "z"}
-    assert recognise_recordings(tmp_path, recogniser, InferenceSettings()).recogniser.modalities == ("foot",)
+    assert recognise_recordings(tmp_path, recogniser, InferenceSettings(smoothing=1)).recogniser.modalities == ("foot",)
 
 
 def test_what_suffices_for_nothing_names_the_missing_columns(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "walk.csv", "y")
-    timeline = recognise_recordings(path, recogniser, InferenceSettings())
+    timeline = recognise_recordings(path, recogniser, InferenceSettings(smoothing=1))
     with pytest.raises(BadRecordingError, match=r"walk\.csv: no column 'x', 'z'\. The model needs x, y, z;"):
         write_timeline(timeline, tmp_path / "timeline.parquet")
     chosen = recognise_recordings(path, recogniser, InferenceSettings(modalities=("hand",)))
@@ -288,7 +288,7 @@ def test_what_suffices_for_nothing_names_the_missing_columns(recogniser: Trained
     (tmp_path / "broken.parquet").write_bytes(b"nothing")
     with pytest.raises(BadRecordingError, match=r"broken\.parquet: cannot be read"):
         write_timeline(
-            recognise_recordings(tmp_path / "broken.parquet", recogniser, InferenceSettings()),
+            recognise_recordings(tmp_path / "broken.parquet", recogniser, InferenceSettings(smoothing=1)),
             tmp_path / "timeline.parquet",
         )
 

@@ -292,7 +292,8 @@ PROBABILITIES = [f"p({name})" for name in ACTIVITIES.values()]
 def test_a_timeline_is_its_windows_and_covers_everything(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
     samples = signal(500)
     timeline = told(
-        recognise_recordings(pieces(np.arange(500) / RATE, samples), recogniser, InferenceSettings()), tmp_path
+        recognise_recordings(pieces(np.arange(500) / RATE, samples), recogniser, InferenceSettings(smoothing=1)),
+        tmp_path,
     )
     starts = [*range(0, 500 - LENGTH + 1, STRIDE), 500 - LENGTH]
     windows = np.stack([samples[start : start + LENGTH] for start in starts]).astype(np.float32)
@@ -320,7 +321,7 @@ def test_pieces_change_nothing(recogniser: TrainedRecogniser, tmp_path: Path, sm
 
 def test_smoothing_averages_neighbours(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
     read = pieces(np.arange(900) / RATE, signal(900), tuple(range(100, 900, 100)))
-    raw = told(recognise_recordings(read, recogniser, InferenceSettings()), tmp_path)
+    raw = told(recognise_recordings(read, recogniser, InferenceSettings(smoothing=1)), tmp_path)
     smooth = told(recognise_recordings(read, recogniser, InferenceSettings(smoothing=5)), tmp_path)
     expected = raw[PROBABILITIES].rolling(5, center=True, min_periods=1).mean()
     np.testing.assert_allclose(smooth[PROBABILITIES], expected, atol=1e-5)
@@ -333,7 +334,7 @@ def test_a_gap_divides_and_a_short_one_is_bridged(recogniser: TrainedRecogniser,
     seconds[400:] += 10
     for cuts in ((), (200, 400), (399,), (401,)):
         read = pieces(seconds, signal(600), cuts)
-        timeline = told(recognise_recordings(read, recogniser, InferenceSettings()), tmp_path)
+        timeline = told(recognise_recordings(read, recogniser, InferenceSettings(smoothing=1)), tmp_path)
         breaks = timeline["start"].iloc[1:].to_numpy() - timeline["end"].iloc[:-1].to_numpy()
         assert (breaks > 1e-6).sum() == 1
         assert breaks.max() == pytest.approx(10, abs=2 / RATE)
@@ -342,7 +343,7 @@ def test_a_gap_divides_and_a_short_one_is_bridged(recogniser: TrainedRecogniser,
 
 def test_stretches_shorter_than_a_window_are_not_guessed(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
     read = pieces(np.arange(30) / RATE, signal(30))
-    timeline = told(recognise_recordings(read, recogniser, InferenceSettings()), tmp_path)
+    timeline = told(recognise_recordings(read, recogniser, InferenceSettings(smoothing=1)), tmp_path)
     assert timeline["activity"].isna().all()
     assert timeline["end"].tolist() == [pytest.approx(30 / RATE)]
     assert "too short" in summarise_timeline(timeline)
@@ -359,7 +360,10 @@ def test_bad_settings_and_times_are_refused(recogniser: TrainedRecogniser, tmp_p
     seconds[70] = seconds[69]
     for cuts in ((), (70,)):
         with pytest.raises(BadRecordingError, match=r"file.csv, row 72: the time stamp is not later"):
-            told(recognise_recordings(pieces(seconds, signal(100), cuts), recogniser, InferenceSettings()), tmp_path)
+            told(
+                recognise_recordings(pieces(seconds, signal(100), cuts), recogniser, InferenceSettings(smoothing=1)),
+                tmp_path,
+            )
 
 
 def test_a_model_of_clips_labels_no_recording(windows: Windows, tmp_path: Path) -> None:
@@ -369,7 +373,7 @@ def test_a_model_of_clips_labels_no_recording(windows: Windows, tmp_path: Path) 
     heads = {SIMCLR: [linear_head(encoders, 0, 0.5)]}
     recogniser = choose_recogniser(clips, "semi_supervised", {SIMCLR: encoders}, heads, scores(simclr=0.7))
     with pytest.raises(ValueError, match="trained on clips"):
-        recognise_recordings(pieces(np.arange(100) / RATE, signal(100)), recogniser, InferenceSettings())
+        recognise_recordings(pieces(np.arange(100) / RATE, signal(100)), recogniser, InferenceSettings(smoothing=1))
 
 
 @pytest.mark.parametrize("largest", [np.inf, np.nan])
@@ -380,7 +384,7 @@ def test_what_gives_no_probabilities_is_refused(recogniser: TrainedRecogniser, t
         recognise(recogniser.build(), np.stack([samples[:LENGTH], samples[-LENGTH:]]).astype(np.float32))
     read = pieces(np.arange(100) / RATE, samples, (65, 80))
     with pytest.raises(BadRecordingError, match=r"file.csv, recording 'r', up to row (81|101): Samples up to"):
-        told(recognise_recordings(read, recogniser, InferenceSettings()), tmp_path)
+        told(recognise_recordings(read, recogniser, InferenceSettings(smoothing=1)), tmp_path)
 
 
 @pytest.mark.parametrize("declared", [None, 10.0])
@@ -388,7 +392,7 @@ def test_slow_recordings_are_warned_about(
     recogniser: TrainedRecogniser, caplog: pytest.LogCaptureFixture, declared: float | None
 ) -> None:
     slow = pieces(np.arange(100) / 10, signal(100), (40,), declared)
-    list(recognise_recordings(slow, recogniser, InferenceSettings()).rows())
+    list(recognise_recordings(slow, recogniser, InferenceSettings(smoothing=1)).rows())
     assert caplog.text.count("Hz, the model learned") == 1
     assert "has 10 Hz, the model learned from 50 Hz" in caplog.text
 

@@ -130,7 +130,9 @@ def timeline_of(
     samples = np.concatenate([worn(9, activity, 20) for activity in ACTIVITIES.values()])
     table = pd.DataFrame(samples, columns=NAMES).assign(timestamp=np.arange(len(samples)) / RATE)
     change(table).to_csv(folder / "day.csv", index=False)
-    planned = recognise_recordings(folder / "day.csv", recogniser, InferenceSettings.model_validate(settings))
+    planned = recognise_recordings(
+        folder / "day.csv", recogniser, InferenceSettings.model_validate({"smoothing": 1, **settings})
+    )
     write_timeline(planned, folder / "timeline.parquet")
     return read_timeline(folder / "timeline.parquet")
 
@@ -418,7 +420,7 @@ def test_whole_recordings_of_test_people_are_scored_second_by_second(
     recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles], tmp_path: Path
 ) -> None:
     """Channels may be in another order than those of the recogniser; people it was trained on do not count."""
-    settings = InferenceSettings()
+    settings = InferenceSettings(smoothing=1)
     found = score_recordings(recogniser, days(0, 8, 6, 9), worn_windows, roles, settings)
     assert found["subject"].tolist() == ["8", "9"]
     assert (found["recordings"] == 1).all()
@@ -438,7 +440,7 @@ def test_whole_recordings_of_test_people_are_scored_second_by_second(
 def test_people_without_recordings_are_not_scored(
     recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
 ) -> None:
-    assert score_recordings(recogniser, days(0, 9), worn_windows, roles, InferenceSettings())["subject"].tolist() == [
-        "9"
-    ]
-    assert score_recordings(recogniser, days(0), worn_windows, roles, InferenceSettings()).empty
+    assert score_recordings(recogniser, days(0, 9), worn_windows, roles, InferenceSettings(smoothing=1))[
+        "subject"
+    ].tolist() == ["9"]
+    assert score_recordings(recogniser, days(0), worn_windows, roles, InferenceSettings(smoothing=1)).empty

@@ -34,7 +34,8 @@ def speller(windows: Windows, recogniser: TrainedRecogniser) -> TrainedRecognise
 
 def test_a_timeline_has_the_probability_of_each_word(speller: TrainedRecogniser, tmp_path: Path) -> None:
     rows = told(
-        recognise_recordings(pieces(np.arange(500) / RATE, signal(500)), speller, InferenceSettings()), tmp_path
+        recognise_recordings(pieces(np.arange(500) / RATE, signal(500)), speller, InferenceSettings(smoothing=1)),
+        tmp_path,
     )
     names = speller.description.class_names
     spelled = {name: NAMES.get(name, name).split() for name in names}
@@ -53,7 +54,9 @@ def test_words_are_the_same_if_the_decoder_keeps_names_apart(speller: TrainedRec
 
 
 def test_a_timeline_of_other_heads_has_no_words(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
-    planned = recognise_recordings(pieces(np.arange(500) / RATE, signal(500)), recogniser, InferenceSettings())
+    planned = recognise_recordings(
+        pieces(np.arange(500) / RATE, signal(500)), recogniser, InferenceSettings(smoothing=1)
+    )
     assert not [column for column in told(planned, tmp_path) if column.startswith("word(")]
 
 
