@@ -17,7 +17,8 @@ from contrastive_har.files.hashes import FileHashes
 
 PACKAGE = Path(fingerprints.__file__).parents[1]
 NOT_COMPUTING = {
-    *("kedro", "kedro_datasets", "mlflow", "pluggy", "click"),  # what surrounds the nodes
+    *("kedro", "kedro_datasets", "mlflow", "pluggy", "click", "rich"),  # what surrounds the nodes
+    *("starlette", "uvicorn"),  # the page to label in
     *(
         "pydantic",
         "omegaconf",

@@ -133,7 +133,7 @@ def test_recordings_of_one_sensor_are_recognised(finished: Project) -> None:
     frame = worn("new", np.random.default_rng(9))
     path = finished.path / "ankle.csv"
     frame[["timestamp", *SENSORS["ankle"]]].to_csv(path, index=False)
-    finished.run("inference", protocol="multimodal", recordings=str(path))
+    finished.run("inference", protocol="multimodal", recordings=str(path), inference={"smoothing": 1})
     timeline = read_timeline(finished.newest("timeline.parquet"))
     assert timeline["end"].max() == pytest.approx(len(frame) / RATE, abs=0.05)
     recogniser = read_recogniser(finished.stored("multimodal/recogniser.safetensors")).only(["ankle"])

@@ -97,8 +97,8 @@ def test_the_report_has_the_sections(finished: Project) -> None:
     assert "Without a test window: run (repeat 2)." in text
     assert "Words of several names: move (2)." in text
     for heading in ("Frequent and rare activities", "Words of the activities' names", "Size and speed"):
-        assert f"<h2>{heading}</h2>" in text
+        assert heading in text
     assert "<b>few</b> run" in text, "only four subjects run"
-    assert "labels in a long tail 10</h3>" in text
-    assert text.count("<h3>Unseen subjects, 50 % of the labels</h3>") == 1
+    assert "labels in a long tail 10</h4>" in text
+    assert text.count("<h4>Unseen subjects, 50 % of the labels</h4>") == 1
     assert "A colour is a word of the true activity" in text

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from contrastive_har.reports.figures import draw_one_confusion
-from contrastive_har.reports.report import _template
+from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tracked import trackable
 
 NAMES = st.text(st.sampled_from([*"ab._-%$/^ 25efpercnt走跑", "\u0301"]), min_size=1, max_size=12)
@@ -43,7 +43,7 @@ def test_names_are_no_formulas_in_figures() -> None:
 
 
 def test_names_are_no_markup_in_the_summary() -> None:
-    summary = _template("summary.md.j2").environment.from_string("| {{ name }} | {{ number }} |")
+    summary = page_template("summary.md.j2").environment.from_string("| {{ name }} | {{ number }} |")
     assert summary.render(name="a|b\n<script>[x](javascript:1)`", number=5) == (
         "| a\\|b \\<script>\\[x](javascript:1)\\` | 5 |"
     )

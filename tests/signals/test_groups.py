@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from contrastive_har.files.stamps import SchemaError
+from contrastive_har.files.tables import parquet_writer
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
@@ -111,7 +112,9 @@ def test_files_without_the_declared_groups_are_refused(sessions: Recordings, tmp
     for path, read in zip(paths, (read_recordings, read_windows), strict=True):
         table = pq.read_table(path)
         metadata = {**table.schema.metadata, b"rejections": b"[]"}
-        pq.write_table(table.drop_columns(["session"]).replace_schema_metadata(metadata), path)
+        without = table.drop_columns(["session"]).replace_schema_metadata(metadata)
+        with parquet_writer(path, without.schema) as (writer, _):
+            writer.write_table(without)
         with pytest.raises(SchemaError, match=r"columns .* instead of .*session string"):
             read(path)
 

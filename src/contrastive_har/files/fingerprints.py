@@ -36,7 +36,7 @@ COMPUTING = (
 )
 """Packages whose version a result may depend on; some are data."""
 
-SHOWING = ("matplotlib", "plotly", "jinja2")
+SHOWING = ("matplotlib", "plotly", "pillow", "jinja2")
 """Packages that only figures and reports depend on."""
 
 _CODE = ("*.py", "*.yml")

@@ -133,7 +133,8 @@ class _Tracing:
 
     def _plans_of(self, pipeline: Pipeline) -> dict[str, str]:
         """Return the fingerprints of the plans of all protocols whose settings a pipeline reads, by name."""
-        read = {name.removeprefix(_PLAN).removeprefix("params:").split(".")[0] for name in pipeline.inputs()}
+        settings = (name for name in pipeline.inputs() if name.startswith("params:"))  # inference reads none of them
+        read = {name.removeprefix(_PLAN).removeprefix("params:").split(".")[0] for name in settings}
         plans = (name for name in self._catalog if name.startswith(_PLAN))
         return {
             name: self._setting(name, texts=False) for name in plans if name.removeprefix(_PLAN).split(".")[0] in read
