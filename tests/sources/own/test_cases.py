@@ -204,6 +204,33 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     assert "two columns are named 'acc_x'" in refusal(tmp_path)
 
 
+def test_days_of_a_spreadsheet_are_named(tmp_path: Path) -> None:
+    frame = table()
+    put(tmp_path, frame.assign(timestamp=46053.5 + frame["timestamp"] / 86400))
+    _, (rejection,) = ingest(tmp_path)
+    assert "unit: d" in rejection.reason
+    describe(tmp_path, timestamp={"column": "timestamp", "unit": "d"})
+    np.testing.assert_allclose(one(tmp_path).samples, frame[list(CHANNELS)], atol=1e-3)
+
+
+@pytest.mark.parametrize("offset", ["", "+01:00"])
+def test_intervals_in_an_hour_that_the_clock_shows_twice(tmp_path: Path, offset: str) -> None:
+    """On 25 October 2026 clocks in Berlin go from 3:00 back to 2:00."""
+    stamps = pd.Timestamp("2026-10-25T01:30:00+00:00") + pd.to_timedelta(np.arange(ROWS) / RATE, unit="s")
+    put(tmp_path, table().drop(columns="activity").assign(timestamp=stamps), "anna/day.csv")
+    spans = [f"2026-10-25T02:30:{second:02d}{offset}" for second in (0, 6, 12)]
+    times = {"start": spans[:2], "end": spans[1:]}
+    put(tmp_path, pd.DataFrame({**times, "activity": ["sit", "walk"]}), "anna/labels.csv")
+    zone = {"timestamp": {"column": "timestamp", "timezone": "Europe/Berlin"}}
+    describe(tmp_path, **zone, intervals={"pattern": "*/labels.csv", **zone})
+    recordings, rejected = ingest(tmp_path)
+    if offset:
+        assert minutes(recordings[0]) == {0: ROWS // 2, 1: ROWS // 2}
+    else:
+        assert "row 2: the clock of Europe/Berlin shows 2026-10-25 02:30:00 twice" in rejected[0].reason
+        assert "2026-10-25T02:30:00+02:00" in rejected[0].reason
+
+
 def test_another_delimiter_is_named_where_columns_are_declared_too(tmp_path: Path) -> None:
     frame = table().rename(columns={"acc_x": "Acc X", "acc_y": "Acc Y", "acc_z": "Acc Z"})
     frame.to_csv(tmp_path / "a.csv", index=False, sep=";")

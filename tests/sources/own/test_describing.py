@@ -28,6 +28,9 @@ MADE: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     "plain": lambda f, to: f.to_csv(to, index=False),
     "milliseconds": lambda f, to: f.assign(timestamp=np.arange(ROWS) * 20).to_csv(to, index=False),
     "nanoseconds since 1970": lambda f, to: f.assign(timestamp=DATES.astype("int64")).to_csv(to, index=False),
+    "days of a spreadsheet": lambda f, to: f.assign(timestamp=46053.5 + np.arange(ROWS) / RATE / 86400).to_csv(
+        to, index=False
+    ),
     "dates": lambda f, to: f.assign(timestamp=DATES).to_csv(to, index=False),
     "whole seconds": lambda f, to: f.assign(timestamp=DATES.floor("s")).to_csv(to, index=False),
     "other names": lambda f, to: f.rename(

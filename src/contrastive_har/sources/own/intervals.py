@@ -16,6 +16,7 @@ from contrastive_har.sources.own.labels import Labels, spelled
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.roles import Kind, plain
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, quoted
+from contrastive_har.sources.own.tables import Table
 
 BEGINS = ("start", "begin", "from", "since", "onset", "anfang", "von", "debut", "starttime", "timestart", "begintime")
 ENDS = ("end", "stop", "to", "until", "finish", "ende", "bis", "fin", "endtime", "stoptime", "timeend", "timestop")
@@ -97,9 +98,27 @@ def _times_and_texts(
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.object_]]]:
     how = kind.layout.timestamp.model_copy(update={"column": stamp})
     blocks = list(open_table(kind.place, kind.layout).blocks([], texts, how))
+    table = open_table(kind.place, kind.layout)
+    for block in blocks:
+        if block.are_local and how.timezone is not None and block.seconds is not None:
+            _refuse_shown_twice(block.seconds, how.timezone, table, block.first)
     seconds = [block.seconds for block in blocks if block.seconds is not None]
     names = {text: np.array([name for block in blocks for name in block.texts[text]], dtype=object) for text in texts}
     return (np.concatenate(seconds) if seconds else np.empty(0)), names
+
+
+def _refuse_shown_twice(seconds: NDArray[np.float64], zone: str, table: Table, first: int) -> None:
+    """Refuse local times of an hour that the clock shows twice: nobody knows which of the two is meant."""
+    local = pd.DatetimeIndex(pd.to_datetime(seconds, unit="s", utc=True)).tz_convert(zone).tz_localize(None)
+    told = local.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    if not (twice := told.isna() & ~local.isna()).any():
+        return
+    row = int(np.flatnonzero(twice)[0])
+    earlier = local[row].tz_localize(zone, ambiguous=True).isoformat()
+    raise BadRecordingError(
+        f"{table.place.where}, row {table.line(first + row)}: the clock of {zone} shows {local[row]} twice. Write "
+        f"times with their offsets, such as {earlier}."
+    )
 
 
 def intervals_of(

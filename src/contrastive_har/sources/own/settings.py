@@ -19,8 +19,8 @@ from contrastive_har.signals.units import find_unit
 
 DESCRIPTION_FILE = "dataset.yml"
 
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-"""Units of time stamps in seconds."""
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "d": 86400.0}
+"""Units of time stamps in seconds; spreadsheets count days."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -42,7 +42,7 @@ class Timestamp(_Strict):
     """
 
     column: str = "timestamp"
-    unit: Literal["s", "ms", "us", "ns"] | None = None
+    unit: Literal["s", "ms", "us", "ns", "d"] | None = None
     format: str | None = None
     timezone: str | None = None
     batches: Literal["spread"] | None = None
