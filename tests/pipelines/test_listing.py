@@ -104,13 +104,14 @@ def test_odd_names_of_files_are_no_matter_to_make(tmp_path: Path) -> None:
         assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_progress_is_told_by_cells(finished_few: Project) -> None:
+def test_progress_is_told_by_steps(finished_few: Project) -> None:
     log = finished_few.path / f"data/08_reporting/run_log.jsonl/{main_run(finished_few).run_id}/run_log.jsonl"
     said = [json.loads(line)["message"] for line in log.read_text().splitlines()]
-    told = [text for text in said if " cells done" in text][: 2 * len(FEW)]  # other tests may continue the run
-    assert [text.partition(" cells")[0] for text in told] == [f"{number} of 6" for number in range(1, 2 * len(FEW) + 1)]
+    steps = 2 * 2 * len(FEW)  # two stages on two splits
+    told = [text for text in said if " steps done" in text][:steps]  # other tests may continue the run
+    assert [text.partition(" steps")[0] for text in told] == [f"{done} of {steps}" for done in range(1, steps + 1)]
     assert all(" left." in text for text in told[:-1])
-    assert told[-1] == "6 of 6 cells done."
+    assert told[-1] == "12 of 12 steps done."
 
 
 def test_layers_of_kedro_viz_run_in_one_direction_and_the_first_view_is_small(finished_few: Project) -> None:

@@ -1,4 +1,7 @@
-"""The progress of a run on the console: cells done of all, and the time that is left."""
+"""The progress of a run on the console: steps done of all, and the time that is left.
+
+A step is the pre-training or the evaluation of a cell.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _STAGES = ("pretraining", "evaluation")
 
 
 class ProgressHooks:
-    """Says how many cells of a run are done, and about how long the others will take."""
+    """Says how many steps of a run are done, and about how long the others will take."""
 
     def __init__(self) -> None:
         self._left: dict[str, tuple[Cell, str]] = {}
@@ -28,17 +31,17 @@ class ProgressHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Find the cells, and their nodes."""
+        """Find the steps; the first node of each takes nearly all its time."""
         quieten()
         self._run_id, self._catalog = str(run_params["run_id"]), catalog
         self._seconds.clear()
-        self._left = {
-            node.name: (cell, stage)
-            for node in pipeline.nodes
-            for stage in _STAGES
-            if stage in node.tags and (cell := Cell.parse(node.namespace))
-        }
-        self._all = {cell for cell, _ in self._left.values()}
+        steps: dict[tuple[Cell, str], str] = {}
+        for node in pipeline.nodes:
+            for stage in _STAGES:
+                if stage in node.tags and (cell := Cell.parse(node.namespace)):
+                    steps.setdefault((cell, stage), node.name)
+        self._left = {name: step for step, name in steps.items()}
+        self._all = len(self._left)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -49,15 +52,13 @@ class ProgressHooks:
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """Log the progress when a cell is done."""
+        """Log the progress when a step is done."""
         if node.name not in self._left:
             return
-        cell, stage = self._left.pop(node.name)
+        _, stage = self._left.pop(node.name)
         self._seconds[stage].append(time.monotonic() - self._started[node.name])
-        cells_left = {of for of, _ in self._left.values()}
-        if cell not in cells_left:
-            done = len(self._all) - len(cells_left)
-            logging.getLogger(__name__).info("%d of %d cells done%s.", done, len(self._all), self._time_left())
+        done = self._all - len(self._left)
+        logging.getLogger(__name__).info("%d of %d steps done%s.", done, self._all, self._time_left())
 
     @hook_impl
     def after_pipeline_run(self) -> None:
