@@ -30,7 +30,7 @@ from contrastive_har.pipelines.reporting.nodes import (
     write_html,
     write_markdown,
 )
-from contrastive_har.pipelines.reporting.sections import CALIBRATION, SWEEP, WHOLE_RECORDINGS, WORDS, Section
+from contrastive_har.pipelines.reporting.sections import RECOGNISER, SWEEP, WORDS, Section
 from contrastive_har.scores.cells import Cell
 
 _SPLIT_CHARTED = ("training_curves", "confusion_matrices", "subjects", "embedding_map")
@@ -51,7 +51,7 @@ def create_pipeline(cells: list[Cell], sweeps: bool = False, spells: bool = Fals
         chooses: Whether a recogniser is chosen.
     """
     by_split = {cell.split: [other for other in cells if other.split == cell.split] for cell in cells}
-    optional = ((SWEEP, sweeps), (WORDS, spells), (CALIBRATION, chooses), (WHOLE_RECORDINGS, chooses))
+    optional = ((SWEEP, sweeps), (WORDS, spells), (RECOGNISER, chooses))
     sections = [section for section, chosen in optional if chosen]
     stages = [_statistics(cells[0].protocol), _histories(cells), _tracking(cells), _report(cells, sections)]
     stages += [_complexity(by_split[cells[0].split])]

@@ -1,4 +1,4 @@
-"""Sections of the report that some protocols have: of a sweep, of words, and of a recogniser's probabilities."""
+"""Sections of the report that some protocols have: of a sweep, of words, and of a recogniser."""
 
 from __future__ import annotations
 
@@ -83,47 +83,29 @@ def _words(by_split: Mapping[str, list[Cell]]) -> Pipeline:
     return stage
 
 
-def _calibration(by_split: Mapping[str, list[Cell]]) -> Pipeline:
+def _recogniser(by_split: Mapping[str, list[Cell]]) -> Pipeline:
     cells = [cell for of_split in by_split.values() for cell in of_split]
     protocol, roles = cells[0].protocol, from_splits(cells, "roles")
+    chosen = {"windows": "windows", "recogniser": "recogniser", **roles}
     nodes = [
-        Node(
-            func=assess_calibration,
-            inputs={"windows": "windows", "recogniser": "recogniser", **roles},
-            outputs="calibration",
-            name="assess_calibration",
-        ),
+        Node(func=assess_calibration, inputs=chosen, outputs="calibration", name="assess_calibration"),
         Node(func=draw_reliability, inputs="calibration", outputs="reliability", name="draw_reliability"),
+        Node(
+            func=score_recordings,
+            inputs={**chosen, "recordings": "recordings", "inference": "params:inference"},
+            outputs="whole_recordings",
+            name="score_recordings",
+        ),
     ]
     outside = {name: f"{protocol}.{name}" for name in ("windows", "recogniser")}
-    return in_namespace(Pipeline(nodes), protocol, inputs={**outside, **inverted(roles)})
-
-
-def _whole_recordings(by_split: Mapping[str, list[Cell]]) -> Pipeline:
-    cells = [cell for of_split in by_split.values() for cell in of_split]
-    protocol, roles = cells[0].protocol, from_splits(cells, "roles")
-    scoring = Node(
-        func=score_recordings,
-        inputs={
-            "recordings": "recordings",
-            "windows": "windows",
-            "recogniser": "recogniser",
-            "inference": "params:inference",
-            **roles,
-        },
-        outputs="whole_recordings",
-        name="score_recordings",
-    )
-    outside = {name: f"{protocol}.{name}" for name in ("windows", "recogniser")}
-    inputs = {"recordings": "recordings", **outside, **inverted(roles)}
-    return in_namespace(Pipeline([scoring]), protocol, inputs=inputs)
+    return in_namespace(Pipeline(nodes), protocol, inputs={"recordings": "recordings", **outside, **inverted(roles)})
 
 
 SWEEP = Section(create=_sweep, tables=("selection",), split_figures=("sweep",))
 """Of a protocol whose rows differ in one setting."""
 WORDS = Section(create=_words, figures=("word_graph",), split_tables=("word_scores",))
 """Of a protocol with a head that spells the names of activities."""
-CALIBRATION = Section(create=_calibration, tables=("recogniser", "calibration"), figures=("reliability",))
-"""Of a protocol that chooses a recogniser."""
-WHOLE_RECORDINGS = Section(create=_whole_recordings, tables=("whole_recordings",))
+RECOGNISER = Section(
+    create=_recogniser, tables=("recogniser", "calibration", "whole_recordings"), figures=("reliability",)
+)
 """Of a protocol that chooses a recogniser."""
