@@ -157,10 +157,11 @@ def test_the_ridge_head_takes_the_penalty_of_the_least_leave_one_out_error() -> 
     np.testing.assert_allclose(chosen.bias, bias, rtol=1e-4, atol=1e-5)
 
 
-def test_the_logistic_head_has_the_least_penalised_loss() -> None:
+@pytest.mark.parametrize("width", [5, 200])
+def test_the_logistic_head_has_the_least_penalised_loss(width: int) -> None:
     """At the minimum, the gradient of the cross-entropy, summed, plus that of the penalty is zero."""
-    features, targets = examples(60, 5)
-    head = LogisticSettings(inverse_penalty=0.5).build(5, NAMES)
+    features, targets = examples(60, width)
+    head = LogisticSettings(inverse_penalty=0.5).build(width, NAMES)
     head.fit(features, targets)
     chances = torch.softmax(head(features).double(), dim=1)
     wanted = functional.one_hot(targets, CLASSES).double()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -67,15 +70,34 @@ class Logistic(FittedLinear):
             return
         mean, deviation = _statistics(features) if self.settings.standardise else (0.0, 1.0)
         regression = LogisticRegression(C=self.settings.variants[0].inverse_penalty, max_iter=2000)
-        scaled = ((features.double() - mean) / deviation).cpu().numpy()
-        regression.fit(scaled, targets.cpu().numpy(), None if weights is None else weights.double().cpu().numpy())
-        weight = torch.from_numpy(regression.coef_).to(features.device) / deviation
+        coordinates, basis = _row_space((features.double() - mean) / deviation)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")  # few labels
+            regression.fit(*(each.cpu().numpy() for each in (coordinates, targets)), sample_weight=_numpy(weights))
+        weight = torch.from_numpy(regression.coef_).to(features.device) @ basis / deviation
         bias = torch.from_numpy(regression.intercept_).to(features.device) - (weight * mean).sum(1)
         weight, bias = weight.T.to(self.weight), bias.to(self.bias)
         if len(present) == 2:  # scikit-learn has the log-odds of the second class
             weight, bias = torch.cat([-weight, weight], dim=1) / 2, torch.cat([-bias, bias]) / 2
         self.weight[:, present] = weight
         self.bias[present] = bias
+
+
+def _numpy(weights: Tensor | None) -> NDArray[np.float64] | None:
+    return None if weights is None else weights.double().cpu().numpy()
+
+
+def _row_space(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``features`` as coordinates in the space that their rows span, and its orthonormal basis, row by row.
+
+    The penalty is the same in any orthonormal basis, so that a regression on fewer windows than features has the same
+    solution in as few coordinates as windows, much sooner.
+    """
+    windows, width = features.shape
+    if windows >= width:
+        return features, torch.eye(width, dtype=features.dtype, device=features.device)
+    basis, triangle = torch.linalg.qr(features.T)
+    return triangle.T, basis.T
 
 
 def _statistics(features: Tensor) -> tuple[Tensor, Tensor]:
