@@ -19,9 +19,6 @@ export DO_NOT_TRACK := true
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-# Freed memory is kept by the process, which soon allocates it again: docs/performance.md.
-run: export MALLOC_MMAP_MAX_ ?= 0
-run: export MALLOC_TRIM_THRESHOLD_ ?= 2000000000
 run: $(VENV)/.installed ## install what is missing, run the main job, print the result table
 	@$(BIN)/python -m contrastive_har.runs.showing || { test $$? -eq 3 && $(BIN)/kedro run; }
 

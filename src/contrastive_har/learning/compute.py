@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from contrastive_har.learning.workers import run_in_workers
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 _RANK = "RANK"  # environment variable of torchrun: the index of this process
 
@@ -29,6 +36,8 @@ class ComputeSettings(BaseModel):
         inference_batch: Windows embedded at once if no gradient is needed.
         processes: Processes per machine that share each batch of pre-training; one per GPU.
         machines: Number of machines; with more than one, torchrun starts the processes.
+        workers: Processes among which the repeats of a training or an evaluation are divided, on a CPU; each takes its
+            share of this process's threads. ``auto`` takes one for each repeat, up to the number of threads.
         checkpoint_every: Epochs of pre-training between two checkpoints, from which it continues after a crash.
     """
 
@@ -39,6 +48,7 @@ class ComputeSettings(BaseModel):
     inference_batch: int = Field(default=2048, gt=0)
     processes: int = Field(default=1, gt=0)
     machines: int = Field(default=1, gt=0)
+    workers: Literal["auto"] | Annotated[int, Field(gt=0)] = 1
     checkpoint_every: int = Field(default=10, gt=0)
 
     @property
@@ -60,6 +70,29 @@ class ComputeSettings(BaseModel):
         device = self._device()
         bfloat16 = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(device))
         return Compute(torch.device(device), bfloat16, self.inference_batch)
+
+    def side_by_side(
+        self, work: Callable[[Compute, Sequence[Part]], Iterable[Result]], parts: Sequence[Part]
+    ) -> Iterator[Result]:
+        """Yield the results of ``work(compute, parts)``; on a CPU, of groups of parts in processes side by side.
+
+        Args:
+            work: A module-level function or a ``partial`` of one, whose large arrays the processes share.
+            parts: Independent parts of a computation.
+        """
+        compute = self.resolve()
+        threads = torch.get_num_threads()
+        most = threads if self.workers == "auto" else self.workers
+        count = min(len(parts), most) if compute.device.type == "cpu" and self.processes_in_all == 1 else 1
+        if count <= 1:
+            yield from work(compute, parts)
+            return
+        quiet = copy(compute)
+        quiet.shows_progress = False
+        groups = [tuple(parts[index] for index in group) for group in np.array_split(np.arange(len(parts)), count)]
+        calls = [partial(work, compute if group is groups[0] else quiet, group) for group in groups]
+        for results in run_in_workers(calls, max(1, threads // count)):
+            yield from results
 
     def run(self, work: Callable[..., None], *arguments: object) -> None:
         """Call ``work(compute, *arguments)`` in the configured number of processes.
@@ -113,6 +146,7 @@ class Compute:
         inference_batch: Windows embedded at once if no gradient is needed.
         rank: Index of this process, from 0.
         processes: Number of processes.
+        shows_progress: Whether this process shows progress bars.
     """
 
     def __init__(
@@ -125,6 +159,7 @@ class Compute:
         self.inference_batch = inference_batch
         self.rank = fabric.global_rank if fabric else 0
         self.processes = fabric.world_size if fabric else 1
+        self.shows_progress = self.rank == 0
         self._fabric = fabric
 
     @property

@@ -1,14 +1,15 @@
 """Evaluations: heads trained with few labels on top of pre-trained encoders.
 
 Linear evaluation, fine-tuning and supervised training are settings of one procedure: choose a head and the number of
-encoder stages trained with it, run the frozen stages once, train or fit the rest. Linear heads on frozen encoders of
-several repeats and all label budgets are trained side by side.
+encoder stages trained with it, run the frozen stages once, train or fit the rest. Linear heads on a frozen encoder are
+trained side by side with all label budgets. Repeats are divided among processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -68,10 +69,10 @@ def evaluate(
     known, own = list(windows.layout.modalities), list(trained.layout.modalities)
     expanded = [settings.expand(name, own, known) for name, settings in plan.evaluations.items()]
     plan = plan.model_copy(update={"evaluations": {name: one for some in expanded for name, one in some.items()}})
-    evaluator = _Evaluator(windows.only(own), roles, trained, plan, compute.resolve(), Neighbours.of(windows))
+    parts = (windows.only(own), roles, trained, plan, Neighbours.of(windows))
     tries: dict[tuple[object, ...], list[Outcome]] = {}
-    with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=None) as bar:
-        for outcome in evaluator.run():
+    with tqdm(total=_Evaluator(*parts, compute.resolve()).heads, unit=" heads", desc=plan.name, disable=None) as bar:
+        for outcome in compute.side_by_side(partial(_train_heads, parts), range(trained.repeats)):
             tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()
     outcomes = [max(of_task, key=lambda tried: tried.validation_score() or 0.0) for of_task in tries.values()]
@@ -87,6 +88,12 @@ def evaluate(
     )
 
 
+def _train_heads(
+    parts: tuple[Windows, Roles, EncoderSet, EvaluationPlan, Neighbours], compute: Compute, repeats: Sequence[int]
+) -> Iterator[Outcome]:
+    yield from _Evaluator(*parts, compute).run(repeats)
+
+
 @dataclass(frozen=True)
 class _Evaluator:
     """All evaluations of one row of the result tables."""
@@ -95,8 +102,8 @@ class _Evaluator:
     roles: Roles
     trained: EncoderSet
     plan: EvaluationPlan
-    compute: Compute
     neighbours: Neighbours
+    compute: Compute
     frozen: dict[tuple[int, TrainedStages, str], Tensor] = field(default_factory=dict)
 
     @property
@@ -109,32 +116,19 @@ class _Evaluator:
         )
         return self.trained.repeats * sum(of_each)
 
-    def run(self) -> Iterator[Outcome]:
-        """Train all heads."""
+    def run(self, repeats: Sequence[int]) -> Iterator[Outcome]:
+        """Train all heads of some repeats."""
         for name, settings in self.plan.evaluations.items():
             if self._budgets(settings):
-                yield from self._run_one(name, settings)
-
-    def _run_one(self, name: str, settings: EvaluationSettings) -> Iterator[Outcome]:
-        """Train the heads of one evaluation; heads that stack, of as many repeats at once as memory allows."""
-        stacked = settings.head.stacks and settings.trained_stages == 0
-        features: dict[int, Tensor] = {}
-        pending: list[Task] = []
-        repeats = range(self.trained.repeats)
-        for repeat in repeats:
-            tasks = self._tasks(name, settings, repeat)
-            if not stacked:
-                yield from self._run_repeat(repeat, settings, tasks)
-                continue
-            features[repeat] = self._features(repeat, settings)
-            pending += tasks
-            if repeat == repeats[-1] or sum(of_repeat.numel() for of_repeat in features.values()) > _AT_ONCE:
-                for rate in settings.learning_rates if pending else ():
-                    yield from train_side_by_side(features, pending, rate, self.compute)
-                features.clear()
-                pending.clear()
+                for repeat in repeats:
+                    yield from self._run_repeat(repeat, settings, self._tasks(name, settings, repeat))
 
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
+        """Train the heads of one evaluation and repeat; heads that stack, all at once."""
+        if settings.head.stacks and settings.trained_stages == 0:
+            for rate in settings.learning_rates:
+                yield from train_side_by_side(self._features(repeat, settings), tasks, rate, self.compute)
+            return
         if settings.head.fitted:
             features = self._features(repeat, settings)
             widths = self._backbone(repeat, settings).widths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import cast
 
@@ -18,10 +18,8 @@ from contrastive_har.models.heads.linear import Linear
 from contrastive_har.signals.seeds import seeded
 
 
-def train_side_by_side(
-    features: Mapping[int, Tensor], tasks: Sequence[Task], rate: float, compute: Compute
-) -> Iterator[Outcome]:
-    """Train linear heads on frozen features (windows, features) by repeat; heads with equally many batches together."""
+def train_side_by_side(features: Tensor, tasks: Sequence[Task], rate: float, compute: Compute) -> Iterator[Outcome]:
+    """Train linear heads on frozen features (windows, features); heads with equally many batches together."""
     for batches in sorted({task.batches for task in tasks}):
         heads = _Heads(features, [task for task in tasks if task.batches == batches], rate, compute.device)
         yield from heads.run()
@@ -36,7 +34,7 @@ class _Heads:
 
     def __init__(
         self,
-        features: Mapping[int, Tensor],
+        features: Tensor,
         tasks: Sequence[Task],
         rate: float,
         device: torch.device,
@@ -45,7 +43,7 @@ class _Heads:
         self.tasks = tasks
         self.rate = rate
         self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
-        width = next(iter(features.values())).shape[1]
+        width = features.shape[1]
         initial = [_initial_head(width, task).linear for task in tasks]
         weights, biases = zip(*((layer.weight.detach().T, layer.bias.detach()) for layer in initial), strict=True)
         self.weights = torch.stack(weights).to(device).requires_grad_()
@@ -56,7 +54,7 @@ class _Heads:
         self.targets = torch.zeros(len(tasks), most_windows, dtype=torch.long, device=device)
         for head, task in enumerate(tasks):
             train = torch.from_numpy(task.train).to(device)
-            self.examples[head, : len(train)] = features[task.repeat].index_select(0, train)
+            self.examples[head, : len(train)] = features.index_select(0, train)
             self.targets[head, : len(train)] = torch.from_numpy(task.classes[task.train]).to(device)
 
     def run(self) -> list[Outcome]:
@@ -97,9 +95,7 @@ class _Heads:
 
     def _probabilities(self, head: int, members: NDArray[np.int64]) -> Tensor:
         with torch.no_grad():
-            chosen = self.features[self.tasks[head].repeat].index_select(
-                0, torch.from_numpy(members).to(self.weights.device)
-            )
+            chosen = self.features.index_select(0, torch.from_numpy(members).to(self.weights.device))
             return torch.addmm(self.biases[head], chosen, self.weights[head]).softmax(1)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,10 @@ HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
 
 _MOST_UNSEEN = 500
 """Windows among which the partners of one another are searched for."""
+
+
+_Trained = tuple[list[dict[str, Tensor]], list[list[float]]]
+"""Weights of the encoders of a repeat, and what was measured, epoch by epoch."""
 
 
 def pretrain(
@@ -87,7 +92,10 @@ def pretrain(
         saving = Checkpoints(folder, training, compute.checkpoint_every) if folder else None
         signals = torch.from_numpy(windows.signals)
         job = _Job(backbones, history, signals, windows.classes(), members, layout, windows.class_count, plan, saving)
-        compute.run(_train_repeats, job)
+        if compute.processes_in_all > 1:
+            compute.run(_train_and_fill, job)
+        else:
+            _fill(job, compute.side_by_side(partial(_train_repeats, job), range(len(members))))
     encoders = EncoderSet(
         settings=plan.backbone,
         layout=layout,
@@ -196,28 +204,42 @@ class _Job:
     saving: Checkpoints | None
 
 
-def _train_repeats(compute: Compute, job: _Job) -> None:
-    """Train every repeat's backbone in place and fill the history."""
-    plan = job.plan
-    for repeat, (backbone, members) in enumerate(zip(job.backbones, job.members, strict=True)):
-        with seeded(derive_seed(plan.seed, "head", repeat), compute.random_devices):
-            objective = _objective(plan, backbone, job.layout, job.class_count)
-            saving = job.saving and replace(
-                job.saving, training=fingerprint(job.saving.training, members, repeat, str(compute), compute.processes)
-            )
-            title = f"{plan.name} {repeat + 1}/{len(job.members)}"
-            trainer = Trainer(objective, plan.budget, compute, derive_seed(plan.seed, repeat), title, saving)
-            normalised = backbone.normalise(job.signals[torch.from_numpy(members)])
-            rows = trainer.run(normalised, job.classes[members])
-        if compute.rank:
-            continue  # the first process has the same weights
-        unseen = backbone.normalise(job.signals[_sample_of_unseen(len(job.signals), members, plan.seed)])
-        retrieval = measure_retrieval(objective.eval(), unseen.to(compute.device))
-        rows = [*({**dict.fromkeys(retrieval, NOT_MEASURED), **row} for row in rows[:-1]), {**rows[-1], **retrieval}]
-        for encoder, trained in zip(backbone.encoders, objective.encoders, strict=True):
-            encoder.load_state_dict(trained.state_dict())
-        measured = [[row[name] for name in _MEASURED] for row in rows]
+def _train_and_fill(compute: Compute, job: _Job) -> None:
+    """Train every repeat's backbone in place, in one of several processes that share each batch."""
+    trained = list(_train_repeats(job, compute, range(len(job.members))))
+    if compute.rank == 0:  # the others have the same weights
+        _fill(job, trained)
+
+
+def _train_repeats(job: _Job, compute: Compute, repeats: Sequence[int]) -> Iterator[_Trained]:
+    yield from (_train_repeat(job, compute, repeat) for repeat in repeats)
+
+
+def _fill(job: _Job, trained: Iterable[_Trained]) -> None:
+    """Write the weights of each repeat's encoders, and its history, into the job."""
+    for repeat, (weights, measured) in enumerate(trained):
+        for encoder, state in zip(job.backbones[repeat].encoders, weights, strict=True):
+            encoder.load_state_dict(state)
         job.history[repeat] = torch.tensor(measured, dtype=job.history.dtype)
+
+
+def _train_repeat(job: _Job, compute: Compute, repeat: int) -> _Trained:
+    """Train one repeat's encoders; return their weights, and what was measured, epoch by epoch."""
+    plan, backbone, members = job.plan, job.backbones[repeat], job.members[repeat]
+    with seeded(derive_seed(plan.seed, "head", repeat), compute.random_devices):
+        objective = _objective(plan, backbone, job.layout, job.class_count)
+        saving = job.saving and replace(
+            job.saving, training=fingerprint(job.saving.training, members, repeat, str(compute), compute.processes)
+        )
+        title = f"{plan.name} {repeat + 1}/{len(job.members)}"
+        trainer = Trainer(objective, plan.budget, compute, derive_seed(plan.seed, repeat), title, saving)
+        normalised = backbone.normalise(job.signals[torch.from_numpy(members)])
+        rows = trainer.run(normalised, job.classes[members])
+    unseen = backbone.normalise(job.signals[_sample_of_unseen(len(job.signals), members, plan.seed)])
+    retrieval = measure_retrieval(objective.eval(), unseen.to(compute.device))
+    rows = [*({**dict.fromkeys(retrieval, NOT_MEASURED), **row} for row in rows[:-1]), {**rows[-1], **retrieval}]
+    weights = [{name: value.cpu() for name, value in one.state_dict().items()} for one in objective.encoders]
+    return weights, [[row[name] for name in _MEASURED] for row in rows]
 
 
 def _sample_of_unseen(count: int, members: NDArray[np.int64], seed: int) -> Tensor:
