@@ -83,7 +83,7 @@ class MiniRocket(ComputedFeatures):
     def compute(self, windows: Tensor) -> Tensor:
         """Return the shares of time (batch, features) of ``windows`` (batch, time, channels)."""
         shares = [
-            (convolved > bias[kernels, None]).float().mean(2)
+            _share_above(convolved, bias[kernels, None])
             for index, biases in enumerate(self.biases.split(self.counts, dim=1))
             for kernels, convolved in self._convolve(windows, index)
             for bias in biases.unbind(1)
@@ -99,6 +99,13 @@ class MiniRocket(ComputedFeatures):
         ):
             weights = self.subsets[index, kernels, :, None] * _WEIGHTS[kernels, None].to(windows)
             yield kernels, functional.conv1d(windows.transpose(1, 2), weights, padding=padding, dilation=dilation)
+
+
+def _share_above(values: Tensor, bias: Tensor) -> Tensor:
+    """Return the share of time (batch, kernels) at which ``values`` (batch, kernels, time) exceed ``bias``."""
+    if torch.compiler.is_exporting():
+        return (values > bias).float().mean(2)
+    return torch.gt(values, bias, out=torch.empty_like(values)).mean(2)  # ten times as fast, without booleans
 
 
 def dilations_of(length: int, per_kernel: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
