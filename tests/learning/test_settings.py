@@ -200,6 +200,16 @@ def test_of_evaluations(two_modalities: Windows) -> None:
         {**tuned, "epochs": None, "steps": 5},
         {**tuned, "trained_stages": "all"},
         {**tuned, "largest_share": 0.1, "least_steps": 90},
+        {
+            **tuned,
+            "trained_stages": "all",
+            "consistency": {
+                "weak": [{"name": "noise", "deviation": 0.3}],
+                "strong": [{"name": "negation"}],
+                "threshold": 0.35,
+                "windows": 2,
+            },
+        },
         SELF_TRAINED,
         {
             **SELF_TRAINED,

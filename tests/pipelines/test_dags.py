@@ -117,7 +117,8 @@ def test_dag_files_are_python_that_needs_airflow_only(everything: Project, monke
     assert len(operators) == len(divide(pipelines["semi_supervised"])[0])
     command = operators["semi_supervised.paper.simclr.pretraining"]["bash_command"]
     assert "--nodes=semi_supervised.paper.simclr.pretrain_encoders" in command
-    assert "--env=local --params=run_id=2026-01-04T00.00.00.000Z,dataset=my_data,compute.workers=1 --nodes=" in rendered(command)
+    parameters = "run_id=2026-01-04T00.00.00.000Z,dataset=my_data,compute.workers=1"
+    assert f"--env=local --params={parameters} --nodes=" in rendered(command)
     assert shlex.split(rendered(command))[:2] == ['/my "own" folder\'s/.venv/bin/kedro', "run"]
     text = written[0].read_text()
     assert "max_active_runs=1" in text

@@ -107,7 +107,13 @@ class Backbone(nn.Module):
         Returns:
             Activations by the names of :attr:`parts`, the first dimension the batch: what :meth:`finish` takes.
         """
-        normalised = self.normalise(windows)
+        return self._begin(windows, self.normalise(windows), trained)
+
+    def begin_normalised(self, windows: Tensor, trained: TrainedStages) -> dict[str, Tensor]:
+        """Do the same with windows that are normalised already, such as views."""
+        return self._begin(windows * self.deviation + self.mean, windows, trained)
+
+    def _begin(self, windows: Tensor, normalised: Tensor, trained: TrainedStages) -> dict[str, Tensor]:
         activations = {}
         for part in self._parts():
             part.encoder.require_length(windows)

@@ -138,7 +138,9 @@ class _Evaluator:
         activations = self._run_frozen(repeat, settings)
         for task in tasks:
             for rate in settings.learning_rates:
-                yield StageTraining(self._backbone(repeat, settings), task, rate, self.compute).run(activations)
+                backbone = self._backbone(repeat, settings)
+                windows = self.windows.only(backbone.channels) if settings.consistency else None
+                yield StageTraining(backbone, task, rate, self.compute, windows).run(activations)
 
     def _budgets(self, settings: EvaluationSettings) -> list[LabelBudget]:
         known = self.roles.budgets
@@ -215,7 +217,7 @@ class _Evaluator:
         """Return the windows that any head of a repeat learns from or is scored on, in ascending order."""
         budgets = {budget for settings in self.plan.evaluations.values() for budget in self._budgets(settings)}
         used = [self.roles.members(repeat, role, budget) for budget in budgets for role in _ROLES]
-        if any(settings.self_training for settings in self.plan.evaluations.values()):
+        if any(settings.learns_unlabelled for settings in self.plan.evaluations.values()):
             used.append(self.roles.members(repeat, "pretrain"))
         return torch.from_numpy(np.unique(np.concatenate(used)))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastive_har.learning.evaluation.consistency import Consistency
 from contrastive_har.learning.evaluation.self_training import SelfTraining
 from contrastive_har.models.backbone import TrainedStages
 from contrastive_har.models.heads import HeadSettings
@@ -42,6 +43,7 @@ class EvaluationSettings(BaseModel):
             with the last step.
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
         self_training: How a head that is fitted is fitted again to windows that it labels itself; null: it is not.
+        consistency: How unlabelled windows take part in the training of all stages; null: they do not.
         largest_share: Share of the labelled windows that a step has at most, whatever the batch size.
         least_steps: Steps that are taken at least: with few labels, more epochs than ``epochs``.
         weight_penalty: Factor of the squared weights of trained stages, added to the loss.
@@ -65,6 +67,7 @@ class EvaluationSettings(BaseModel):
     largest_share: float = Field(default=1.0, gt=0, le=1)
     least_steps: int = Field(default=1, gt=0)
     self_training: SelfTraining | None = None
+    consistency: Consistency | None = None
     weight_penalty: float = Field(default=0.0, ge=0)
     test_every: int | None = Field(default=None, gt=0)
 
@@ -81,6 +84,8 @@ class EvaluationSettings(BaseModel):
             raise ValueError(f"head '{self.head.name}' is fitted to frozen encoders; set trained_stages: 0")
         if self.self_training and not self.head.fitted:
             raise ValueError(f"head '{self.head.name}' is trained by gradient; only fitted ones are self-trained")
+        if self.consistency and self.trained_stages != "all":
+            raise ValueError("consistency trains on views of windows; set trained_stages: all, or consistency: null")
         if not self.head.fitted and (missing := [name for name, value in trained.items() if value is None]):
             raise ValueError(f"head '{self.head.name}' is trained by gradient and needs {', '.join(missing)}")
         if isinstance(self.batch_size, dict):
@@ -117,6 +122,11 @@ class EvaluationSettings(BaseModel):
             key = name if everything else name_evaluation(name, some)
             expanded[key] = self.model_copy(update={"modalities": None if len(some) == len(trained) else some})
         return expanded
+
+    @property
+    def learns_unlabelled(self) -> bool:
+        """Whether it learns from unlabelled windows of pre-training too."""
+        return self.self_training is not None or self.consistency is not None
 
     def is_for(self, budget: LabelBudget) -> bool:
         """Return whether it is run with a label budget."""

@@ -13,7 +13,9 @@ from torch import Tensor
 from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.evaluation.tasks import Outcome, Task
 from contrastive_har.models.backbone import Backbone
+from contrastive_har.signals.augmentations import Draws
 from contrastive_har.signals.seeds import seeded
+from contrastive_har.signals.windows import Windows
 
 Activations = Mapping[str, Tensor]
 """Activations of the frozen stages for all windows (windows, ...), by modality."""
@@ -27,14 +29,18 @@ class StageTraining:
         task: The head to train.
         rate: Learning rate of Adam.
         compute: Device and precision.
+        windows: All windows, raw, for an evaluation that also learns from unlabelled ones.
     """
 
-    def __init__(self, backbone: Backbone, task: Task, rate: float, compute: Compute) -> None:
+    def __init__(
+        self, backbone: Backbone, task: Task, rate: float, compute: Compute, windows: Windows | None = None
+    ) -> None:
         self.backbone = backbone.to(compute.device)
         self.trained = task.settings.trained_stages
         self.task = task
         self.rate = rate
         self.compute = compute
+        self.windows = windows
 
     def run(self, activations: Activations) -> Outcome:
         """Train on the activations of the frozen stages for all windows."""
@@ -70,7 +76,7 @@ class StageTraining:
             chosen = self._choose(activations, index)
             loss = self.head.loss(self._embed(chosen), targets.index_select(0, index))
             optimiser.zero_grad(set_to_none=True)
-            (loss + self._penalty() + self._auxiliary(chosen)).backward()
+            (loss + self._penalty() + self._auxiliary(chosen) + self._consistency(len(index))).backward()
             optimiser.step()
             total += loss.detach() * len(index)
         return total / sum(map(len, batches))
@@ -84,6 +90,23 @@ class StageTraining:
         with self.compute.autocast():
             loss = self.backbone.auxiliary_loss(activations, self.trained)
         return 0.0 if loss is None else loss
+
+    def _consistency(self, labelled: int) -> Tensor | float:
+        """Return the loss of a random batch of unlabelled windows, given the number of labelled ones in the step."""
+        settings, unlabelled = self.task.settings.consistency, self.task.unlabelled
+        if settings is None or self.windows is None or len(unlabelled) == 0:
+            return 0.0
+        chosen = unlabelled[torch.randint(len(unlabelled), (settings.windows * labelled,)).numpy()]
+        seed = int(torch.randint(2**62, ()))
+        windows = self.backbone.normalise(torch.from_numpy(self.windows.signals[chosen]).to(self.compute.device))
+        draws = Draws(torch.Generator(windows.device).manual_seed(seed))
+        return settings.loss(self._recognise, windows, draws, self.backbone.layout)
+
+    def _recognise(self, windows: Tensor) -> Tensor:
+        with self.compute.autocast():
+            entered = self.backbone.begin_normalised(windows, self.trained)
+        scores: Tensor = self.head(self._embed(entered))
+        return scores
 
     def _probabilities(self, activations: Activations, members: NDArray[np.int64]) -> Tensor:
         self.backbone.eval()
