@@ -149,13 +149,19 @@ def require_agreement(windows: Tensor) -> None:
 
 
 def operations(batch: int, length: int, channels: int) -> float:
-    """Return the floating-point operations of a step's convolutions: two views, forward and twice that backward."""
-    total, steps, width = 0, length, channels
-    for out, kernel in zip(TPNSettings().channels, TPNSettings().kernels, strict=True):
+    """Return the floating-point operations that a step of this package computes in the convolutions of two views.
+
+    The gradient of the windows is never computed, and the last convolution's weight gradient at the maxima over time only.
+    """
+    total, steps, width, sizes = 0.0, length, channels, TPNSettings()
+    for index, (out, kernel) in enumerate(zip(sizes.channels, sizes.kernels, strict=True)):
         steps -= kernel - 1
-        total += 2 * steps * out * width * kernel
+        forward = 2.0 * steps * out * width * kernel
+        of_weights = forward / steps if index == len(sizes.channels) - 1 else forward
+        of_inputs = 0.0 if index == 0 else forward
+        total += forward + of_weights + of_inputs
         width = out
-    return 3.0 * 2 * batch * total
+    return 2 * batch * total
 
 
 class Stopwatch:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
+from contrastive_har.models.layers.attention import SelfAttention
 from contrastive_har.models.layers.transformer import BatchNormOfSteps, TransformerLayer
 
 _LARGEST_POSITION = 0.02  # initial learned positions, as in TST
@@ -204,6 +205,9 @@ def _layer(width: int, settings: BaseTransformerSettings) -> nn.Module:
     if settings.normalisation == "layer":
         activation = settings.feedforward_activation
         layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, activation, batch_first=True)
+        attention = nn.utils.skip_init(SelfAttention, width, heads, batch_first=True)  # no other random weights
+        attention.load_state_dict(layer.self_attn.state_dict())
+        layer.self_attn = attention
     else:
         rectify = nn.GELU() if settings.feedforward_activation == "gelu" else nn.ReLU()
         feedforward = nn.Sequential(nn.Linear(width, hidden), rectify, nn.Dropout(dropout), nn.Linear(hidden, width))

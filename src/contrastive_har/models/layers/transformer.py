@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from contrastive_har.models.layers.attention import SelfAttention
 from contrastive_har.models.layers.dropout import Dropout
 
 
@@ -27,7 +28,7 @@ class TransformerLayer(nn.Module):
         self, width: int, heads: int, dropout: float, feedforward: nn.Module, norm: Callable[[int], nn.Module]
     ) -> None:
         super().__init__()
-        self.self_attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.self_attn = SelfAttention(width, heads, batch_first=True)
         self.feedforward = feedforward
         self.norm1, self.norm2 = norm(width), norm(width)
         self.dropout = Dropout(dropout)
