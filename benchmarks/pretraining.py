@@ -151,7 +151,7 @@ def require_agreement(windows: Tensor) -> None:
 def operations(batch: int, length: int, channels: int) -> float:
     """Return the floating-point operations that a step of this package computes in the convolutions of two views.
 
-    The gradient of the windows is never computed, and the last convolution's weight gradient at the maxima over time only.
+    The gradient of the windows is not, and the last convolution's weight gradient at the maxima over time only.
     """
     total, steps, width, sizes = 0.0, length, channels, TPNSettings()
     for index, (out, kernel) in enumerate(zip(sizes.channels, sizes.kernels, strict=True)):
