@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation.fitted import fit_head
+from contrastive_har.learning.evaluation.frozen import AT_ONCE, OnDemand, run_frozen
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.evaluation.side_by_side import train_side_by_side
 from contrastive_har.learning.evaluation.stages import StageTraining
@@ -40,9 +41,6 @@ CURVE_COLUMNS = [*_KEY, "learning_rate", "epoch", "loss", "role", "macro_f1", "a
 
 _ROLES: tuple[Role, ...] = ("train", "validation", "test")
 """Roles of the windows that a head uses."""
-
-_AT_ONCE = 2**28
-"""Number of values of frozen stages (4 bytes each) that are kept in memory for further heads and evaluations."""
 
 
 def evaluate(
@@ -183,35 +181,33 @@ class _Evaluator:
     def _features(self, repeat: int, settings: EvaluationSettings) -> Tensor:
         """Return frozen embeddings (windows, features) of all windows."""
         activations = self._run_frozen(repeat, settings)
+        kept = {name: values for name, values in activations.items() if isinstance(values, Tensor)}
         with torch.no_grad(), self.compute.autocast():
-            return self._backbone(repeat, settings).to(self.compute.device).finish(activations, 0).float()
+            return self._backbone(repeat, settings).to(self.compute.device).finish(kept, 0).float()
 
-    def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor]:
+    def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor | OnDemand]:
         """Return the activations of the frozen stages of each part of the backbone, by window.
 
-        Each modality's are computed once for all heads and evaluations, as far as memory allows. Those of windows that
-        no head of the repeat uses are NaN.
+        Each modality's are computed once for all heads and evaluations, as far as memory allows; larger ones when
+        they are chosen. Those of windows that no head of the repeat uses are NaN.
         """
         wanted = self._backbone(repeat, settings).parts
         keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
         missing = list(dict.fromkeys(wanted[name] for name, key in keys.items() if key not in self.frozen))
         computed = self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {}
         activations = {name: computed[name] if name in computed else self.frozen[key] for name, key in keys.items()}
-        if sum(values.numel() for values in (*self.frozen.values(), *activations.values())) > _AT_ONCE:
+        kept = {keys[name]: values for name, values in activations.items() if isinstance(values, Tensor)}
+        if sum(values.numel() for values in (*self.frozen.values(), *kept.values())) > AT_ONCE:
             self.frozen.clear()
-        self.frozen.update({keys[name]: values for name, values in activations.items()})
+        self.frozen.update(kept)
         return activations
 
-    def _compute_frozen(self, repeat: int, trained: TrainedStages, modalities: Sequence[str]) -> dict[str, Tensor]:
-        backbone = self.trained.build(repeat).only(modalities).to(self.compute.device)
-        used = self._used(repeat)
-        signals = torch.from_numpy(self.windows.only(backbone.channels).signals)[used]
-        with torch.no_grad(), self.compute.autocast():
-            parts = [
-                backbone.begin(part.to(self.compute.device), trained)
-                for part in signals.split(self.compute.inference_batch)
-            ]
-        return {name: self._by_window(torch.cat([part[name] for part in parts]), used) for name in parts[0]}
+    def _compute_frozen(
+        self, repeat: int, trained: TrainedStages, modalities: Sequence[str]
+    ) -> dict[str, Tensor | OnDemand]:
+        backbone = self.trained.build(repeat).only(modalities)
+        signals = self.windows.only(backbone.channels).signals
+        return run_frozen(backbone, trained, signals, self._used(repeat), self.compute)
 
     def _used(self, repeat: int) -> Tensor:
         """Return the windows that any head of a repeat learns from or is scored on, in ascending order."""
@@ -220,15 +216,3 @@ class _Evaluator:
         if any(settings.learns_unlabelled for settings in self.plan.evaluations.values()):
             used.append(self.roles.members(repeat, "pretrain"))
         return torch.from_numpy(np.unique(np.concatenate(used)))
-
-    def _by_window(self, values: Tensor, used: Tensor) -> Tensor:
-        """Return the values of all windows (windows, ...), given those of the ``used`` ones; others are NaN."""
-        count = len(self.windows.signals)
-        if len(used) == count:
-            return values
-        place = torch.full((count,), -1)
-        place[used] = torch.arange(len(used))
-        place = place.to(values.device)
-        everything = values[place.clamp(min=0)]  # in the memory order of the values
-        everything[place < 0] = torch.nan
-        return everything

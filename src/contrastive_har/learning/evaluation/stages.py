@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from contrastive_har.learning.compute import Compute
+from contrastive_har.learning.evaluation.frozen import Activations
 from contrastive_har.learning.evaluation.tasks import Outcome, Task
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.signals.augmentations import Draws
 from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
-
-Activations = Mapping[str, Tensor]
-"""Activations of the frozen stages for all windows (windows, ...), by modality."""
 
 
 class StageTraining:
@@ -86,7 +84,7 @@ class StageTraining:
             return 0.0
         return self.task.settings.weight_penalty * torch.stack([w.square().sum() for w in self.penalised]).sum()
 
-    def _auxiliary(self, activations: Activations) -> Tensor | float:
+    def _auxiliary(self, activations: Mapping[str, Tensor]) -> Tensor | float:
         with self.compute.autocast():
             loss = self.backbone.auxiliary_loss(activations, self.trained)
         return 0.0 if loss is None else loss
@@ -116,10 +114,10 @@ class StageTraining:
             return torch.cat([self.head(self._embed(self._choose(activations, part))).softmax(1) for part in parts])
 
     @staticmethod
-    def _choose(activations: Activations, members: Tensor) -> Activations:
+    def _choose(activations: Activations, members: Tensor) -> dict[str, Tensor]:
         # Indexing keeps the memory order in which convolutions are fast; index_select does not.
         return {modality: values[members] for modality, values in activations.items()}
 
-    def _embed(self, activations: Activations) -> Tensor:
+    def _embed(self, activations: Mapping[str, Tensor]) -> Tensor:
         with self.compute.autocast():
             return self.backbone.finish(activations, self.trained).float()
