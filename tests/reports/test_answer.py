@@ -41,7 +41,10 @@ def answered(scores: pd.DataFrame, **objectives: str) -> tuple[str, str]:
 
 def test_a_pretrained_method_is_best() -> None:
     sentence, _ = answered(paired_scores(), a="contrastive", b="contrastive", c="contrastive", base="untrained")
-    assert sentence.startswith("With 1 % of the labels, A recognises six activities best (unseen subjects): macro-F1 8")
+    assert sentence.startswith(
+        "With 1 % of the labels, A recognises six activities best (unseen subjects; chosen on these test windows): "
+        "macro-F1 8"
+    )
     assert sentence.count("±") == 2
     assert "; an untrained encoder has " in sentence
     assert "pre-trained encoder" not in sentence
@@ -49,7 +52,24 @@ def test_a_pretrained_method_is_best() -> None:
 
 def test_a_baseline_is_best() -> None:
     sentence, _ = answered(paired_scores(), a="untrained", b="contrastive", c="contrastive", base="untrained")
-    assert "; the best pre-trained encoder, of " in sentence
+    assert "; the best pre-trained encoder (" in sentence
+
+
+def test_where_there_are_validation_windows_they_choose_method_and_evaluation() -> None:
+    test = {("a", "linear"): [0.9], ("b", "linear"): [0.8], ("b", "fine"): [0.7]}
+    validation = {("a", "linear"): [0.5], ("b", "linear"): [0.6], ("b", "fine"): [0.8]}
+    scores = pd.concat([long_scores(test), long_scores(validation).assign(metric="validation_macro_f1")])
+    summary = summarise(scores, read_published(), SETTINGS)
+    rows = best_rows(summary, "1 %")
+    assert rows[["method", "evaluation"]].to_numpy().tolist() == [["a", "linear"], ["b", "fine"]], "by test score"
+    sentence, _ = answered(scores, a="contrastive", b="contrastive")
+    assert (
+        "B recognises six activities best (unseen subjects; chosen on validation windows): macro-F1 70.0 %" in sentence
+    )
+
+    some = scores[(scores["metric"] == "macro_f1") | (scores["evaluation"] == "linear")]
+    sentence, _ = answered(some, a="contrastive", b="contrastive")
+    assert "A recognises six activities best (unseen subjects; chosen on these test windows)" in sentence, "b lacks one"
 
 
 def test_a_single_repeat_has_no_spread() -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import mlflow
 from kedro.io import AbstractDataset, DatasetError
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.http_dataset_source import HTTPDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
@@ -14,6 +17,7 @@ from contrastive_har.reports.tracked import TrackedRun
 from contrastive_har.scores.table import CELL
 
 _BATCH = 1000  # most metrics that MLflow accepts in one call
+_DIGEST = 36  # letters that MLflow keeps of a digest
 
 
 class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
@@ -43,6 +47,9 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
             if (tags := frozenset(described.tags.items())) in earlier:
                 client.delete_run(earlier[tags])
             self._log(described, client, parent)
+        if parent:
+            inputs = {(one.dataset, one.digest): _input(one) for one in data}
+            client.log_inputs(parent.info.run_id, [*inputs.values()])
 
     def _describe(self) -> dict[str, Any]:
         return {}
@@ -61,10 +68,7 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
             client.log_batch(run.info.run_id, params=parameters, tags=[RunTag("stage", "evaluation")])
             for start in range(0, len(metrics), _BATCH):
                 client.log_batch(run.info.run_id, metrics=metrics[start : start + _BATCH])
-            data = Dataset(
-                name=described.dataset, digest=described.digest[:36], source_type="code", source=described.source
-            )
-            client.log_inputs(run.info.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "evaluation")])])
+            client.log_inputs(run.info.run_id, [_input(described)])
             for name, figure in described.figures.items():
                 client.log_figure(run.info.run_id, figure, f"{name}.png")
             status = "FINISHED"
@@ -73,6 +77,18 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
 
     def _exists(self) -> bool:
         return False
+
+
+def _input(described: TrackedRun) -> DatasetInput:
+    """Return the data set of a run as MLflow shows it; its source is its address, or its folder where it has none."""
+    address = described.source
+    source = (
+        HTTPDatasetSource(address)
+        if address
+        else CodeDatasetSource({"mlflow.source.name": f"data/01_raw/{described.dataset}"})
+    )
+    data = MetaDataset(source, described.dataset, described.digest[:_DIGEST])
+    return DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag("mlflow.data.context", "evaluation")])
 
 
 def _children(client: MlflowClient, parent: mlflow.ActiveRun) -> dict[frozenset[tuple[str, str]], str]:

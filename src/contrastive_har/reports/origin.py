@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,8 @@ class RunFacts:
 
     Attributes:
         run_id: Its id.
-        command: The command that repeats it.
+        command: The command that ran it.
+        scored: Commands of the runs that computed the scores, by id; other runs if it has resumed or reports them.
         commit: Commit of the code; empty outside a repository.
         manifest: Path of its manifest inside the project.
     """
@@ -27,6 +29,14 @@ class RunFacts:
     command: str
     commit: str
     manifest: str
+    scored: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def repeated_by(self) -> list[str]:
+        """The commands that compute the scores, and write the report, again."""
+        return list(
+            dict.fromkeys([command for commands in self.scored.values() for command in commands] + [self.command])
+        )
 
 
 def describe_origin(run: RunFacts, device: str) -> dict[str, str]:
@@ -35,12 +45,24 @@ def describe_origin(run: RunFacts, device: str) -> dict[str, str]:
     return {
         "Run": run.run_id,
         "Command": run.command,
+        "Scores": _scored(run),
         "Commit": run.commit or "not run inside a Git repository",
         "Manifest": f"{run.manifest} (parameters, versions of all packages, and of everything read and written)",
         "Computed on": f"{device}; {_processor()}, {os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "Versions": f"contrastive-har {version('contrastive-har')}, Python {platform.python_version()}, {packages}",
         "Written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _scored(run: RunFacts) -> str:
+    """Return which runs computed the scores, with their commands where these are not the one of the report."""
+    if all(one == run.run_id and list(commands) == [run.command] for one, commands in run.scored.items()):
+        return "computed by this run"
+    named = []
+    for one, commands in run.scored.items():
+        name = "this run" if one == run.run_id else f"run {one}"
+        named.append(f"{name} ({'; '.join(commands) or 'its manifest names no command'})")
+    return f"computed by {', '.join(named)}"
 
 
 def _processor() -> str:

@@ -36,7 +36,7 @@ class TrackedRun:
         metrics: (name, value, step); the step is the repeat, or the epoch where the name ends in ``by_epoch``.
         figures: Figures by name.
         dataset: Name of the input data set.
-        digest: Fingerprint of the input data and parameters.
+        digest: Fingerprint of the windows: signals and activities.
         source: Address of the data set.
         description: What it is and how good, in Markdown.
     """
@@ -62,7 +62,7 @@ class CellResults:
         curves: Learning curves.
         history: Pre-training history of its encoders.
         classes: Names of the class indices.
-        digest: Fingerprint of the input data and parameters.
+        digest: Fingerprint of the windows: signals and activities.
         source: Address of the data set.
     """
 

@@ -48,6 +48,7 @@ class Manifest(BaseModel):
         packages: Versions of all installed packages.
         parameters: Parameters as configured.
         pipelines: Pipelines that were run; several entries if a scheduler runs single tasks.
+        commands: Commands that ran them.
         tracked_run: Id of the run on the tracking server.
         parts: Parts of the run that have started and not succeeded: the process that runs it, or ``failed``.
         versions: Version of every data set that was read or written.
@@ -61,6 +62,7 @@ class Manifest(BaseModel):
     packages: dict[str, str]
     parameters: dict[str, Any]
     pipelines: list[str] = []
+    commands: list[str] = []
     tracked_run: str | None = None
     parts: dict[str, str] = {}
     versions: dict[str, str] = {}

@@ -15,7 +15,9 @@ from contrastive_har.reports.origin import RunFacts
 from contrastive_har.reports.tracked import flatten
 from contrastive_har.runs.manifest import manifests_of
 from contrastive_har.runs.session import MAIN
+from contrastive_har.scores.cells import Cell
 
+_SCORES = ".scores"
 _LISTS = ("namespaces", "tags", "from_nodes", "to_nodes", "from_inputs", "to_outputs")
 
 
@@ -37,8 +39,26 @@ def describe_run(run_params: Mapping[str, Any], catalog: DataCatalog) -> RunFact
     )
 
 
+def scoring_runs(run_id: str, protocol: str, catalog: DataCatalog) -> dict[str, list[str]]:
+    """Return the commands of the runs that computed the scores which a run reports, by id, the oldest first.
+
+    Args:
+        run_id: Id of the run.
+        protocol: The protocol that it reports.
+        catalog: Its catalog.
+    """
+    manifests = manifests_of(catalog)
+    versions = manifest.versions if (manifest := manifests.find(run_id)) else {}
+    of_cells = (
+        (Cell.parse(name.rpartition(".")[0]), version) for name, version in versions.items() if name.endswith(_SCORES)
+    )
+    scores = {version for cell, version in of_cells if cell and cell.protocol == protocol}
+    found = {version: manifests.find(version) for version in sorted(scores)}
+    return {version: manifest.commands if manifest else [] for version, manifest in found.items()}
+
+
 def command_of(run_params: Mapping[str, Any]) -> str:
-    """Return the command that repeats a run."""
+    """Return the command that ran a run."""
     return shlex.join(["kedro", "run", *_options(run_params)])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contrastive_har.files.fingerprints import fingerprint
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.pipelines.binding import CHART
 from contrastive_har.protocols import (
@@ -90,16 +91,17 @@ def describe_runs(
         compute: Where the results were computed.
         seed: Seed of the run.
         cell: Method and split.
-        **artifacts: windows, encoders, history, predictions, learning_curves and scores.
+        **artifacts: windows, history, predictions, learning_curves and scores.
     """
-    description = artifacts["windows"].description
+    windows = artifacts["windows"]
+    description = windows.description
     results = CellResults(
         scores=artifacts["scores"],
         predictions=artifacts["predictions"],
         curves=artifacts["learning_curves"],
         history=artifacts["history"],
         classes=description.class_names,
-        digest=artifacts["encoders"].fingerprint,
+        digest=fingerprint(windows.signals, windows.table["activity"].to_numpy()),
         source=description.url,
     )
     shown = {budget.name for budget in protocol.budgets_of_all}

@@ -249,7 +249,7 @@ def _of_split(split: str, cells: list[Cell]) -> Pipeline:
 
 
 def _of_cell(cell: Cell) -> Pipeline:
-    artifacts = ("encoders", "history", "predictions", "learning_curves", "scores")
+    artifacts = ("history", "predictions", "learning_curves", "scores")
     node = Node(
         func=bind(describe_runs, cell=cell),
         inputs={

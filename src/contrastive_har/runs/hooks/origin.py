@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
 from contrastive_har.runs.hooks.context import ContextHooks
 
 COMPARED = "params:compared_runs"
+_RUN = "params:run"
 
 
 class OriginHooks(ContextHooks):
@@ -30,4 +33,13 @@ class OriginHooks(ContextHooks):
 
             names = str(self.context.params["runs"] or "").split("+")
             catalog[COMPARED] = MemoryDataset(read_runs(self.context.project_path, names), copy_mode="assign")
-        catalog["params:run"] = MemoryDataset(describe_run(run_params, catalog), copy_mode="assign")
+        catalog[_RUN] = MemoryDataset(describe_run(run_params, catalog), copy_mode="assign")
+
+    @hook_impl
+    def before_node_run(self, node: Node, catalog: DataCatalog, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Add to the facts which runs have computed the scores, once their versions are known."""
+        from contrastive_har.runs.origin import scoring_runs
+
+        if _RUN not in inputs:
+            return {}
+        return {_RUN: replace(inputs[_RUN], scored=scoring_runs(inputs[_RUN].run_id, node.namespace or "", catalog))}

@@ -57,11 +57,13 @@ class VersionHooks(ContextHooks):
             known = self._manifests.find(self._run_id)
             pin_versions(pipeline, catalog, origins, self._run_id, known.versions if known else {})
             return
+        command: str = catalog.load("params:run").command
         self._log = RunLog(self._manifests.folder.parent, self._run_id)
         logging.getLogger().addHandler(self._log)
         try:
             manifest = self._manifests.begin(
-                self._run_id, lambda known: begin_part(_begun(known, run_params, parameters), part_of(run_params))
+                self._run_id,
+                lambda known: begin_part(_begun(known, run_params, parameters, command), part_of(run_params)),
             )
             versions = pin_versions(pipeline, catalog, origins, self._run_id, manifest.versions)
         except Exception as error:
@@ -120,7 +122,9 @@ class VersionHooks(ContextHooks):
         )
 
 
-def _begun(before: Manifest | None, run_params: dict[str, Any], configured_parameters: dict[str, Any]) -> Manifest:
+def _begun(
+    before: Manifest | None, run_params: dict[str, Any], configured_parameters: dict[str, Any], command: str
+) -> Manifest:
     """Return the manifest of a run that starts, or that continues with another task or retry."""
     from contrastive_har.files.fingerprints import code_version
     from contrastive_har.runs.manifest import Manifest, installed_packages
@@ -134,13 +138,15 @@ def _begun(before: Manifest | None, run_params: dict[str, Any], configured_param
             packages=installed_packages(),
             parameters=parameters,
             pipelines=[names],
+            commands=[command],
         )
     if changed := sorted(differences(before.parameters, parameters)):
         raise ValueError(
             f"Run {before.run_id} had other parameters: {', '.join(changed)}. Give the --env and --params it was "
             "started with, or start a new run."
         )
-    return before if names in before.pipelines else before.model_copy(update={"pipelines": [*before.pipelines, names]})
+    ran = {"pipelines": [*before.pipelines, names], "commands": [*before.commands, command]}
+    return before.model_copy(update={kind: list(dict.fromkeys(those)) for kind, those in ran.items()})
 
 
 def _end_on_sigterm() -> None:
