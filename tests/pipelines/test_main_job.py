@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from pathlib import Path
 
@@ -152,7 +153,7 @@ def test_tracked_runs(finished: Project) -> None:
     note = parents[0].data.tags["mlflow.note.content"]
     assert "\n\nWith 10 % of the labels, " in note
     assert "`kedro run " in note
-    assert note.endswith("Report: artifact `semi_supervised/report.html`")
+    assert f"/runs/{parents[0].info.run_id}/artifacts/semi_supervised/report.html), [the table of scores](#" in note
     assert [item.path for item in client.list_artifacts(parents[0].info.run_id, "semi_supervised")] == [
         "semi_supervised/report.html"
     ]
@@ -160,6 +161,9 @@ def test_tracked_runs(finished: Project) -> None:
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert len(children) == len(finished.cells("semi_supervised"))
     assert {run.info.status for run in runs} == {"FINISHED"}
+    used = {(item.dataset.name, item.dataset.digest) for run in runs for item in run.inputs.dataset_inputs}
+    assert len(used) == 1, "the same windows, whatever the method"
+    assert all(run.inputs.dataset_inputs for run in runs), "also the parent's"
     scores = read_table(max(finished.path.glob("data/08_reporting/*/*/scores.parquet/*/scores.parquet")), "scores")
     assert "SimCLR · linear evaluation · 10 % · unseen subjects" in {child.info.run_name for child in children}
     assert "in per cent" in children[0].data.tags["mlflow.note.content"]
@@ -170,7 +174,6 @@ def test_tracked_runs(finished: Project) -> None:
             mine = mine[mine[column] == tags[column]]
         mine = mine[mine["label_budget"] == tags["label_budget"]]
         assert child.data.metrics["macro_f1"] == pytest.approx(mine["value"].mean())
-        assert child.inputs.dataset_inputs[0].dataset.name == "my_data"
     pictures = {
         (child.data.tags["label_budget"], *(artifact.path for artifact in client.list_artifacts(child.info.run_id)))
         for child in children
@@ -186,8 +189,29 @@ def test_the_documented_search_gives_a_part_of_the_result_table(finished: Projec
     names: dict[str, pd.DataFrame] = {}
     exec("\n".join(statements), names)
     found = eval(table, names)
+    (search,) = re.findall(r"`(tags\.split = .*?)`", (ROOT / "docs/lineage.md").read_text())
+    experiment = names["mlflow"].get_experiment_by_name("contrastive_har").experiment_id
+    searched = mlflow.MlflowClient().search_runs([experiment], search.replace('"1 %"', '"10 %"'))
+    assert {run.info.run_name for run in searched} == set(found["tags.mlflow.runName"])
     assert found["metrics.macro_f1"].is_monotonic_decreasing
     assert "SimCLR · linear evaluation · 10 % · unseen subjects" in set(found["tags.mlflow.runName"])
+
+
+def test_a_click_on_the_description_of_a_run_shows_its_table_of_scores(finished: Project) -> None:
+    mlflow.set_tracking_uri(f"sqlite:///{finished.path / 'mlflow.db'}")
+    experiment = mlflow.get_experiment_by_name("contrastive_har")
+    assert experiment is not None
+    (parent,) = mlflow.search_runs([experiment.experiment_id], "tags.kedro.env != ''", output_format="list")
+    (key,) = re.findall(r"viewStateShareKey=([\w.]+)\)", parent.data.tags["mlflow.note.content"])
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+    client = mlflow.MlflowClient()
+    rows = client.search_runs([experiment.experiment_id], view["searchFilter"], order_by=[f"{view['orderByKey']} DESC"])
+    expected = [cell for cell in finished.cells("semi_supervised") if (cell[0], cell[3]) == ("subject_wise", "10 %")]
+    assert len(rows) == len(expected) > 10
+    values = [row.data.metrics["macro_f1"] for row in rows]
+    assert values == sorted(values, reverse=True)
+    shown = {column.partition(".")[2].strip("`") for column in view["selectedColumns"]}
+    assert shown <= set(rows[0].data.metrics) | set(rows[0].data.tags)
 
 
 def test_a_second_run_repeats_every_score_in_versions_of_its_own(finished_few: Project) -> None:

@@ -49,6 +49,12 @@ def best_rows(summary: pd.DataFrame, budget: str) -> pd.DataFrame:
     return best.sort_values("mean", ascending=False, kind="stable")
 
 
+def asked(summary: pd.DataFrame, splits: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the split and the label budget of the question: unseen people if there are, and the fewest labels."""
+    scored = [name for name in splits if name in set(summary["split"])]
+    return next((name for name in scored if splits[name]["leak_free"]), scored[0]), budgets_of_all(summary)[0]
+
+
 def answer(
     summary: pd.DataFrame, comparisons: pd.DataFrame, protocol: Mapping[str, Any], classes: int, level: float
 ) -> Answer:
@@ -61,9 +67,8 @@ def answer(
         classes: Number of activities.
         level: Level of significance.
     """
-    scored, budget = set(summary["split"]), budgets_of_all(summary)[0]
-    splits = {name: settings for name, settings in protocol["splits"].items() if name in scored}
-    split = next((name for name, settings in splits.items() if settings["leak_free"]), next(iter(splits)))
+    splits = protocol["splits"]
+    split, budget = asked(summary, splits)
     rows = best_rows(summary, budget)
     rows = rows[rows["split"] == split].sort_values("chosen_by", ascending=False, kind="stable")
     best, *others = rows.itertuples(index=False)

@@ -170,6 +170,8 @@ def delete_tracked(run_id: str, experiment: str) -> bool:
     import mlflow
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    from contrastive_har.runs.tracked_views import delete_views
+
     client = mlflow.MlflowClient()
     registered = client.search_model_versions(f"run_id = '{run_id}'")
     for found in registered:
@@ -188,5 +190,6 @@ def delete_tracked(run_id: str, experiment: str) -> bool:
             client.delete_logged_model(model.model_id)
         for location in (run.info.artifact_uri, *(model.artifact_location for model in models)):
             get_artifact_repository(location).delete_artifacts()  # type: ignore[no-untyped-call]
+        delete_views(run)
         client.delete_run(run.info.run_id)
     return True

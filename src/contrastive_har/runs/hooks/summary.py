@@ -62,6 +62,7 @@ class SummaryHooks(ContextHooks):
         of_stages = {f"seconds/{stage}": value for stage, value in seconds.items()}
         _log_metrics({**of_stages, **of_parts, "peak_memory_gib": memory})
         from contrastive_har.catalog import AtomicDataset
+        from contrastive_har.reports.answer import asked
         from contrastive_har.reports.tables import console_table, describe_budget
 
         for name in sorted(pipeline.outputs()):
@@ -71,7 +72,10 @@ class SummaryHooks(ContextHooks):
                 print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
                 print(f"Report:  {report}")
                 _log_report(protocol, report, catalog.load(f"{protocol}.metrics"))
-                _describe(catalog.load(f"{protocol}.report_summary"), catalog.load("params:run").command, protocol)
+                splits = plain(self.context.params[protocol])["splits"]
+                question = asked(catalog.load(f"{protocol}.summary"), splits)
+                command = catalog.load("params:run").command
+                _describe(catalog.load(f"{protocol}.report_summary"), command, protocol, question)
         for name in sorted(pipeline.all_outputs()):
             kind = name.rpartition(".")[2]
             if kind in _LOCATIONS:
@@ -122,12 +126,17 @@ def _log_report(protocol: str, report: Path, scores: dict[str, float]) -> None:
         mlflow.log_metrics({f"macro_f1/{protocol}.{cell}": value for cell, value in scores.items()})
 
 
-def _describe(summary: str, command: str, protocol: str) -> None:
-    """Describe the tracked run: title and answer of the report, the command, and where the report is."""
+def _describe(summary: str, command: str, protocol: str, asked: tuple[str, str]) -> None:
+    """Describe the tracked run: title and answer of the report, the command, and where the report and scores are."""
     import mlflow
 
-    if run := mlflow.active_run():
+    from contrastive_har.runs.tracked_views import save_view
+
+    if active := mlflow.active_run():
+        run = mlflow.get_run(active.info.run_id)
         title, answer = summary.split("\n\n")[:2]
-        before = mlflow.get_run(run.info.run_id).data.tags.get(_NOTE, "")
-        described = f"{title}\n\n{answer}\n\n`{command}`\n\nReport: artifact `{protocol}/report.html`"
+        before = run.data.tags.get(_NOTE, "")
+        report = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{protocol}/report.html"
+        links = f"[The report]({report}), [the table of scores]({save_view(run, protocol, *asked)})"
+        described = f"{title}\n\n{answer}\n\n`{command}`\n\n{links}"
         mlflow.set_tag(_NOTE, "\n\n".join([before, described]) if before.startswith("#") else described)
