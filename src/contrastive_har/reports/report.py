@@ -236,16 +236,20 @@ def _words(
     return {"words": words, "by_word": word_tables(recalls, list(words), budget, methods, evaluations)}
 
 
-def _label_free(facts: ReportFacts, methods: Mapping[str, str]) -> list[tuple[str, str, list[str]]]:
-    """Return mean measures of pre-training that need no labels: rows of (split, method, values), of those measured."""
-    names = ["alignment", "uniformity", "recall_at_1", "recall_at_5"]
-    means = facts.label_free.groupby(["split", "method"], sort=False)[names].mean().dropna(how="all")
+def _label_free(facts: ReportFacts, methods: Mapping[str, str]) -> dict[str, Any]:
+    """Return mean measures of pre-training that need no labels: those measured, and rows of (split, method, values)."""
+    formats = {"alignment": _decimal, "uniformity": _decimal, "recall_at_1": in_percent, "recall_at_5": in_percent}
+    means = facts.label_free.groupby(["split", "method"], sort=False)[[*formats]].mean()
+    means = means.dropna(how="all").dropna(axis="columns", how="all")
     rows = []
     for (split, method), values in means.iterrows():
-        shown = [f"{values[name]:.2f}" if np.isfinite(values[name]) else "–" for name in names[:2]]
-        shown += [in_percent(values[name]) for name in names[2:]]
+        shown = [formats[name](value) for name, value in values.items()]
         rows.append((facts.protocol["splits"][split]["title"], methods[method], shown))
-    return rows
+    return {"names": [str(name).replace("_", " ") for name in means.columns], "rows": rows}
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "–"
 
 
 def _expectation(facts: ReportFacts) -> str | None:

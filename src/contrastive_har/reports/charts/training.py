@@ -13,6 +13,7 @@ from contrastive_har.reports.tables import describe_budget
 from contrastive_har.scores.cells import Cell
 
 _POINTS = 60  # most points of a line
+_TICKS = 12  # most epochs that are all named
 
 
 def chart_training_curves(
@@ -49,7 +50,7 @@ def chart_training_curves(
         )
     if not traces:
         return {}
-    layout = {"xaxis": axis("epoch"), "yaxis": axis("macro-F1 (%)"), "showlegend": False}
+    layout = {"xaxis": _epochs(traces), "yaxis": axis("macro-F1 (%)"), "showlegend": False}
     return chart(traces, layout, evaluation="one", labels="one", windows="one", method="many")
 
 
@@ -86,4 +87,10 @@ def chart_histories(
             )
     if not traces:
         return {}
-    return chart(traces, {"xaxis": axis("epoch"), "yaxis": axis(label)}, method="one")
+    return chart(traces, {"xaxis": _epochs(traces), "yaxis": axis(label)}, method="one")
+
+
+def _epochs(traces: list[Chart]) -> Chart:
+    """Return the axis of the epochs, which are whole numbers."""
+    few = max(max(trace["x"]) for trace in traces) <= _TICKS
+    return axis("epoch", **({"dtick": 1} if few else {}))

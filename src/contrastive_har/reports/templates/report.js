@@ -59,7 +59,9 @@ function draw(figure, chart) {
     if (options.length < 2) continue;
     if (kind === "one") {
       const select = element("select", "", ...options.map((option) => element("option", option)));
-      chosen[name] = new Set([options[0]]);
+      const traces = (option) => chart.data.filter((trace) => (trace.meta || {})[name] === option).length;
+      select.value = options.reduce((most, option) => (traces(option) > traces(most) ? option : most));
+      chosen[name] = new Set([select.value]);
       select.onchange = () => { chosen[name] = new Set([select.value]); update(); };
       switches.append(element("label", `${name} `, select));
       continue;
@@ -83,7 +85,8 @@ function draw(figure, chart) {
   }
   figure.classList.add("drawn");
   figure.prepend(switches, plot, nothing);
-  const data = chart.data.map((trace, index) => ({ ...trace, visible: shown()[index] }));
+  const scale = figure.clientWidth < 600 ? { showscale: false } : {}; // more room for the matrix on a phone
+  const data = chart.data.map((trace, index) => ({ ...trace, ...scale, visible: shown()[index] }));
   Plotly.newPlot(plot, data, chart.layout, { responsive: true, displayModeBar: false });
 }
 (async () => {
