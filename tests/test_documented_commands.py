@@ -82,6 +82,18 @@ def test_it_can_be_parsed(command: str) -> None:
     check(shlex.split(command.replace("…", "x")))
 
 
+@pytest.mark.parametrize("command", FOUND)
+def test_it_is_run_or_there_is_a_reason(command: str) -> None:
+    program, *arguments = command.split()
+    if program == "kedro" or not arguments or arguments[0].startswith("--"):
+        return  # kedro run, in several rows of the table
+    wanted = arguments[1].removeprefix("contrastive_har.") if program == "python" else arguments[0]
+    table = (ROOT / "docs/commands.md").read_text(encoding="utf-8").partition("| commands | run by a test |")[2]
+    rows = [row for row in table.splitlines() if row.startswith(f"| `{program} ")]
+    named = {name.split()[-1].removeprefix(".") for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    assert wanted.removeprefix(".") in named
+
+
 def test_commands_are_found() -> None:
     assert {"make run", "contrastive-har runs", "kedro run --env=paper"} <= set(FOUND)
     with pytest.raises(click.NoSuchOption):

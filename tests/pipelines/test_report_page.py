@@ -10,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from contrastive_har.runs.manifest import Manifests
 from tests.browser import Visit, open_page
 from tests.pipelines.conftest import Project
 
@@ -53,6 +54,13 @@ def test_nothing_overflows_and_axe_finds_no_serious_fault(visit: Visit) -> None:
     draw_all(visit)
     assert [visit.overflow(width) for width in (1400, 390)] == [0, 0]
     assert visit.accessibility_faults() == []
+
+
+def test_tables_fit_the_page_and_pictures_can_be_read_on_a_phone(visit: Visit) -> None:
+    cut_off = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.ariaLabel)"
+    assert visit.page.eval_on_selector_all(".scroll:has(table)", cut_off) == []
+    visit.overflow(390)
+    assert visit.page.locator("img[alt='Windows and their views']").bounding_box()["width"] > 800  # type: ignore[index]
 
 
 def test_the_first_screen_answers(visit: Visit) -> None:
@@ -123,6 +131,22 @@ def test_pictures_are_printed(visit: Visit) -> None:
     figure = visit.page.locator("figure[data-chart=answer]")
     assert figure.locator("img").is_visible()
     assert not figure.locator(".js-plotly-plot").is_visible()
+
+
+def test_a_report_written_again_names_the_run_that_computed_its_scores(once: Project) -> None:
+    before = once.newest("report.html").parent.name
+    ran = Manifests(once.path / "data/08_reporting/run_manifest.json").find(before)
+    assert ran is not None
+    once.run("report", run_id=before)
+    text = html.unescape(once.newest("report.html").read_text(encoding="utf-8"))
+    assert f"computed by this run ({ran.commands[0]}; kedro run --pipeline=report " in text
+    once.run("reporting")
+    text = html.unescape(once.newest("report.html").read_text(encoding="utf-8"))
+    assert once.newest("report.html").parent.name > before
+    assert f"computed by run {before} ({ran.commands[0]}; kedro run --pipeline=report " in text
+    repeated, _, rest = text.partition("The same machine repeats every digit")
+    assert f"<code>{ran.commands[0]}\n" in repeated
+    assert "kedro run --pipeline=reporting " in rest
 
 
 def test_the_page_is_one_small_file_that_says_where_it_comes_from(page: Path, finished: Project) -> None:

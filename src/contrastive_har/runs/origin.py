@@ -73,8 +73,9 @@ def _options(run_params: Mapping[str, Any]) -> Iterator[str]:
             yield f"--{option.replace('_', '-')}={','.join(values)}"
     if nodes := run_params.get("node_names"):
         yield f"--nodes={','.join(nodes)}"
-    if parameters := flatten({**run_params.get("runtime_params", {})}):
-        yield f"--params={','.join(f'{name}={value}' for name, value in parameters.items() if name != 'run_id')}"
+    parameters = flatten({**run_params.get("runtime_params", {})})
+    if given := ",".join(f"{name}={value}" for name, value in parameters.items() if name != "run_id"):
+        yield f"--params={given}"
 
 
 def commit_of(project: Path) -> str:

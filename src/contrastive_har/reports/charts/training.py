@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -50,6 +51,8 @@ def chart_training_curves(
         )
     if not traces:
         return {}
+    lines = Counter(trace["meta"]["evaluation"] for trace in traces)
+    traces.sort(key=lambda trace: -lines[trace["meta"]["evaluation"]])  # shown first: where there is most to compare
     layout = {"xaxis": _epochs(traces), "yaxis": axis("macro-F1 (%)"), "showlegend": False}
     return chart(traces, layout, evaluation="one", labels="one", windows="one", method="many")
 

@@ -59,9 +59,7 @@ function draw(figure, chart) {
     if (options.length < 2) continue;
     if (kind === "one") {
       const select = element("select", "", ...options.map((option) => element("option", option)));
-      const traces = (option) => chart.data.filter((trace) => (trace.meta || {})[name] === option).length;
-      select.value = options.reduce((most, option) => (traces(option) > traces(most) ? option : most));
-      chosen[name] = new Set([select.value]);
+      chosen[name] = new Set([options[0]]);
       select.onchange = () => { chosen[name] = new Set([select.value]); update(); };
       switches.append(element("label", `${name} `, select));
       continue;
