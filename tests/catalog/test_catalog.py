@@ -181,7 +181,7 @@ def described(**changes: object) -> TrackedRun:
         "figures": {"confusion_matrix": Figure()},
         "dataset": "synthetic",
         "digest": "f" * 64,
-        "source": "somewhere",
+        "source": "https://example.org/data",
     }
     return TrackedRun(**{**facts, **changes})  # type: ignore[arg-type]
 
@@ -200,7 +200,11 @@ def test_cells_become_children_of_the_active_run() -> None:
     assert child.data.metrics["macro_f1_low"] == 0.6
     history = mlflow.MlflowClient().get_metric_history(child.info.run_id, "macro_f1")
     assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.7)]
-    assert child.inputs.dataset_inputs[0].dataset.name == "synthetic"
+    inputs = [run.inputs.dataset_inputs for run in (child, mlflow.get_run(parent.info.run_id))]
+    assert [[(one.dataset.name, one.dataset.digest) for one in of_run] for of_run in inputs] == 2 * [
+        [("synthetic", "f" * 36)]
+    ]
+    assert mlflow.data.get_source(inputs[0][0]).url == "https://example.org/data"
     artifacts = mlflow.MlflowClient().list_artifacts(child.info.run_id)
     assert [artifact.path for artifact in artifacts] == ["confusion_matrix.png"]
 

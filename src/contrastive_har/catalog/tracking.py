@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import mlflow
 from kedro.io import AbstractDataset, DatasetError
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.http_dataset_source import HTTPDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
@@ -80,15 +78,11 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
 
 
 def _input(described: TrackedRun) -> DatasetInput:
-    """Return the data set of a run as MLflow shows it; its source is its address, or its folder where it has none."""
-    address = described.source
-    source = (
-        HTTPDatasetSource(address)
-        if address
-        else CodeDatasetSource({"mlflow.source.name": f"data/01_raw/{described.dataset}"})
-    )
-    data = MetaDataset(source, described.dataset, described.digest[:_DIGEST])
-    return DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag("mlflow.data.context", "evaluation")])
+    """Return the data set of a run, in the form of ``mlflow.data``; its source is an address, or else a folder."""
+    address, name = described.source, described.dataset
+    kind, source = ("http", {"url": address}) if address else ("local", {"uri": f"data/01_raw/{name}"})
+    data = Dataset(name=name, digest=described.digest[:_DIGEST], source_type=kind, source=json.dumps(source))
+    return DatasetInput(data, [InputTag("mlflow.data.context", "evaluation")])
 
 
 def _children(client: MlflowClient, parent: mlflow.ActiveRun) -> dict[frozenset[tuple[str, str]], str]:

@@ -27,7 +27,7 @@ def chart_training_curves(
         methods: Titles of the methods.
         evaluations: Titles of the evaluations.
     """
-    traces = []
+    traces: list[Chart] = []
     keys = ["evaluation", "label_budget", "role", "method"]
     for (evaluation, budget, role, method), line in mean_curves(curves).groupby(keys, sort=False):
         number = list(methods).index(method)
