@@ -114,23 +114,40 @@ def test_progress_is_told_by_steps(finished_few: Project) -> None:
     assert told[-1] == "12 of 12 steps done."
 
 
-def test_layers_of_kedro_viz_run_in_one_direction_and_the_first_view_is_small(finished_few: Project) -> None:
-    """As its server answers: it draws no layers if they run in circles."""
-    from kedro_viz.data_access import DataAccessManager
+def test_the_static_site_of_kedro_viz_has_layers_previews_and_a_small_first_view(
+    finished_few: Project, tmp_path: Path
+) -> None:
+    """As its interface answers: it draws no layers if they run in circles."""
+    from kedro_viz.data_access import data_access_manager
+    from kedro_viz.integrations.deployment.local_deployer import LocalDeployer
     from kedro_viz.server import populate_data
 
+    data_access_manager.reset_fields()
     with contextlib.chdir(finished_few.path), RunSession.create(finished_few.path) as session:
         catalog = session.load_context().catalog
-        pipeline = Pipeline(pipelines[MAIN].nodes)
-        manager = DataAccessManager()
-        populate_data(manager, catalog, {MAIN: pipeline}, {})
-    tree = manager.create_modular_pipelines_tree_for_registered_pipeline(MAIN)
-    assert manager.get_sorted_layers_for_registered_pipeline(MAIN) == [
+        populate_data(data_access_manager, catalog, {MAIN: Pipeline(pipelines[MAIN].nodes)}, {})
+        with contextlib.chdir(tmp_path):
+            LocalDeployer().deploy(is_all_previews_enabled=True)
+    site = tmp_path / "build"
+    assert (site / "index.html").is_file()
+    answered = json.loads((site / "api/main").read_text())
+    assert answered["layers"] == [
         *("raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"),
     ]
-    shown = [child for child in tree["__root__"].children if child.type.value != "parameters"]
+    root = answered["modular_pipelines"]["__root__"]["children"]
+    shown = [child for child in root if child["type"] != "parameters"]
     assert len(shown) <= MOST_AT_FIRST
-    assert [child.id for child in shown if child.type.value == "modularPipeline"] == [MAIN]
+    assert [child["id"] for child in shown if child["type"] == "modularPipeline"] == [MAIN]
+    ids = {node["name"].rpartition(".")[2]: node["id"] for node in answered["nodes"] if node["type"] == "data"}
+    kinds = {
+        name: json.loads((site / "api/nodes" / ids[name]).read_text()).get("preview_type")
+        for name in ("recordings", "roles", "encoders", "scores", "answer")
+    }
+    assert kinds == {
+        **dict.fromkeys(("recordings", "roles", "scores"), "TablePreview"),
+        "encoders": "JSONPreview",
+        "answer": "ImagePreview",
+    }
 
 
 def test_runs_are_compared_by_a_pipeline(finished_few: Project) -> None:
