@@ -202,7 +202,7 @@ def test_cells_become_children_of_the_active_run() -> None:
     assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.7)]
     inputs = [run.inputs.dataset_inputs for run in (child, mlflow.get_run(parent.info.run_id))]
     assert [[(one.dataset.name, one.dataset.digest) for one in of_run] for of_run in inputs] == 2 * [
-        [("synthetic", "f" * 36)]
+        [("synthetic", "f" * 8)]
     ]
     assert mlflow.data.get_source(inputs[0][0]).url == "https://example.org/data"
     artifacts = mlflow.MlflowClient().list_artifacts(child.info.run_id)

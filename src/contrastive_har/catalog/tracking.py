@@ -15,7 +15,7 @@ from contrastive_har.reports.tracked import TrackedRun
 from contrastive_har.scores.table import CELL
 
 _BATCH = 1000  # most metrics that MLflow accepts in one call
-_DIGEST = 36  # letters that MLflow keeps of a digest
+_DIGEST = 8  # letters of a digest, as many as MLflow shows of its own
 
 
 class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
