@@ -151,7 +151,7 @@ def test_the_learning_curve_is_drawn(unlabelled_folder: Path) -> None:
     session = LabellingSession(unlabelled_folder, LabellingSettings(windows=6))
     for _ in range(24):
         index = session.proposals()[0]
-        session.answer(index, true_activity(session.unlabelled.seconds(index)[0]), "anna")
+        session.answer(index, true_activity(session.span(index)[0]), "anna")
     with served(unlabelled_folder) as (address, _), open_page(address) as visit:
         wait_for_answers(visit, 24)
         visit.page.click("#outlook")

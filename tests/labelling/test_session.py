@@ -34,7 +34,7 @@ def answer_next(session: LabellingSession, count: int) -> list[int]:
     answered = []
     for _ in range(count):
         index = session.proposals()[0]
-        session.answer(index, true_activity(session.unlabelled.seconds(index)[0]), "anna")
+        session.answer(index, true_activity(session.span(index)[0]), "anna")
         answered.append(index)
     return answered
 
@@ -45,7 +45,7 @@ def test_windows_are_those_of_the_files(unlabelled_folder: Path) -> None:
     table = session.unlabelled.windows.table
     assert set(table["recording"]) == set(SUBJECTS)
     for index in np.flatnonzero(table["recording"] == "ben"):
-        start, end = session.unlabelled.seconds(index)
+        start, end = session.span(index)
         rows = frame[(frame["timestamp"] >= start - 1e-6) & (frame["timestamp"] < end - 1e-6)]
         np.testing.assert_allclose(session.unlabelled.windows.signals[index], rows[["x", "y", "z"]], atol=1e-4)
 
@@ -79,7 +79,7 @@ def test_a_head_learns_from_the_answers(unlabelled_folder: Path) -> None:
     assert session.believed(0) == {}
     answer_next(session, 12)
     index = session.proposals()[0]
-    truth = true_activity(session.unlabelled.seconds(index)[0])
+    truth = true_activity(session.span(index)[0])
     assert max(session.believed(index), key=lambda name: session.believed(index)[name]) == truth
     nearest = session.examples(index, 3)
     assert len(nearest) == 3
@@ -133,7 +133,7 @@ def test_the_command_writes_proposals(unlabelled_folder: Path, tmp_path: Path) -
     given = [str(unlabelled_folder), "--windows", "5", "--table", str(table), "--label-studio", str(tasks)]
     assert main(given) == 0
     proposed = pd.read_csv(table)
-    assert list(proposed.columns) == ["recording", "start", "end", "why"]
+    assert list(proposed.columns) == ["recording", "start", "end", "seconds", "why"]
     assert len(proposed) == 5
     regions = [task["predictions"][0]["result"] for task in json.loads(tasks.read_text())]
     assert sum(map(len, regions)) == 5

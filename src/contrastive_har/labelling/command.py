@@ -38,9 +38,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Label the windows of recordings that teach a classifier most, in a page on this machine.",
     )
     parser.add_argument("folder", type=Path, nargs="?", help="the recordings and their dataset.yml")
-    parser.add_argument("--windows", type=int, default=24, help="windows in a round (24)")
+    parser.add_argument("--windows", type=int, default=24, help="windows, or stretches, in a round (24)")
     parser.add_argument("--strategy", choices=strategy_names(), help="default: cluster_centres of unit length")
     parser.add_argument("--spread", choices=["subject", "recording"], help="spread the windows over these")
+    parser.add_argument("--stretch", type=float, help="seconds of stretches to label instead of single windows")
     parser.add_argument("--recogniser", type=Path, help="a recogniser whose encoder embeds the windows")
     parser.add_argument("--labels", default="labels.csv", help="name of the file of answers (labels.csv)")
     parser.add_argument("--labeller", default=getpass.getuser(), help="who labels (the user)")
@@ -55,21 +56,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _label(given: argparse.Namespace) -> int:
     settings = LabellingSettings(windows=given.windows, recogniser=given.recogniser, labels=given.labels)
-    strategy = settings.strategy
-    if given.strategy:
-        strategy = TypeAdapter(Strategy).validate_python({"name": given.strategy})
-    spread = strategy.model_copy(update={"spread": given.spread})
-    settings = settings.model_copy(update={"strategy": spread})
+    named = {"name": given.strategy} if given.strategy else settings.strategy.model_dump()
+    strategy = TypeAdapter(Strategy).validate_python({**named, "spread": given.spread, "stretch": given.stretch})
+    settings = settings.model_copy(update={"strategy": strategy})
     session = LabellingSession(_folder(given), settings)
     if given.table or given.label_studio:
         table = session.table()
         if given.table:
             table.to_csv(given.table, index=False)
         if given.label_studio:
-            rows = table.drop(columns="why").to_dict("records")
+            rows = table.drop(columns=["seconds", "why"]).to_dict("records")
             proposed = [Answer(**row, activity="", labeller="", labelled_at="") for row in rows]
             given.label_studio.write_text(json.dumps(to_tasks(session.answers(), proposed), indent=1), encoding="utf-8")
-        sys.stdout.write(f"{len(table)} windows are proposed.\n")
+        unit = "windows" if strategy.stretch is None else "stretches"
+        sys.stdout.write(f"{len(table)} {unit} are proposed: {table['seconds'].sum():.1f} s of signal.\n")
         return 0
     from contrastive_har.labelling.page import create_page, listen, serve  # an optional dependency
 

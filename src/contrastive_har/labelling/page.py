@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -114,44 +116,51 @@ class _Views:
 
     def _next(self, believes: bool) -> dict[str, Any]:
         session = self._session
-        answers = session.answers()
+        answers, proposals = session.answers(), session.proposals()
         counts = Counter(answer.activity or answer.remark for answer in answers)
         size = session.settings.windows
         facts: dict[str, Any] = {
             "activities": session.activities,
             "counts": counts,
-            "progress": {"answered": len(answers), "round": len(answers) // size + 1, "size": size},
+            "unit": "windows" if session.settings.strategy.stretch is None else "stretches",
+            "progress": {
+                "answered": len(answers),
+                "round": len(answers) // size + 1,
+                "size": size,
+                "seconds": sum(answer.end - answer.start for answer in answers),
+                "seconds_left": sum(end - start for start, end in map(session.span, proposals)),
+            },
         }
-        proposals = session.proposals()
         if not proposals:
             return facts
         index = proposals[0]
-        start, end = session.unlabelled.seconds(index)
+        start, end = session.span(index)
         recording = str(session.unlabelled.windows.table["recording"].iloc[index])
         window = {
             "index": index,
             "recording": recording,
             "start": start,
             "end": end,
-            "signal": self._signal(index, _CONTEXT),
+            "signal": self._signal(session.members(index), _CONTEXT),
             "media": self._media_of(recording, index),
             "examples": [
-                {"activity": example.activity, "signal": self._signal(example.index, 0.0)}
+                {"activity": example.activity, "signal": self._signal([example.index], 0.0)}
                 for example in session.examples(index, _EXAMPLES)
             ],
             "belief": session.believed(index) if believes else {},
         }
         return {**facts, "window": window}
 
-    def _signal(self, index: int, context: float) -> dict[str, Any]:
-        """Return a window as lines: its length in seconds, times, and values by unit and channel."""
+    def _signal(self, windows: Sequence[int] | NDArray[np.int64], context: float) -> dict[str, Any]:
+        """Return successive windows as lines: their length in seconds, times, and values by unit and channel."""
         unlabelled = self._session.unlabelled
-        seconds, samples = unlabelled.around(index, context)
+        first, last = int(windows[0]), int(windows[-1])
+        seconds, samples = unlabelled.around(first, last, context)
         panels: dict[str, dict[str, list[float]]] = {}
         for channel, values in zip(unlabelled.windows.description.channels, samples.T, strict=True):
             panels.setdefault(channel.unit, {})[channel.name] = np.round(values.astype(float), 4).tolist()
-        length = unlabelled.windows.length / unlabelled.rate
-        return {"length": length, "seconds": np.round(seconds, 4).tolist(), "panels": panels}
+        start, end = unlabelled.seconds(first, last)
+        return {"length": end - start, "seconds": np.round(seconds, 4).tolist(), "panels": panels}
 
     def _medium(self, recording: str) -> Path | None:
         """Return the video or photo with the name of a recording; none outside the folder."""
@@ -165,8 +174,8 @@ class _Views:
         if found is None:
             return None
         unlabelled = self._session.unlabelled
-        begin = min(one.start for one in unlabelled.stretches if one.recording == recording)
-        start, end = unlabelled.seconds(index)
+        begin = min(one.start for one in unlabelled.parts if one.recording == recording)
+        start, end = self._session.span(index)
         return {"video": found.suffix.lower() in (".mp4", ".webm"), "start": start - begin, "end": end - begin}
 
     def _outlook(self) -> dict[str, Any]:
