@@ -17,10 +17,12 @@ from starlette.testclient import TestClient
 
 from contrastive_har.labelling.page import create_page
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
+from contrastive_har.labelling.strategies import ClusterCentres
 from tests.browser import Visit, open_page
 from tests.labelling.conftest import table_of, true_activity
 
 WAIT = 60_000  # milliseconds
+STRETCHES = ClusterCentres(unit_length=True, stretch=6)
 KEYS = {"rest": "1", "walk": "2", "run": "3"}
 
 
@@ -97,6 +99,22 @@ def test_a_session_goes_on_after_the_server_was_killed(unlabelled_folder: Path) 
         ["walk", "anna", ""],
         ["", "anna", "skipped"],
     ]
+
+
+def test_stretches_are_labelled_in_a_browser(unlabelled_folder: Path) -> None:
+    with served(unlabelled_folder, "--stretch", "6") as (address, _), open_page(address) as visit:
+        page = visit.page
+        wait_for_answers(visit, 0)
+        expect(page.locator("#progress")).to_contain_text("0 of 6 stretches")
+        left = LabellingSession(unlabelled_folder, LabellingSettings(windows=6, strategy=STRETCHES)).table()["seconds"]
+        expect(page.locator("#progress")).to_contain_text(f"{left.sum():.1f} s of signal left")
+        page.keyboard.press("2")
+        wait_for_answers(visit, 1)
+        expect(page.locator("#progress")).to_contain_text(f"{left[1:].sum():.1f} s of signal left")
+        expect(page.locator("#progress")).to_contain_text(f"1 answers on disk, {left[0]:.1f} s of signal: walk 1")
+        assert visit.errors == []
+    (answer,) = table_of(unlabelled_folder).to_dict("records")
+    assert answer["end"] - answer["start"] == pytest.approx(left[0])
 
 
 @pytest.fixture

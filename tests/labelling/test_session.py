@@ -74,6 +74,64 @@ def test_rounds_go_on_until_every_window_is_covered(unlabelled_folder: Path, str
     assert len(session.table()) == 0
 
 
+def test_stretches_are_asked_for_and_answered_whole(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": "cluster_centres", "stretch": 6})
+    table = session.unlabelled.windows.table
+    proposed = session.table()
+    assert len(proposed) == 6
+    np.testing.assert_allclose(proposed["seconds"], proposed["end"] - proposed["start"])
+    assert proposed["seconds"].between(2.56, 6).all()
+    for place, index in enumerate(session.proposals()):
+        members = session.members(index)
+        answer = session.answer(index, "walk", "anna")
+        assert [answer.recording, answer.start, answer.end] == proposed.iloc[place, :3].tolist()
+        assert set(table["recording"].iloc[members]) == {answer.recording}
+        inside = [
+            other
+            for other, (start, end) in enumerate(map(session.unlabelled.seconds, range(len(table)), range(len(table))))
+            if table["recording"].iloc[other] == answer.recording and answer.start <= start and end <= answer.end
+        ]
+        assert members.tolist() == inside
+        assert set(inside) <= set(session.labelled()[0].tolist())
+    asked = {index for place in session.proposals() for index in session.members(place)}
+    assert asked
+    assert not asked & set(session.labelled()[0].tolist())
+    assert session.believed(session.proposals()[0]) == {}
+    session.file.undo()
+    assert len(session.proposals()) == 1
+
+
+def test_what_is_believed_of_a_stretch_is_the_mean_of_its_windows(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": "badge", "stretch": 6})
+    answer_next(session, 6)
+    index = session.proposals()[0]
+    single = open_session(unlabelled_folder)
+    of_windows = [list(single.believed(int(member)).values()) for member in session.members(index)]
+    assert len(of_windows) > 1
+    np.testing.assert_allclose(list(session.believed(index).values()), np.mean(of_windows, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["random", "core_set", "badge"])
+def test_rounds_go_on_until_every_stretch_is_answered(unlabelled_folder: Path, strategy: str) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": strategy, "stretch": 6})
+    chosen = answer_next(session, 16)  # of four recordings of 24 s
+    assert session.proposals() == []
+    spans = [(session._recording(index), *session.span(index)) for index in chosen]
+    assert len({name for name, _, _ in spans}) == 4
+    for place, (name, start, end) in enumerate(spans):
+        assert not any(name == other and start < stop and begin < end for other, begin, stop in spans[:place])
+
+
+def test_stretches_end_at_gaps(unlabelled_folder: Path) -> None:
+    frame = pd.read_csv(unlabelled_folder / "ben.csv")
+    frame[(frame["timestamp"] < 9) | (frame["timestamp"] >= 10)].to_csv(unlabelled_folder / "ben.csv", index=False)
+    session = open_session(unlabelled_folder, windows=100, strategy={"name": "random", "stretch": 5})
+    spans = session.table().query("recording == 'ben'")
+    assert ((spans["end"] <= 9.001) | (spans["start"] >= 9.999)).all()
+    assert spans["start"].min() == pytest.approx(0)
+    assert spans.loc[spans["start"] > 9, "start"].min() == pytest.approx(10)
+
+
 def test_a_head_learns_from_the_answers(unlabelled_folder: Path) -> None:
     session = open_session(unlabelled_folder)
     assert session.believed(0) == {}
@@ -128,7 +186,9 @@ def test_the_encoder_of_a_recogniser_is_used(unlabelled_folder: Path, tmp_path: 
     assert len(session.proposals()) == 6
 
 
-def test_the_command_writes_proposals(unlabelled_folder: Path, tmp_path: Path) -> None:
+def test_the_command_writes_proposals(
+    unlabelled_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table, tasks = tmp_path / "proposed.csv", tmp_path / "tasks.json"
     given = [str(unlabelled_folder), "--windows", "5", "--table", str(table), "--label-studio", str(tasks)]
     assert main(given) == 0
@@ -138,6 +198,11 @@ def test_the_command_writes_proposals(unlabelled_folder: Path, tmp_path: Path) -
     regions = [task["predictions"][0]["result"] for task in json.loads(tasks.read_text())]
     assert sum(map(len, regions)) == 5
     assert not (unlabelled_folder / "labels.csv").exists()
+    assert "5 windows are proposed: 12.8 s of signal." in capsys.readouterr().out
+    assert main([*given, "--stretch", "6", "--strategy", "typical", "--spread", "subject"]) == 0
+    stretches = pd.read_csv(table)
+    assert (stretches["seconds"] > 2.56).any()
+    assert f"5 stretches are proposed: {stretches['seconds'].sum():.1f} s of signal." in capsys.readouterr().out
 
 
 def test_the_command_takes_labels_back_and_compares_them(
@@ -157,6 +222,10 @@ def test_the_command_says_what_is_wrong(unlabelled_folder: Path, tmp_path: Path)
         main([])
     with pytest.raises(SystemExit, match="windows: Input should be greater than 0"):
         main([str(unlabelled_folder), "--windows", "0", "--table", str(tmp_path / "x.csv")])
+    with pytest.raises(SystemExit, match="write a longer stretch"):
+        main([str(unlabelled_folder), "--stretch", "1", "--table", str(tmp_path / "x.csv")])
+    with pytest.raises(SystemExit, match=r"stretch: Input should be greater than 0"):
+        main([str(unlabelled_folder), "--stretch", "-1", "--table", str(tmp_path / "x.csv")])
     with pytest.raises(SystemExit, match="2"):
         main([str(unlabelled_folder), "--strategy", "clever", "--table", str(tmp_path / "x.csv")])
     (unlabelled_folder / "dataset.yml").unlink()

@@ -233,7 +233,7 @@ class _Trial:
             seconds = seconds + took if strategy.needs_probabilities else took
             if len(chosen) < wanted:
                 raise ValueError(
-                    f"Only {len(chosen)} windows can be chosen that don't overlap; lower the numbers in "
+                    f"Only {len(chosen)} windows, or stretches, can be chosen that don't overlap; lower the numbers in "
                     "choosing.labels."
                 )
             yield _Round(chosen, seconds)
