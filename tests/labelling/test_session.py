@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -212,7 +213,23 @@ def test_the_command_takes_labels_back_and_compares_them(
     answer_next(session, 4)
     tasks = tmp_path / "tasks.json"
     main([str(unlabelled_folder), "--windows", "6", "--label-studio", str(tasks)])
+    (first, *_) = json.loads(tasks.read_text())
+    frame = pd.read_csv(unlabelled_folder / f"{first['data']['recording']}.csv")
+    signal = first["data"]["signal"]
+    for name, column in (("seconds", "timestamp"), ("x", "x"), ("z", "z")):
+        np.testing.assert_allclose(signal[name], frame[column][: len(signal[name])], atol=2e-4)
+    view = ElementTree.fromstring(tasks.with_suffix(".xml").read_text())
+    assert [label.get("value") for label in view.iter("Label")] == [*ACTIVITIES.values(), "to label"]
+    assert [channel.get("column") for channel in view.iter("Channel")] == ["x", "y", "z"]
+    assert view.find("TimeSeries").get("timeColumn") in signal
     main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(tasks)])
+    main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(tasks)])
+    assert len(pd.read_csv(unlabelled_folder / "others.csv")) == 4  # not added twice
+    other = tmp_path / "other.json"
+    other.write_text(tasks.read_text().replace('"walk"', '"swim"').replace('"rest"', '"swim"'))
+    with pytest.raises(SystemExit, match="unknown activity 'swim' in the export; there are rest, walk, run"):
+        main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(other)])
+    assert len(pd.read_csv(unlabelled_folder / "others.csv")) == 4
     main(["--compare", str(unlabelled_folder / "labels.csv"), str(unlabelled_folder / "others.csv")])
     assert "Cohen's kappa: 1.000" in capsys.readouterr().out
 

@@ -7,16 +7,18 @@ import getpass
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.labelling.answers import Answer, AnswerFile, compare_answers
-from contrastive_har.labelling.label_studio import from_tasks, to_tasks
+from contrastive_har.labelling.label_studio import configuration, from_tasks, signals_of, to_tasks
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.strategies import Strategy, strategy_names
 from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.my_data import describe
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,7 +69,7 @@ def _label(given: argparse.Namespace) -> int:
         if given.label_studio:
             rows = table.drop(columns=["seconds", "why"]).to_dict("records")
             proposed = [Answer(**row, activity="", labeller="", labelled_at="") for row in rows]
-            given.label_studio.write_text(json.dumps(to_tasks(session.answers(), proposed), indent=1), encoding="utf-8")
+            _export(session, proposed, given.label_studio)
         unit = "windows" if strategy.stretch is None else "stretches"
         sys.stdout.write(f"{len(table)} {unit} are proposed: {table['seconds'].sum():.1f} s of signal.\n")
         return 0
@@ -81,14 +83,31 @@ def _label(given: argparse.Namespace) -> int:
     return 0
 
 
+def _export(session: LabellingSession, proposed: Sequence[Answer], path: Path) -> None:
+    unlabelled = session.unlabelled
+    tasks = to_tasks(session.answers(), proposed, partial(signals_of, unlabelled))
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    channels = unlabelled.windows.description.channel_names
+    path.with_suffix(".xml").write_text(configuration(session.activities, channels), encoding="utf-8")
+
+
 def _import(given: argparse.Namespace) -> int:
     tasks = json.loads(given.from_label_studio.read_text(encoding="utf-8"))
-    file = AnswerFile(_folder(given) / given.labels)
-    added = from_tasks(tasks, given.labeller)
+    folder = _folder(given)
+    file, activities = AnswerFile(folder / given.labels), describe(folder).class_names
+    known = {_said(answer) for answer in file.read()}
+    added = [answer for answer in from_tasks(tasks, given.labeller) if _said(answer) not in known]
+    for answer in added:
+        if answer.activity not in activities:
+            raise ValueError(f"unknown activity '{answer.activity}' in the export; there are {', '.join(activities)}")
     for answer in added:
         file.append(answer)
     sys.stdout.write(f"{len(added)} answers are added to {file.path}.\n")
     return 0
+
+
+def _said(answer: Answer) -> tuple[str, float, float, str, str]:
+    return answer.recording, answer.start, answer.end, answer.activity, answer.labeller
 
 
 def _compare(first: Path, second: Path) -> int:
