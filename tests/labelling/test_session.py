@@ -1,19 +1,14 @@
-"""Sessions: rounds of proposals, answers on disk, going on after the end, the command."""
+"""Sessions: rounds of proposals, answers on disk, going on after the end."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from contrastive_har.labelling.command import main
-from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.learning.pretraining import BackboneSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -22,22 +17,8 @@ from contrastive_har.sources.my_data import describe
 from contrastive_har.use.recogniser_files import write_recogniser
 from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser
 from tests.conftest import ACTIVITIES, RATE
-from tests.labelling.conftest import SUBJECTS, table_of, true_activity
+from tests.labelling.conftest import SUBJECTS, answer_next, open_session, table_of, true_activity
 from tests.sources.own.made import ingest
-
-
-def open_session(folder: Path, **settings: Any) -> LabellingSession:
-    return LabellingSession(folder, LabellingSettings.model_validate({"windows": 6, **settings}))
-
-
-def answer_next(session: LabellingSession, count: int) -> list[int]:
-    """Answer proposals one after the other, correctly."""
-    answered = []
-    for _ in range(count):
-        index = session.proposals()[0]
-        session.answer(index, true_activity(session.span(index)[0]), "anna")
-        answered.append(index)
-    return answered
 
 
 def test_windows_are_those_of_the_files(unlabelled_folder: Path) -> None:
@@ -162,6 +143,38 @@ def test_impossible_answers_are_refused(unlabelled_folder: Path) -> None:
     assert not (unlabelled_folder / "labels.csv").exists()
 
 
+@pytest.mark.parametrize("stretch", [None, 5])
+def test_answers_of_any_extent_are_not_asked_again(unlabelled_folder: Path, stretch: float | None) -> None:
+    """As of regions drawn in Label Studio: what is proposed beside them can be ingested."""
+    description = yaml.safe_load((unlabelled_folder / "dataset.yml").read_text())
+    description["intervals"] = {"pattern": "labels.csv", "timestamp": {"unit": "s"}}
+    for name in SUBJECTS:
+        frame = pd.read_csv(unlabelled_folder / f"{name}.csv")
+        frame.assign(subject=name).to_csv(unlabelled_folder / f"{name}.csv", index=False)
+    (unlabelled_folder / "dataset.yml").write_text(yaml.safe_dump(description))
+    session = open_session(unlabelled_folder, strategy={"name": "random", "stretch": stretch})
+    drawn = session.answer(session.proposals()[0], "walk", "anna")
+    session.file.undo()
+    for name in SUBJECTS:
+        for start, end in ((0.5, 0.9), (3.3, 7.71), (15.0, 19.9)):
+            session.file.append(drawn.model_copy(update={"recording": name, "start": start, "end": end}))
+    while proposals := session.proposals():
+        session.answer(proposals[0], "run", "anna")
+    _, rejected = ingest(unlabelled_folder)
+    assert not [other for other in rejected if not other.passed_over]
+    assert len(session.answers()) > 12
+
+
+def test_what_has_an_answer_gets_no_second(unlabelled_folder: Path) -> None:
+    """As in two pages that are open at once."""
+    first, second = open_session(unlabelled_folder), open_session(unlabelled_folder)
+    index = second.proposals()[0]
+    first.answer(index, "walk", "anna")
+    with pytest.raises(ValueError, match="has an answer already"):
+        second.answer(index, "run", "ben")
+    assert len(table_of(unlabelled_folder)) == 1
+
+
 def test_nothing_of_the_originals_is_changed(unlabelled_folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in unlabelled_folder.iterdir()}
     answer_next(open_session(unlabelled_folder), 3)
@@ -185,69 +198,6 @@ def test_the_encoder_of_a_recogniser_is_used(unlabelled_folder: Path, tmp_path: 
     assert session.embeddings.shape[1] == 8
     assert session.unlabelled.windows.length == 100
     assert len(session.proposals()) == 6
-
-
-def test_the_command_writes_proposals(
-    unlabelled_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table, tasks = tmp_path / "proposed.csv", tmp_path / "tasks.json"
-    given = [str(unlabelled_folder), "--windows", "5", "--table", str(table), "--label-studio", str(tasks)]
-    assert main(given) == 0
-    proposed = pd.read_csv(table)
-    assert list(proposed.columns) == ["recording", "start", "end", "seconds", "why"]
-    assert len(proposed) == 5
-    regions = [task["predictions"][0]["result"] for task in json.loads(tasks.read_text())]
-    assert sum(map(len, regions)) == 5
-    assert not (unlabelled_folder / "labels.csv").exists()
-    assert "5 windows are proposed: 12.8 s of signal." in capsys.readouterr().out
-    assert main([*given, "--stretch", "6", "--strategy", "typical", "--spread", "subject"]) == 0
-    stretches = pd.read_csv(table)
-    assert (stretches["seconds"] > 2.56).any()
-    assert f"5 stretches are proposed: {stretches['seconds'].sum():.1f} s of signal." in capsys.readouterr().out
-
-
-def test_the_command_takes_labels_back_and_compares_them(
-    unlabelled_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    session = open_session(unlabelled_folder)
-    answer_next(session, 4)
-    tasks = tmp_path / "tasks.json"
-    main([str(unlabelled_folder), "--windows", "6", "--label-studio", str(tasks)])
-    (first, *_) = json.loads(tasks.read_text())
-    frame = pd.read_csv(unlabelled_folder / f"{first['data']['recording']}.csv")
-    signal = first["data"]["signal"]
-    for name, column in (("seconds", "timestamp"), ("x", "x"), ("z", "z")):
-        np.testing.assert_allclose(signal[name], frame[column][: len(signal[name])], atol=2e-4)
-    view = ElementTree.fromstring(tasks.with_suffix(".xml").read_text())
-    assert [label.get("value") for label in view.iter("Label")] == [*ACTIVITIES.values(), "to label"]
-    assert [channel.get("column") for channel in view.iter("Channel")] == ["x", "y", "z"]
-    assert view.find("TimeSeries").get("timeColumn") in signal
-    main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(tasks)])
-    main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(tasks)])
-    assert len(pd.read_csv(unlabelled_folder / "others.csv")) == 4  # not added twice
-    other = tmp_path / "other.json"
-    other.write_text(tasks.read_text().replace('"walk"', '"swim"').replace('"rest"', '"swim"'))
-    with pytest.raises(SystemExit, match="unknown activity 'swim' in the export; there are rest, walk, run"):
-        main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(other)])
-    assert len(pd.read_csv(unlabelled_folder / "others.csv")) == 4
-    main(["--compare", str(unlabelled_folder / "labels.csv"), str(unlabelled_folder / "others.csv")])
-    assert "Cohen's kappa: 1.000" in capsys.readouterr().out
-
-
-def test_the_command_says_what_is_wrong(unlabelled_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="name a folder"):
-        main([])
-    with pytest.raises(SystemExit, match="windows: Input should be greater than 0"):
-        main([str(unlabelled_folder), "--windows", "0", "--table", str(tmp_path / "x.csv")])
-    with pytest.raises(SystemExit, match="write a longer stretch"):
-        main([str(unlabelled_folder), "--stretch", "1", "--table", str(tmp_path / "x.csv")])
-    with pytest.raises(SystemExit, match=r"stretch: Input should be greater than 0"):
-        main([str(unlabelled_folder), "--stretch", "-1", "--table", str(tmp_path / "x.csv")])
-    with pytest.raises(SystemExit, match="2"):
-        main([str(unlabelled_folder), "--strategy", "clever", "--table", str(tmp_path / "x.csv")])
-    (unlabelled_folder / "dataset.yml").unlink()
-    with pytest.raises(BadRecordingError, match=r"dataset\.yml"):
-        open_session(unlabelled_folder)
 
 
 @pytest.mark.parametrize("stamp", ["seconds", "milliseconds", "dates"])

@@ -25,6 +25,7 @@ class Candidates:
         labelled: Indices of those that have a label already.
         probabilities: Probabilities of the activities (windows, classes), by a head trained on those labels; None
             before there are any.
+        closed: Indices of those that may not be chosen, and nor may their stretches.
         stretches: Index of the stretch of each, -1 if it is in none, int64 (windows,); each window is one of its own
             unless :meth:`in_stretches` says otherwise.
     """
@@ -38,6 +39,7 @@ class Candidates:
     parts: NDArray[np.int64]
     labelled: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     probabilities: NDArray[np.float32] | None = None
+    closed: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     stretches: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,13 +145,15 @@ class LabellingSession:
             remark: Why there is no activity.
 
         Raises:
-            ValueError: if there is no such window or activity.
+            ValueError: if there is no such window or activity, or it has an answer, as from another page.
         """
         if not 0 <= index < len(self.embeddings):
             raise ValueError(f"there is no window {index}")
         if activity not in self.activities and not (remark and not activity):
             raise ValueError(f"unknown activity '{activity}'; there are {', '.join(self.activities)}")
         start, end = self.span(index)
+        if any(self._overlapping(other)[self.members(index)].any() for other in self.answers()):
+            raise ValueError("this has an answer already")
         given = Answer(
             recording=self._recording(index),
             start=start,
@@ -194,15 +196,21 @@ class LabellingSession:
     def _covered(self, answers: Sequence[Answer]) -> dict[int, str]:
         """Return the activity of each window that lies within an answer, in the order of the answers."""
         table, rate = self.unlabelled.windows.table, self.unlabelled.rate
-        recordings = table["recording"].to_numpy()
         starts, ends = table["start"].to_numpy(), table["end"].to_numpy()
         covered: dict[int, str] = {}
         for answer in answers:
             inside = (starts >= answer.start * rate - 1) & (ends <= answer.end * rate + 1)
-            covered |= dict.fromkeys(
-                np.flatnonzero(inside & (recordings == answer.recording)).tolist(), answer.activity
-            )
+            covered |= dict.fromkeys(np.flatnonzero(inside & self._of(answer)).tolist(), answer.activity)
         return covered
+
+    def _overlapping(self, answer: Answer) -> NDArray[np.bool_]:
+        """Return which windows share more than a sample with an answer (windows,)."""
+        table, rate = self.unlabelled.windows.table, self.unlabelled.rate
+        starts, ends = table["start"].to_numpy(), table["end"].to_numpy()
+        return np.asarray((starts < answer.end * rate - 1) & (ends > answer.start * rate + 1) & self._of(answer))
+
+    def _of(self, answer: Answer) -> NDArray[np.bool_]:
+        return np.asarray(self.unlabelled.windows.table["recording"].to_numpy() == answer.recording)
 
     def _labelled(self, covered: Mapping[int, str]) -> tuple[NDArray[np.int64], Labelled]:
         classes = {index: self.activities.index(name) for index, name in covered.items() if name in self.activities}
@@ -218,7 +226,9 @@ class LabellingSession:
             labelled = self._labelled(covered)[1]
             fitted = self._fitted(labelled)
             probabilities = None if fitted is None else fitted(torch.from_numpy(self.embeddings))
-            candidates = self._candidates.with_labelled(list(covered), probabilities)
+            begun = [np.flatnonzero(self._overlapping(answer)) for answer in answers]
+            closed = np.concatenate([np.empty(0, np.int64), *begun])
+            candidates = replace(self._candidates.with_labelled(list(covered), probabilities), closed=closed)
             seed = derive_seed(self.settings.seed, "proposals", len(answers))
             chosen = self._chooser(labelled).choose(candidates, self.settings.windows, seed)
             self._rounds[key] = chosen.tolist()

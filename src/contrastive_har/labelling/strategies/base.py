@@ -47,8 +47,9 @@ class BaseStrategy(BaseModel, ABC):
             seed: Seed of the draws.
 
         Returns:
-            Their indices, the most wanted first. None has a label, and no two of them, or of their stretches, overlap
-            one another or a window with a label. They are fewer than ``count`` if there are no more such windows.
+            Their indices, the most wanted first. None has a label or is closed, and no two of them, or of their
+            stretches, overlap one another or a window with a label. They are fewer than ``count`` if there are no more
+            such windows.
 
         Raises:
             ValueError: if the strategy needs probabilities and there are none, or a stretch is shorter than a window.
@@ -98,7 +99,8 @@ class _Compatible:
         groups = {"subject": candidates.subjects, "recording": candidates.recordings}
         named = np.zeros(len(candidates), str) if spread is None else groups[spread].astype(str)
         self._groups = np.unique(named, return_inverse=True)[1]
-        self._free: NDArray[np.bool_] = self._stretches >= 0
+        closed = self._stretches[candidates.closed]
+        self._free: NDArray[np.bool_] = (self._stretches >= 0) & ~np.isin(self._stretches, closed)
         labelled = candidates.labelled
         for index in labelled:
             self._exclude(int(index), int(candidates.starts[index]), int(candidates.ends[index]))
