@@ -94,7 +94,7 @@ class _Compatible:
     """Which windows may still be chosen, given those that have been."""
 
     def __init__(self, candidates: Candidates, spread: str | None, count: int) -> None:
-        self._candidates, self._stretches = candidates, candidates.stretches
+        self._starts, self._ends, self._stretches = candidates.starts, candidates.ends, candidates.stretches
         self._recordings = np.unique(candidates.recordings.astype(str), return_inverse=True)[1]
         groups = {"subject": candidates.subjects, "recording": candidates.recordings}
         named = np.zeros(len(candidates), str) if spread is None else groups[spread].astype(str)
@@ -103,7 +103,7 @@ class _Compatible:
         self._free: NDArray[np.bool_] = (self._stretches >= 0) & ~np.isin(self._stretches, closed)
         labelled = candidates.labelled
         for index in labelled:
-            self._exclude(int(index), int(candidates.starts[index]), int(candidates.ends[index]))
+            self._exclude(int(index))
         asked = labelled[np.unique(self._stretches[labelled], return_index=True)[1]]  # one window of each stretch
         self._taken = np.bincount(self._groups[asked], minlength=self._groups.max(initial=0) + 1)
         self._most = -(-(len(asked) + count) // len(self._taken))
@@ -119,12 +119,12 @@ class _Compatible:
 
     def add(self, index: int) -> None:
         """Note that a window is chosen."""
-        self._exclude(index, *self._candidates.span(index))
+        self._exclude(index)
         self._taken[self._groups[index]] += 1
 
-    def _exclude(self, index: int, start: int, end: int) -> None:
-        """Exclude the stretches that overlap samples of the recording of a window."""
-        overlaps = (self._candidates.starts < end) & (self._candidates.ends > start)
+    def _exclude(self, index: int) -> None:
+        """Exclude a window and all that overlap it, with their stretches."""
+        overlaps = (self._starts < self._ends[index]) & (self._ends > self._starts[index])
         overlaps &= self._recordings == self._recordings[index]
         excluded = np.zeros(self._stretches.max(initial=0) + 2, bool)  # the last is of windows in no stretch
         excluded[self._stretches[overlaps]] = True
