@@ -106,12 +106,15 @@ def test_rounds_go_on_until_every_stretch_is_answered(unlabelled_folder: Path, s
 
 def test_stretches_end_at_gaps(unlabelled_folder: Path) -> None:
     frame = pd.read_csv(unlabelled_folder / "ben.csv")
-    frame[(frame["timestamp"] < 9) | (frame["timestamp"] >= 10)].to_csv(unlabelled_folder / "ben.csv", index=False)
-    session = open_session(unlabelled_folder, windows=100, strategy={"name": "random", "stretch": 5})
+    frame[(frame["timestamp"] < 12) | (frame["timestamp"] >= 13)].to_csv(unlabelled_folder / "ben.csv", index=False)
+    session = open_session(unlabelled_folder, windows=100, strategy={"name": "random", "stretch": 8})
     spans = session.table().query("recording == 'ben'")
-    assert ((spans["end"] <= 9.001) | (spans["start"] >= 9.999)).all()
+    assert ((spans["end"] <= 12.001) | (spans["start"] >= 12.999)).all()
     assert spans["start"].min() == pytest.approx(0)
-    assert spans.loc[spans["start"] > 9, "start"].min() == pytest.approx(10)
+    (after,) = spans[spans["start"] > 12].sort_values("start").head(1).to_dict("records")
+    assert after["start"] == pytest.approx(13)
+    assert after["end"] > 16 + 2.56  # of a stretch of its own
+
 
 
 def test_a_head_learns_from_the_answers(unlabelled_folder: Path) -> None:
