@@ -19,7 +19,7 @@ from contrastive_har.labelling.page import create_page
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.strategies import ClusterCentres
 from tests.browser import Visit, open_page
-from tests.labelling.conftest import table_of, true_activity
+from tests.labelling.conftest import SUBJECTS, table_of, true_activity
 
 WAIT = 60_000  # milliseconds
 STRETCHES = ClusterCentres(unit_length=True, stretch=6)
@@ -151,6 +151,30 @@ def test_impossible_answers_are_refused(
 def test_videos_are_of_the_recordings_only(client: TestClient) -> None:
     assert client.get("/media/anna").content == b"a video"
     for name in ("secret", "..%2Fsecret", "%2e%2e%2fsecret.mp4", "ben"):
+        assert client.get(f"/media/{name}").status_code == 404
+
+
+def test_of_many_photos_the_nearest_in_time_is_shown(unlabelled_folder: Path, tmp_path: Path) -> None:
+    for name in SUBJECTS:
+        (tmp_path / "media" / name).mkdir(parents=True)
+        for taken in (0, 5.5, 11, 20):
+            (tmp_path / "media" / name / f"{taken}.jpg").write_bytes(f"{name} at {taken}".encode())
+        (tmp_path / "media" / name / "notes.jpg").write_bytes(b"no time")
+    (tmp_path / "secret.jpg").write_bytes(b"a secret")
+    session = LabellingSession(unlabelled_folder, LabellingSettings(windows=12))
+    client = TestClient(create_page(session, "anna", tmp_path / "media"), base_url="http://127.0.0.1")
+    shown = set()
+    while "window" in (facts := client.get("/next").json()) and facts["progress"]["answered"] < 12:
+        window = facts["window"]
+        middle = (window["start"] + window["end"]) / 2
+        nearest = min((0, 5.5, 11, 20), key=lambda taken: abs(taken - middle))
+        assert window["media"]["taken"] == nearest
+        reply = client.get(f"/media/{window['media']['name'].replace('/', '%2F')}")
+        assert reply.text == f"{window['recording']} at {nearest:g}"
+        shown.add(nearest)
+        client.post("/answer", json={"index": window["index"], "activity": "walk"})
+    assert len(shown) > 2
+    for name in ("..%2Fsecret", "anna%2F..%2F..%2Fsecret", "anna%2F7"):
         assert client.get(f"/media/{name}").status_code == 404
 
 

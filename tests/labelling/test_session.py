@@ -116,7 +116,6 @@ def test_stretches_end_at_gaps(unlabelled_folder: Path) -> None:
     assert after["end"] > 16 + 2.56  # of a stretch of its own
 
 
-
 def test_a_head_learns_from_the_answers(unlabelled_folder: Path) -> None:
     session = open_session(unlabelled_folder)
     assert session.believed(0) == {}
