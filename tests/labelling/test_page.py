@@ -196,7 +196,6 @@ def test_the_learning_curve_is_drawn(unlabelled_folder: Path) -> None:
         session.answer(index, true_activity(session.span(index)[0]), "anna")
     with served(unlabelled_folder) as (address, _), open_page(address) as visit:
         wait_for_answers(visit, 24)
-        visit.page.click("#outlook")
         expect(visit.page.locator("#curve svg")).to_be_visible(timeout=WAIT)
         assert visit.page.locator("#curve text").count() == 2 * len([3, 6, 12, 24])
         assert "more labels are expected to add" in str(visit.page.text_content("#expected"))
