@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from tests.conftest import OWN_DESCRIPTION, own_frame
 
 SUBJECTS = ("anna", "ben", "carl", "dora")
@@ -38,3 +40,18 @@ def true_activity(start: float) -> str:
 def table_of(folder: Path) -> pd.DataFrame:
     """The answers on disk."""
     return pd.read_csv(folder / "labels.csv", keep_default_na=False)
+
+
+def open_session(folder: Path, **settings: Any) -> LabellingSession:
+    """A session with rounds of six."""
+    return LabellingSession(folder, LabellingSettings.model_validate({"windows": 6, **settings}))
+
+
+def answer_next(session: LabellingSession, count: int) -> list[int]:
+    """Answer proposals one after the other, correctly."""
+    answered = []
+    for _ in range(count):
+        index = session.proposals()[0]
+        session.answer(index, true_activity(session.span(index)[0]), "anna")
+        answered.append(index)
+    return answered

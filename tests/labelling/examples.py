@@ -23,6 +23,8 @@ def blobs(sizes: list[int], seed: int = 0, overlapping: bool = False) -> Candida
         np.array([f"r{number}" for number in of_recording], object),
         index // 6 * step,
         index // 6 * step + 10,
+        1.0,
+        of_recording,
     )
 
 

@@ -134,10 +134,21 @@ def test_kappa_is_scikit_learns_of_the_time_that_both_labelled() -> None:
 
 def test_label_studio_and_back() -> None:
     given = [answer(0, "walk"), answer(4, "run"), answer(2, "rest", "ben", recording="r2")]
-    tasks = to_tasks([*given, answer(8, "", remark="skipped")], [answer(20, "")])
+    signals = {"r1": {"seconds": [0.0, 0.5], "x": [1.0, 2.0]}, "r2": {"seconds": [0.0], "x": [3.0]}}
+    tasks = to_tasks([*given, answer(8, "", remark="skipped")], [answer(20, "")], signals.__getitem__)
+    assert [task["data"]["signal"] for task in tasks] == [signals["r1"], signals["r2"]]
+    assert not any("completed_by" in annotation for task in tasks for annotation in task["annotations"])
     assert [task["data"]["recording"] for task in tasks] == ["r1", "r2"]
     assert tasks[0]["predictions"][0]["result"][0]["value"]["start"] == 20
+    tasks[0]["annotations"][0]["result"] += tasks[0]["predictions"][0]["result"]  # as if accepted, but not labelled
     back = from_tasks(tasks, "somebody")
     assert [one.model_copy(update={"labelled_at": given[0].labelled_at}) for one in back] == given
+    for region in tasks[1]["annotations"][0]["result"]:
+        del region["meta"]  # of a region that was made in Label Studio
+    tasks[1]["annotations"][0] |= {"completed_by": {"id": 1, "email": "ben@example.org"}, "created_at": "2026-01-01"}
+    (of_ben,) = from_tasks(tasks[1:], "somebody")
+    assert (of_ben.labeller, of_ben.labelled_at) == ("ben@example.org", "2026-01-01")
+    tasks[1]["annotations"][0]["completed_by"] = 1
+    assert from_tasks(tasks[1:], "somebody")[0].labeller == "somebody"
     with pytest.raises(ValueError, match="task 1 of the Label Studio export"):
         from_tasks([{"data": {}}], "anna")

@@ -17,10 +17,12 @@ from starlette.testclient import TestClient
 
 from contrastive_har.labelling.page import create_page
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
+from contrastive_har.labelling.strategies import ClusterCentres
 from tests.browser import Visit, open_page
-from tests.labelling.conftest import table_of, true_activity
+from tests.labelling.conftest import SUBJECTS, table_of, true_activity
 
 WAIT = 60_000  # milliseconds
+STRETCHES = ClusterCentres(unit_length=True, stretch=6)
 KEYS = {"rest": "1", "walk": "2", "run": "3"}
 
 
@@ -99,6 +101,22 @@ def test_a_session_goes_on_after_the_server_was_killed(unlabelled_folder: Path) 
     ]
 
 
+def test_stretches_are_labelled_in_a_browser(unlabelled_folder: Path) -> None:
+    with served(unlabelled_folder, "--stretch", "6") as (address, _), open_page(address) as visit:
+        page = visit.page
+        wait_for_answers(visit, 0)
+        expect(page.locator("#progress")).to_contain_text("0 of 6 stretches")
+        left = LabellingSession(unlabelled_folder, LabellingSettings(windows=6, strategy=STRETCHES)).table()["seconds"]
+        expect(page.locator("#progress")).to_contain_text(f"{left.sum():.1f} s of signal left")
+        page.keyboard.press("2")
+        wait_for_answers(visit, 1)
+        expect(page.locator("#progress")).to_contain_text(f"{left[1:].sum():.1f} s of signal left")
+        expect(page.locator("#progress")).to_contain_text(f"1 answers on disk, {left[0]:.1f} s of signal: walk 1")
+        assert visit.errors == []
+    (answer,) = table_of(unlabelled_folder).to_dict("records")
+    assert answer["end"] - answer["start"] == pytest.approx(left[0])
+
+
 @pytest.fixture
 def client(unlabelled_folder: Path) -> TestClient:
     session = LabellingSession(unlabelled_folder, LabellingSettings(windows=3))
@@ -136,6 +154,30 @@ def test_videos_are_of_the_recordings_only(client: TestClient) -> None:
         assert client.get(f"/media/{name}").status_code == 404
 
 
+def test_of_many_photos_the_nearest_in_time_is_shown(unlabelled_folder: Path, tmp_path: Path) -> None:
+    for name in SUBJECTS:
+        (tmp_path / "media" / name).mkdir(parents=True)
+        for taken in (0, 5.5, 11, 20):
+            (tmp_path / "media" / name / f"{taken}.jpg").write_bytes(f"{name} at {taken}".encode())
+        (tmp_path / "media" / name / "notes.jpg").write_bytes(b"no time")
+    (tmp_path / "secret.jpg").write_bytes(b"a secret")
+    session = LabellingSession(unlabelled_folder, LabellingSettings(windows=12))
+    client = TestClient(create_page(session, "anna", tmp_path / "media"), base_url="http://127.0.0.1")
+    shown = set()
+    while "window" in (facts := client.get("/next").json()) and facts["progress"]["answered"] < 12:
+        window = facts["window"]
+        middle = (window["start"] + window["end"]) / 2
+        nearest = min((0, 5.5, 11, 20), key=lambda taken: abs(taken - middle))
+        assert window["media"]["taken"] == nearest
+        reply = client.get(f"/media/{window['media']['name'].replace('/', '%2F')}")
+        assert reply.text == f"{window['recording']} at {nearest:g}"
+        shown.add(nearest)
+        client.post("/answer", json={"index": window["index"], "activity": "walk"})
+    assert len(shown) > 2
+    for name in ("..%2Fsecret", "anna%2F..%2F..%2Fsecret", "anna%2F7"):
+        assert client.get(f"/media/{name}").status_code == 404
+
+
 def test_the_page_tells_the_end(client: TestClient, unlabelled_folder: Path) -> None:
     while "window" in (facts := client.get("/next").json()):
         assert facts["window"]["belief"] == {}
@@ -151,10 +193,9 @@ def test_the_learning_curve_is_drawn(unlabelled_folder: Path) -> None:
     session = LabellingSession(unlabelled_folder, LabellingSettings(windows=6))
     for _ in range(24):
         index = session.proposals()[0]
-        session.answer(index, true_activity(session.unlabelled.seconds(index)[0]), "anna")
+        session.answer(index, true_activity(session.span(index)[0]), "anna")
     with served(unlabelled_folder) as (address, _), open_page(address) as visit:
         wait_for_answers(visit, 24)
-        visit.page.click("#outlook")
         expect(visit.page.locator("#curve svg")).to_be_visible(timeout=WAIT)
         assert visit.page.locator("#curve text").count() == 2 * len([3, 6, 12, 24])
         assert "more labels are expected to add" in str(visit.page.text_content("#expected"))

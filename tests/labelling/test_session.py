@@ -1,18 +1,14 @@
-"""Sessions: rounds of proposals, answers on disk, going on after the end, the command."""
+"""Sessions: rounds of proposals, answers on disk, going on after the end."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from contrastive_har.labelling.command import main
-from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.learning.pretraining import BackboneSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -21,22 +17,8 @@ from contrastive_har.sources.my_data import describe
 from contrastive_har.use.recogniser_files import write_recogniser
 from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser
 from tests.conftest import ACTIVITIES, RATE
-from tests.labelling.conftest import SUBJECTS, table_of, true_activity
+from tests.labelling.conftest import SUBJECTS, answer_next, open_session, table_of, true_activity
 from tests.sources.own.made import ingest
-
-
-def open_session(folder: Path, **settings: Any) -> LabellingSession:
-    return LabellingSession(folder, LabellingSettings.model_validate({"windows": 6, **settings}))
-
-
-def answer_next(session: LabellingSession, count: int) -> list[int]:
-    """Answer proposals one after the other, correctly."""
-    answered = []
-    for _ in range(count):
-        index = session.proposals()[0]
-        session.answer(index, true_activity(session.unlabelled.seconds(index)[0]), "anna")
-        answered.append(index)
-    return answered
 
 
 def test_windows_are_those_of_the_files(unlabelled_folder: Path) -> None:
@@ -45,7 +27,7 @@ def test_windows_are_those_of_the_files(unlabelled_folder: Path) -> None:
     table = session.unlabelled.windows.table
     assert set(table["recording"]) == set(SUBJECTS)
     for index in np.flatnonzero(table["recording"] == "ben"):
-        start, end = session.unlabelled.seconds(index)
+        start, end = session.span(index)
         rows = frame[(frame["timestamp"] >= start - 1e-6) & (frame["timestamp"] < end - 1e-6)]
         np.testing.assert_allclose(session.unlabelled.windows.signals[index], rows[["x", "y", "z"]], atol=1e-4)
 
@@ -74,12 +56,72 @@ def test_rounds_go_on_until_every_window_is_covered(unlabelled_folder: Path, str
     assert len(session.table()) == 0
 
 
+def test_stretches_are_asked_for_and_answered_whole(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": "cluster_centres", "stretch": 6})
+    table = session.unlabelled.windows.table
+    proposed = session.table()
+    assert len(proposed) == 6
+    np.testing.assert_allclose(proposed["seconds"], proposed["end"] - proposed["start"])
+    assert proposed["seconds"].between(2.56, 6).all()
+    for place, index in enumerate(session.proposals()):
+        members = session.members(index)
+        answer = session.answer(index, "walk", "anna")
+        assert [answer.recording, answer.start, answer.end] == proposed.iloc[place, :3].tolist()
+        assert set(table["recording"].iloc[members]) == {answer.recording}
+        inside = [
+            other
+            for other, (start, end) in enumerate(map(session.unlabelled.seconds, range(len(table)), range(len(table))))
+            if table["recording"].iloc[other] == answer.recording and answer.start <= start and end <= answer.end
+        ]
+        assert members.tolist() == inside
+        assert set(inside) <= set(session.labelled()[0].tolist())
+    asked = {index for place in session.proposals() for index in session.members(place)}
+    assert asked
+    assert not asked & set(session.labelled()[0].tolist())
+    assert session.believed(session.proposals()[0]) == {}
+    session.file.undo()
+    assert len(session.proposals()) == 1
+
+
+def test_what_is_believed_of_a_stretch_is_the_mean_of_its_windows(unlabelled_folder: Path) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": "badge", "stretch": 6})
+    answer_next(session, 6)
+    index = session.proposals()[0]
+    single = open_session(unlabelled_folder)
+    of_windows = [list(single.believed(int(member)).values()) for member in session.members(index)]
+    assert len(of_windows) > 1
+    np.testing.assert_allclose(list(session.believed(index).values()), np.mean(of_windows, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["random", "core_set", "badge"])
+def test_rounds_go_on_until_every_stretch_is_answered(unlabelled_folder: Path, strategy: str) -> None:
+    session = open_session(unlabelled_folder, strategy={"name": strategy, "stretch": 6})
+    chosen = answer_next(session, 16)  # of four recordings of 24 s
+    assert session.proposals() == []
+    spans = [(session._recording(index), *session.span(index)) for index in chosen]
+    assert len({name for name, _, _ in spans}) == 4
+    for place, (name, start, end) in enumerate(spans):
+        assert not any(name == other and start < stop and begin < end for other, begin, stop in spans[:place])
+
+
+def test_stretches_end_at_gaps(unlabelled_folder: Path) -> None:
+    frame = pd.read_csv(unlabelled_folder / "ben.csv")
+    frame[(frame["timestamp"] < 12) | (frame["timestamp"] >= 13)].to_csv(unlabelled_folder / "ben.csv", index=False)
+    session = open_session(unlabelled_folder, windows=100, strategy={"name": "random", "stretch": 8})
+    spans = session.table().query("recording == 'ben'")
+    assert ((spans["end"] <= 12.001) | (spans["start"] >= 12.999)).all()
+    assert spans["start"].min() == pytest.approx(0)
+    (after,) = spans[spans["start"] > 12].sort_values("start").head(1).to_dict("records")
+    assert after["start"] == pytest.approx(13)
+    assert after["end"] > 16 + 2.56  # of a stretch of its own
+
+
 def test_a_head_learns_from_the_answers(unlabelled_folder: Path) -> None:
     session = open_session(unlabelled_folder)
     assert session.believed(0) == {}
     answer_next(session, 12)
     index = session.proposals()[0]
-    truth = true_activity(session.unlabelled.seconds(index)[0])
+    truth = true_activity(session.span(index)[0])
     assert max(session.believed(index), key=lambda name: session.believed(index)[name]) == truth
     nearest = session.examples(index, 3)
     assert len(nearest) == 3
@@ -101,6 +143,38 @@ def test_impossible_answers_are_refused(unlabelled_folder: Path) -> None:
         with pytest.raises(ValueError, match=r"no window|unknown activity"):
             session.answer(index, activity, "anna")
     assert not (unlabelled_folder / "labels.csv").exists()
+
+
+@pytest.mark.parametrize("stretch", [None, 5])
+def test_answers_of_any_extent_are_not_asked_again(unlabelled_folder: Path, stretch: float | None) -> None:
+    """As of regions drawn in Label Studio: what is proposed beside them can be ingested."""
+    description = yaml.safe_load((unlabelled_folder / "dataset.yml").read_text())
+    description["intervals"] = {"pattern": "labels.csv", "timestamp": {"unit": "s"}}
+    for name in SUBJECTS:
+        frame = pd.read_csv(unlabelled_folder / f"{name}.csv")
+        frame.assign(subject=name).to_csv(unlabelled_folder / f"{name}.csv", index=False)
+    (unlabelled_folder / "dataset.yml").write_text(yaml.safe_dump(description))
+    session = open_session(unlabelled_folder, strategy={"name": "random", "stretch": stretch})
+    drawn = session.answer(session.proposals()[0], "walk", "anna")
+    session.file.undo()
+    for name in SUBJECTS:
+        for start, end in ((0.5, 0.9), (3.3, 7.71), (15.0, 19.9)):
+            session.file.append(drawn.model_copy(update={"recording": name, "start": start, "end": end}))
+    while proposals := session.proposals():
+        session.answer(proposals[0], "run", "anna")
+    _, rejected = ingest(unlabelled_folder)
+    assert not [other for other in rejected if not other.passed_over]
+    assert len(session.answers()) > 12
+
+
+def test_what_has_an_answer_gets_no_second(unlabelled_folder: Path) -> None:
+    """As in two pages that are open at once."""
+    first, second = open_session(unlabelled_folder), open_session(unlabelled_folder)
+    index = second.proposals()[0]
+    first.answer(index, "walk", "anna")
+    with pytest.raises(ValueError, match="has an answer already"):
+        second.answer(index, "run", "ben")
+    assert len(table_of(unlabelled_folder)) == 1
 
 
 def test_nothing_of_the_originals_is_changed(unlabelled_folder: Path) -> None:
@@ -126,42 +200,6 @@ def test_the_encoder_of_a_recogniser_is_used(unlabelled_folder: Path, tmp_path: 
     assert session.embeddings.shape[1] == 8
     assert session.unlabelled.windows.length == 100
     assert len(session.proposals()) == 6
-
-
-def test_the_command_writes_proposals(unlabelled_folder: Path, tmp_path: Path) -> None:
-    table, tasks = tmp_path / "proposed.csv", tmp_path / "tasks.json"
-    given = [str(unlabelled_folder), "--windows", "5", "--table", str(table), "--label-studio", str(tasks)]
-    assert main(given) == 0
-    proposed = pd.read_csv(table)
-    assert list(proposed.columns) == ["recording", "start", "end", "why"]
-    assert len(proposed) == 5
-    regions = [task["predictions"][0]["result"] for task in json.loads(tasks.read_text())]
-    assert sum(map(len, regions)) == 5
-    assert not (unlabelled_folder / "labels.csv").exists()
-
-
-def test_the_command_takes_labels_back_and_compares_them(
-    unlabelled_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    session = open_session(unlabelled_folder)
-    answer_next(session, 4)
-    tasks = tmp_path / "tasks.json"
-    main([str(unlabelled_folder), "--windows", "6", "--label-studio", str(tasks)])
-    main([str(unlabelled_folder), "--labels", "others.csv", "--from-label-studio", str(tasks)])
-    main(["--compare", str(unlabelled_folder / "labels.csv"), str(unlabelled_folder / "others.csv")])
-    assert "Cohen's kappa: 1.000" in capsys.readouterr().out
-
-
-def test_the_command_says_what_is_wrong(unlabelled_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="name a folder"):
-        main([])
-    with pytest.raises(SystemExit, match="windows: Input should be greater than 0"):
-        main([str(unlabelled_folder), "--windows", "0", "--table", str(tmp_path / "x.csv")])
-    with pytest.raises(SystemExit, match="2"):
-        main([str(unlabelled_folder), "--strategy", "clever", "--table", str(tmp_path / "x.csv")])
-    (unlabelled_folder / "dataset.yml").unlink()
-    with pytest.raises(BadRecordingError, match=r"dataset\.yml"):
-        open_session(unlabelled_folder)
 
 
 @pytest.mark.parametrize("stamp", ["seconds", "milliseconds", "dates"])

@@ -148,7 +148,7 @@ def test_every_window_is_chosen_if_so_many_are_asked_for(name: str) -> None:
     assert sorted(strategy(name).choose(candidates, 100, 0)) == [index for index in range(20) if index != 4]
     same = Candidates(
         np.zeros((20, 3), np.float32),
-        *[getattr(candidates, one) for one in ("subjects", "recordings", "starts", "ends")],
+        *[getattr(candidates, one) for one in ("subjects", "recordings", "starts", "ends", "rate", "parts")],
     )
     assert len(strategy(name).choose(with_probabilities(same, [4]), 19, 0)) == 19
 
@@ -156,9 +156,7 @@ def test_every_window_is_chosen_if_so_many_are_asked_for(name: str) -> None:
 def test_shares_of_a_group_with_few_windows_go_to_the_others() -> None:
     candidates = blobs([30, 20])
     few = np.where(np.arange(50) < 45, "many", "few").astype(object)
-    chosen = strategy("random", spread="subject").choose(
-        Candidates(candidates.embeddings, few, candidates.recordings, candidates.starts, candidates.ends), 20, 0
-    )
+    chosen = strategy("random", spread="subject").choose(replace(candidates, subjects=few), 20, 0)
     assert (few[chosen] == "few").sum() == 5
     assert len(chosen) == 20
 
@@ -176,7 +174,8 @@ def test_a_hundred_thousand_windows_take_less_than_a_minute(name: str) -> None:
     centres = rng.normal(size=(40, 96)) * 2
     points = (centres[rng.integers(40, size=100_000)] + rng.normal(size=(100_000, 96))).astype(np.float32)
     names = np.array([f"r{index // 1000}" for index in range(100_000)], object)
-    candidates = Candidates(points, names, names, np.arange(100_000) * 64, np.arange(100_000) * 64 + 128)
+    starts, parts = np.arange(100_000) * 64, np.arange(100_000) // 1000
+    candidates = Candidates(points, names, names, starts, starts + 128, 50.0, parts)
     begin = time.process_time()  # of all threads, so that other programs do not count
     assert len(strategy(name).choose(with_probabilities(candidates, [0]), 200, 0)) == 200
     assert time.process_time() - begin < 60

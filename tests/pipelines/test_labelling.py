@@ -48,8 +48,10 @@ def test_all_strategies_are_tried_on_all_encoders(chosen: Project) -> None:
         "core_set",
         "margin",
         "badge",
+        "random_stretches",
+        "cluster_centres_stretches",
     }
-    assert len(trials) == 2 * 2 * 7 * 2 * 2 * 2  # splits, methods, strategies, numbers, shares of wrong labels, draws
+    assert len(trials) == 2 * 2 * 9 * 2 * 2 * 2  # splits, methods, strategies, numbers, shares of wrong labels, draws
 
 
 def test_the_page_and_the_figure_are_stored(chosen: Project) -> None:
@@ -62,6 +64,6 @@ def test_windows_of_a_folder_are_proposed(chosen: Project, tmp_path: Path) -> No
     folder = write_unlabelled(tmp_path / "recordings")
     chosen.run("labelling", recordings=str(folder), labelling={"windows": 7})
     proposed = pd.read_csv(chosen.stored("proposed_windows.csv"))
-    assert list(proposed.columns) == ["recording", "start", "end", "why"]
+    assert list(proposed.columns) == ["recording", "start", "end", "seconds", "why"]
     assert len(proposed) == 7
     assert {path.name for path in folder.iterdir()} == {*(f"{name}.csv" for name in SUBJECTS), "dataset.yml"}

@@ -7,16 +7,18 @@ import getpass
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.labelling.answers import Answer, AnswerFile, compare_answers
-from contrastive_har.labelling.label_studio import from_tasks, to_tasks
+from contrastive_har.labelling.label_studio import configuration, from_tasks, signals_of, to_tasks
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.strategies import Strategy, strategy_names
 from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.my_data import describe
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,9 +40,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Label the windows of recordings that teach a classifier most, in a page on this machine.",
     )
     parser.add_argument("folder", type=Path, nargs="?", help="the recordings and their dataset.yml")
-    parser.add_argument("--windows", type=int, default=24, help="windows in a round (24)")
+    parser.add_argument("--windows", type=int, default=24, help="windows, or stretches, in a round (24)")
     parser.add_argument("--strategy", choices=strategy_names(), help="default: cluster_centres of unit length")
     parser.add_argument("--spread", choices=["subject", "recording"], help="spread the windows over these")
+    parser.add_argument("--stretch", type=float, help="seconds of stretches to label instead of single windows")
     parser.add_argument("--recogniser", type=Path, help="a recogniser whose encoder embeds the windows")
     parser.add_argument("--labels", default="labels.csv", help="name of the file of answers (labels.csv)")
     parser.add_argument("--labeller", default=getpass.getuser(), help="who labels (the user)")
@@ -55,21 +58,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _label(given: argparse.Namespace) -> int:
     settings = LabellingSettings(windows=given.windows, recogniser=given.recogniser, labels=given.labels)
-    strategy = settings.strategy
-    if given.strategy:
-        strategy = TypeAdapter(Strategy).validate_python({"name": given.strategy})
-    spread = strategy.model_copy(update={"spread": given.spread})
-    settings = settings.model_copy(update={"strategy": spread})
+    named = {"name": given.strategy} if given.strategy else settings.strategy.model_dump()
+    strategy = TypeAdapter(Strategy).validate_python({**named, "spread": given.spread, "stretch": given.stretch})
+    settings = settings.model_copy(update={"strategy": strategy})
     session = LabellingSession(_folder(given), settings)
     if given.table or given.label_studio:
         table = session.table()
         if given.table:
             table.to_csv(given.table, index=False)
         if given.label_studio:
-            rows = table.drop(columns="why").to_dict("records")
+            rows = table.drop(columns=["seconds", "why"]).to_dict("records")
             proposed = [Answer(**row, activity="", labeller="", labelled_at="") for row in rows]
-            given.label_studio.write_text(json.dumps(to_tasks(session.answers(), proposed), indent=1), encoding="utf-8")
-        sys.stdout.write(f"{len(table)} windows are proposed.\n")
+            _export(session, proposed, given.label_studio)
+        unit = "windows" if strategy.stretch is None else "stretches"
+        sys.stdout.write(f"{len(table)} {unit} are proposed: {table['seconds'].sum():.1f} s of signal.\n")
         return 0
     from contrastive_har.labelling.page import create_page, listen, serve  # an optional dependency
 
@@ -81,14 +83,31 @@ def _label(given: argparse.Namespace) -> int:
     return 0
 
 
+def _export(session: LabellingSession, proposed: Sequence[Answer], path: Path) -> None:
+    unlabelled = session.unlabelled
+    tasks = to_tasks(session.answers(), proposed, partial(signals_of, unlabelled))
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    channels = unlabelled.windows.description.channel_names
+    path.with_suffix(".xml").write_text(configuration(session.activities, channels), encoding="utf-8")
+
+
 def _import(given: argparse.Namespace) -> int:
     tasks = json.loads(given.from_label_studio.read_text(encoding="utf-8"))
-    file = AnswerFile(_folder(given) / given.labels)
-    added = from_tasks(tasks, given.labeller)
+    folder = _folder(given)
+    file, activities = AnswerFile(folder / given.labels), describe(folder).class_names
+    known = {_said(answer) for answer in file.read()}
+    added = [answer for answer in from_tasks(tasks, given.labeller) if _said(answer) not in known]
+    for answer in added:
+        if answer.activity not in activities:
+            raise ValueError(f"unknown activity '{answer.activity}' in the export; there are {', '.join(activities)}")
     for answer in added:
         file.append(answer)
     sys.stdout.write(f"{len(added)} answers are added to {file.path}.\n")
     return 0
+
+
+def _said(answer: Answer) -> tuple[str, float, float, str, str]:
+    return answer.recording, answer.start, answer.end, answer.activity, answer.labeller
 
 
 def _compare(first: Path, second: Path) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,7 +28,7 @@ ADDRESS = "127.0.0.1"
 _POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
 _CONTEXT = 2.0  # seconds beside a window
 _EXAMPLES = 3
-_MEDIA = (".mp4", ".webm", ".jpg", ".png")
+_VIDEOS, _PHOTOS = (".mp4", ".webm"), (".jpg", ".jpeg", ".png")
 
 
 def create_page(session: LabellingSession, labeller: str, media: Path | None = None) -> Starlette:
@@ -38,14 +40,15 @@ def create_page(session: LabellingSession, labeller: str, media: Path | None = N
     Args:
         session: The windows and their answers.
         labeller: Who labels.
-        media: Folder of videos or photos with the names of the recordings.
+        media: Folder of videos or photos with the names of the recordings; or of folders with these names, of photos
+            that are named by when they were taken, in seconds by the time stamps of the recording.
     """
     views = _Views(session, labeller, media)
     routes = [
         Route("/", views.page),
         Route("/next", views.next),
         Route("/outlook", views.outlook),
-        Route("/media/{recording}", views.media),
+        Route("/media/{name:path}", views.media),
         Route("/answer", views.answer, methods=["POST"]),
         Route("/undo", views.undo, methods=["POST"]),
     ]
@@ -91,7 +94,7 @@ class _Views:
 
     async def media(self, request: Request) -> Response:
         """Return the video or photo of a recording."""
-        found = self._medium(request.path_params["recording"])
+        found = self._medium(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
         return FileResponse(found)
@@ -114,60 +117,71 @@ class _Views:
 
     def _next(self, believes: bool) -> dict[str, Any]:
         session = self._session
-        answers = session.answers()
+        answers, proposals = session.answers(), session.proposals()
         counts = Counter(answer.activity or answer.remark for answer in answers)
         size = session.settings.windows
         facts: dict[str, Any] = {
             "activities": session.activities,
             "counts": counts,
-            "progress": {"answered": len(answers), "round": len(answers) // size + 1, "size": size},
+            "unit": "windows" if session.settings.strategy.stretch is None else "stretches",
+            "progress": {
+                "answered": len(answers),
+                "round": len(answers) // size + 1,
+                "size": size,
+                "seconds": sum(answer.end - answer.start for answer in answers),
+                "seconds_left": sum(end - start for start, end in map(session.span, proposals)),
+            },
         }
-        proposals = session.proposals()
         if not proposals:
             return facts
         index = proposals[0]
-        start, end = session.unlabelled.seconds(index)
+        start, end = session.span(index)
         recording = str(session.unlabelled.windows.table["recording"].iloc[index])
         window = {
             "index": index,
             "recording": recording,
             "start": start,
             "end": end,
-            "signal": self._signal(index, _CONTEXT),
+            "signal": self._signal(session.members(index), _CONTEXT),
             "media": self._media_of(recording, index),
             "examples": [
-                {"activity": example.activity, "signal": self._signal(example.index, 0.0)}
+                {"activity": example.activity, "signal": self._signal([example.index], 0.0)}
                 for example in session.examples(index, _EXAMPLES)
             ],
             "belief": session.believed(index) if believes else {},
         }
         return {**facts, "window": window}
 
-    def _signal(self, index: int, context: float) -> dict[str, Any]:
-        """Return a window as lines: its length in seconds, times, and values by unit and channel."""
+    def _signal(self, windows: Sequence[int] | NDArray[np.int64], context: float) -> dict[str, Any]:
+        """Return successive windows as lines: their length in seconds, times, and values by unit and channel."""
         unlabelled = self._session.unlabelled
-        seconds, samples = unlabelled.around(index, context)
+        first, last = int(windows[0]), int(windows[-1])
+        seconds, samples = unlabelled.around(first, last, context)
         panels: dict[str, dict[str, list[float]]] = {}
         for channel, values in zip(unlabelled.windows.description.channels, samples.T, strict=True):
             panels.setdefault(channel.unit, {})[channel.name] = np.round(values.astype(float), 4).tolist()
-        length = unlabelled.windows.length / unlabelled.rate
-        return {"length": length, "seconds": np.round(seconds, 4).tolist(), "panels": panels}
+        start, end = unlabelled.seconds(first, last)
+        return {"length": end - start, "seconds": np.round(seconds, 4).tolist(), "panels": panels}
 
-    def _medium(self, recording: str) -> Path | None:
-        """Return the video or photo with the name of a recording; none outside the folder."""
-        if self._media is None:
-            return None
-        found = (path for path in self._media.iterdir() if path.stem == recording and path.suffix.lower() in _MEDIA)
-        return next(found, None)
+    def _medium(self, name: str) -> Path | None:
+        """Return the video or photo with a name; none outside the folder."""
+        return None if self._media is None else _media_in(self._media).get(name)
 
     def _media_of(self, recording: str, index: int) -> dict[str, Any] | None:
-        found = self._medium(recording)
-        if found is None:
+        """Return the video or photo of a recording; of photos with a time, the nearest to the middle of a window."""
+        if self._media is None:
             return None
-        unlabelled = self._session.unlabelled
-        begin = min(one.start for one in unlabelled.stretches if one.recording == recording)
-        start, end = unlabelled.seconds(index)
-        return {"video": found.suffix.lower() in (".mp4", ".webm"), "start": start - begin, "end": end - begin}
+        start, end = self._session.span(index)
+        begin = min(one.start for one in self._session.unlabelled.parts if one.recording == recording)
+        found = _media_in(self._media)
+        taken = {_seconds(name): name for name in found if name.startswith(f"{recording}/")}
+        taken = {time: name for time, name in taken.items() if np.isfinite(time)}
+        nearest = min(taken, key=lambda time: abs(time - (start + end) / 2), default=None)
+        name = recording if nearest is None else taken[nearest]
+        if name not in found:
+            return None
+        is_video = found[name].suffix.lower() in _VIDEOS
+        return {"name": name, "video": is_video, "start": start - begin, "end": end - begin, "taken": nearest}
 
     def _outlook(self) -> dict[str, Any]:
         session = self._session
@@ -180,6 +194,21 @@ class _Views:
         interval = f"({100 * last['low']:.0f} to {100 * last['high']:.0f})"
         text = f"{known} {interval}. {forecast(curve, session.settings.windows).text}"
         return {"text": text, "curve": curve.dropna().to_dict("records")}
+
+
+def _media_in(folder: Path) -> dict[str, Path]:
+    """Return the videos and photos of a folder, and the photos of its folders, by name without suffix."""
+    files = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in (*_VIDEOS, *_PHOTOS)}
+    photos = (path for path in folder.glob("*/*") if path.suffix.lower() in _PHOTOS)
+    return files | {f"{path.parent.name}/{path.stem}": path for path in photos}
+
+
+def _seconds(name: str) -> float:
+    """Return when a photo was taken by its name; NaN if the name says none."""
+    try:
+        return float(name.rpartition("/")[2])
+    except ValueError:
+        return float("nan")
 
 
 async def _content(request: Request) -> dict[str, Any]:

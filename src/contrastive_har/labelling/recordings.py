@@ -21,7 +21,7 @@ from contrastive_har.use.new_recordings import open_new_recordings
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Part:
     """Samples of a recording without a gap, at the rate of the windows.
 
     Attributes:
@@ -41,14 +41,14 @@ class Unlabelled:
 
     Attributes:
         windows: The windows; a recording counts as its subject, as files without labels need not say one.
-        stretches: The stretches that they are cut from.
-        stretch: Index of the stretch of each window (windows,).
-        offset: First sample of each window in its stretch (windows,).
+        parts: The parts of recordings that they are cut from.
+        part: Index of the part of each window (windows,).
+        offset: First sample of each window in its part (windows,).
     """
 
     windows: Windows
-    stretches: Sequence[Stretch]
-    stretch: NDArray[np.int64]
+    parts: Sequence[Part]
+    part: NDArray[np.int64]
     offset: NDArray[np.int64]
 
     @property
@@ -56,17 +56,23 @@ class Unlabelled:
         """Samples per second."""
         return self.windows.description.sampling_rate_hz
 
-    def seconds(self, index: int) -> tuple[float, float]:
-        """Return when a window starts and ends, in seconds on the clock of its recording's time stamps."""
-        start = self.stretches[self.stretch[index]].start + float(self.offset[index]) / self.rate
-        return round(start, 6), round(start + self.windows.length / self.rate, 6)
+    def seconds(self, first: int, last: int) -> tuple[float, float]:
+        """Return when a window starts and another of its part ends, in seconds by the recording's time stamps."""
+        origin = self.parts[self.part[first]].start
+        start, end = int(self.offset[first]), int(self.offset[last]) + self.windows.length
+        return round(origin + start / self.rate, 6), round(origin + end / self.rate, 6)
 
-    def around(self, index: int, context: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Return times, in seconds from the start of a window, and samples of it with ``context`` seconds beside it."""
-        samples, offset = self.stretches[self.stretch[index]].samples, int(self.offset[index])
+    def around(self, first: int, last: int, context: float) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the samples from one window to another of its part, with ``context`` seconds on both sides.
+
+        Returns:
+            Times in seconds from the start of the first window (time,), and samples (time, channels).
+        """
+        samples, offset = self.parts[self.part[first]].samples, int(self.offset[first])
         beside = round(context * self.rate)
-        first, end = max(0, offset - beside), min(len(samples), offset + self.windows.length + beside)
-        return (np.arange(first, end) - offset) / self.rate, samples[first:end]
+        begin = max(0, offset - beside)
+        end = min(len(samples), int(self.offset[last]) + self.windows.length + beside)
+        return (np.arange(begin, end) - offset) / self.rate, samples[begin:end]
 
 
 def read_unlabelled(
@@ -92,18 +98,18 @@ def read_unlabelled(
             pieces[piece.recording].append(piece)
         else:
             _say(piece)
-    stretches = [one for name, found in pieces.items() for one in _stretches(name, found, rate, longest_gap)]
-    starts = [np.arange(0, len(one.samples) - length + 1, stride) for one in stretches]
-    stretch = np.repeat(np.arange(len(stretches)), [len(of_stretch) for of_stretch in starts])
-    if not len(stretch):
+    parts = [one for name, found in pieces.items() for one in _parts(name, found, rate, longest_gap)]
+    starts = [np.arange(0, len(one.samples) - length + 1, stride) for one in parts]
+    part = np.repeat(np.arange(len(parts)), [len(of_part) for of_part in starts])
+    if not len(part):
         raise BadRecordingError(f"{path}: no recording is as long as a window of {length / rate:g} s.")
     offset = np.concatenate(starts).astype(np.int64)
-    names = [stretches[index].recording for index in stretch]
-    clock = np.rint([stretches[index].start * rate for index in stretch]).astype(np.int64) + offset
-    table = pd.DataFrame({"window": range(len(stretch)), "subject": names, "recording": names})
+    names = [parts[index].recording for index in part]
+    clock = np.rint([parts[index].start * rate for index in part]).astype(np.int64) + offset
+    table = pd.DataFrame({"window": range(len(part)), "subject": names, "recording": names})
     table = table.assign(start=clock, end=clock + length, activity=np.int16(UNLABELLED))
-    signals = np.stack([stretches[index].samples[at : at + length] for index, at in zip(stretch, offset, strict=True)])
-    return Unlabelled(Windows(description, length, stride, table, signals), stretches, stretch, offset)
+    signals = np.stack([parts[index].samples[at : at + length] for index, at in zip(part, offset, strict=True)])
+    return Unlabelled(Windows(description, length, stride, table, signals), parts, part, offset)
 
 
 def _require_stamps(piece: Piece) -> None:
@@ -120,15 +126,15 @@ def _say(rejection: Rejection) -> None:
     logging.getLogger(__name__).log(level, "%s", rejection.reason)
 
 
-def _stretches(name: str, pieces: Sequence[Piece], rate: float, longest_gap: float) -> list[Stretch]:
+def _parts(name: str, pieces: Sequence[Piece], rate: float, longest_gap: float) -> list[Part]:
     seconds = np.concatenate([piece.seconds for piece in pieces])
     samples = np.concatenate([piece.samples for piece in pieces])
     steps = np.diff(seconds)
     source = pieces[0].sampling_rate_hz or (1 / float(np.median(steps)) if len(steps) else rate)
     gaps = np.flatnonzero(steps > max(longest_gap, LONGEST_STEP / source)) + 1
-    stretches = []
+    parts = []
     for first, end in pairwise([0, *gaps.tolist(), len(seconds)]):
         resampler = Resampler(source, rate)
         values = [resampler.push(seconds[first:end], samples[first:end]), resampler.finish()]
-        stretches.append(Stretch(name, float(seconds[first]), np.concatenate(values)))
-    return stretches
+        parts.append(Part(name, float(seconds[first]), np.concatenate(values)))
+    return parts

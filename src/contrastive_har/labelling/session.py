@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,14 +34,14 @@ from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser
 
 _FIRST = ClusterCentres(unit_length=True)  # the best of the first few labels on hand features: docs/labelling.md
-PROPOSAL_COLUMNS = ["recording", "start", "end", "why"]
+PROPOSAL_COLUMNS = ["recording", "start", "end", "seconds", "why"]
 
 
 class LabellingSettings(BaseModel):
     """How windows to label are proposed.
 
     Attributes:
-        windows: Windows that are proposed in a round; then the head learns, and the next round begins.
+        windows: Windows, or stretches, that are proposed in a round; then the head learns, and the next round begins.
         strategy: The strategy that chooses them; one that needs a head begins with cluster centres.
         recogniser: File of a recogniser whose encoder embeds the windows; null takes hand features.
         length: Length of a window in seconds; that of the recogniser if there is one.
@@ -101,7 +101,9 @@ class LabellingSession:
         self.activities = list(description.class_names)
         self.unlabelled = _read(folder, description, recogniser, settings)
         self.embeddings, widths = _embed(self.unlabelled.windows, recogniser)
-        self._candidates = Candidates.of(self.unlabelled.windows.table, self.embeddings)
+        table, rate = self.unlabelled.windows.table, self.unlabelled.rate
+        found = Candidates.of(table, self.embeddings, rate, self.unlabelled.part)
+        self._candidates = found.in_stretches(settings.strategy.stretch)
         self._head = LabelledHead(settings.head, widths, self.activities)
         self._rounds: dict[tuple[Answer, ...], list[int]] = {}
 
@@ -118,13 +120,23 @@ class LabellingSession:
         return left or [index for index in self._choose(answers) if index not in done]
 
     def table(self, count: int | None = None) -> pd.DataFrame:
-        """Return the proposed windows: recording, start and end (seconds by its time stamps), why."""
+        """Return what is proposed: recording, start and end (seconds by its time stamps), seconds to look at, why."""
         why = self._chooser(self.labelled()[1]).why
-        rows = [(self._recording(index), *self.unlabelled.seconds(index), why) for index in self.proposals()[:count]]
+        spans = [(self._recording(index), *self.span(index)) for index in self.proposals()[:count]]
+        rows = [(name, start, end, round(end - start, 6), why) for name, start, end in spans]
         return pd.DataFrame(rows, columns=PROPOSAL_COLUMNS)
 
+    def members(self, index: int) -> NDArray[np.int64]:
+        """Return the windows that an answer to a window labels: those of its stretch, or itself."""
+        return self._candidates.members(index)
+
+    def span(self, index: int) -> tuple[float, float]:
+        """Return the time that an answer to a window labels: start and end, in seconds by its time stamps."""
+        members = self.members(index)
+        return self.unlabelled.seconds(int(members[0]), int(members[-1]))
+
     def answer(self, index: int, activity: str, labeller: str, remark: Remark = "") -> Answer:
-        """Write the answer to a window to disk.
+        """Write the answer to a window, or to the stretch that it was chosen for, to disk.
 
         Args:
             index: The window.
@@ -133,13 +145,15 @@ class LabellingSession:
             remark: Why there is no activity.
 
         Raises:
-            ValueError: if there is no such window or activity.
+            ValueError: if there is no such window or activity, or it has an answer, as from another page.
         """
         if not 0 <= index < len(self.embeddings):
             raise ValueError(f"there is no window {index}")
         if activity not in self.activities and not (remark and not activity):
             raise ValueError(f"unknown activity '{activity}'; there are {', '.join(self.activities)}")
-        start, end = self.unlabelled.seconds(index)
+        start, end = self.span(index)
+        if any(self._overlapping(other)[self.members(index)].any() for other in self.answers()):
+            raise ValueError("this has an answer already")
         given = Answer(
             recording=self._recording(index),
             start=start,
@@ -157,11 +171,14 @@ class LabellingSession:
         return self._labelled(self._covered(self.answers()))
 
     def believed(self, index: int) -> dict[str, float]:
-        """Return the probabilities that a head trained on the labels gives a window; none before two activities."""
+        """Return the probabilities that a head trained on the labels gives what is asked for with a window: their mean.
+
+        There are none before two activities have labels.
+        """
         fitted = self._fitted(self.labelled()[1])
         if fitted is None:
             return {}
-        probabilities = fitted(torch.from_numpy(self.embeddings[[index]]))[0]
+        probabilities = fitted(torch.from_numpy(self.embeddings[self.members(index)])).mean(0)
         return dict(zip(self.activities, map(float, probabilities), strict=True))
 
     def examples(self, index: int, count: int) -> list[Example]:
@@ -179,15 +196,21 @@ class LabellingSession:
     def _covered(self, answers: Sequence[Answer]) -> dict[int, str]:
         """Return the activity of each window that lies within an answer, in the order of the answers."""
         table, rate = self.unlabelled.windows.table, self.unlabelled.rate
-        recordings = table["recording"].to_numpy()
         starts, ends = table["start"].to_numpy(), table["end"].to_numpy()
         covered: dict[int, str] = {}
         for answer in answers:
             inside = (starts >= answer.start * rate - 1) & (ends <= answer.end * rate + 1)
-            covered |= dict.fromkeys(
-                np.flatnonzero(inside & (recordings == answer.recording)).tolist(), answer.activity
-            )
+            covered |= dict.fromkeys(np.flatnonzero(inside & self._of(answer)).tolist(), answer.activity)
         return covered
+
+    def _overlapping(self, answer: Answer) -> NDArray[np.bool_]:
+        """Return which windows share more than a sample with an answer (windows,)."""
+        table, rate = self.unlabelled.windows.table, self.unlabelled.rate
+        starts, ends = table["start"].to_numpy(), table["end"].to_numpy()
+        return np.asarray((starts < answer.end * rate - 1) & (ends > answer.start * rate + 1) & self._of(answer))
+
+    def _of(self, answer: Answer) -> NDArray[np.bool_]:
+        return np.asarray(self.unlabelled.windows.table["recording"].to_numpy() == answer.recording)
 
     def _labelled(self, covered: Mapping[int, str]) -> tuple[NDArray[np.int64], Labelled]:
         classes = {index: self.activities.index(name) for index, name in covered.items() if name in self.activities}
@@ -203,7 +226,9 @@ class LabellingSession:
             labelled = self._labelled(covered)[1]
             fitted = self._fitted(labelled)
             probabilities = None if fitted is None else fitted(torch.from_numpy(self.embeddings))
-            candidates = self._candidates.with_labelled(list(covered), probabilities)
+            begun = [np.flatnonzero(self._overlapping(answer)) for answer in answers]
+            closed = np.concatenate([np.empty(0, np.int64), *begun])
+            candidates = replace(self._candidates.with_labelled(list(covered), probabilities), closed=closed)
             seed = derive_seed(self.settings.seed, "proposals", len(answers))
             chosen = self._chooser(labelled).choose(candidates, self.settings.windows, seed)
             self._rounds[key] = chosen.tolist()
@@ -212,7 +237,7 @@ class LabellingSession:
     def _chooser(self, labelled: Labelled) -> BaseStrategy:
         strategy: BaseStrategy = self.settings.strategy
         if strategy.needs_probabilities and len(np.unique(labelled.classes)) < 2:
-            return _FIRST.model_copy(update={"spread": strategy.spread})
+            return strategy.first_by(_FIRST)
         return strategy
 
     def _fitted(self, labelled: Labelled) -> LabelledHead | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from contrastive_har.labelling.candidates import Candidates
 from contrastive_har.labelling.heads import LabelledHead
-from contrastive_har.labelling.strategies import ClusterCentres, Strategy
+from contrastive_har.labelling.strategies import BaseStrategy, ClusterCentres, Strategy
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet, embed
 from contrastive_har.models.heads import HeadSettings
@@ -27,8 +27,11 @@ from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
 
-TRIAL_COLUMNS = ["repeat", "draw", "strategy", "labels", "wrong_labels", "macro_f1", "accuracy", "seconds"]
-"""Columns of a table of trials; ``seconds`` is what choosing the windows took in all rounds."""
+TRIAL_COLUMNS = [
+    *("repeat", "draw", "strategy", "labels", "wrong_labels"),
+    *("macro_f1", "accuracy", "signal_seconds", "seconds"),
+]
+"""Columns of a table of trials: ``signal_seconds`` of signal are labelled; choosing them took ``seconds`` in all."""
 
 
 class ChoosingSettings(BaseModel):
@@ -38,8 +41,9 @@ class ChoosingSettings(BaseModel):
         strategies: The strategies by name.
         compared_with: The strategy that paired tests compare all others with.
         first: The strategy by which strategies that need probabilities choose their first windows.
-        labels: Numbers of labelled windows, ascending. Strategies that need no probabilities choose each number at
-            once; the others in rounds, from one number to the next.
+        labels: Numbers of labelled windows, ascending; of a strategy that asks for stretches, as many stretches as are
+            no more signal than these windows. Strategies that need no probabilities choose each number at once; the
+            others in rounds, from one number to the next.
         draws: Number of draws per repeat: of random choices, of seedings, and of wrong labels.
         wrong_labels: Shares of labels that are wrong: another activity, each equally likely. All is tried without wrong
             labels too.
@@ -122,9 +126,9 @@ def try_strategies(
 
 @dataclass(frozen=True)
 class _Round:
-    """What is known after a round: the labelled candidates, and the seconds that choosing them took."""
+    """What is known after a round: the candidates that were chosen, and the seconds that choosing them took."""
 
-    labelled: NDArray[np.int64]
+    chosen: NDArray[np.int64]
     seconds: float
 
 
@@ -176,7 +180,7 @@ class _Trial:
         return cls(
             plan,
             repeat,
-            Candidates.of(windows.table.iloc[pool], embeddings[of_pool].numpy()),
+            Candidates.of(windows.table.iloc[pool], embeddings[of_pool].numpy(), windows.description.sampling_rate_hz),
             classes[pool],
             embeddings[of_test],
             classes[test],
@@ -189,13 +193,15 @@ class _Trial:
         settings = self.plan.choosing
         of_shares = {share: self._answers(draw, share) for share in (0.0, *settings.wrong_labels)}
         for name, strategy in settings.strategies.items():
+            asking = replace(self, candidates=self.candidates.in_stretches(strategy.stretch))
             rounds: list[_Round] | None = None
             for share, answers in of_shares.items():
                 if rounds is None or strategy.needs_probabilities:  # else the choice doesn't depend on the answers
-                    rounds = list(self._rounds(name, strategy, answers, draw))
+                    rounds = list(asking._rounds(name, strategy, answers, draw))
                 for count, one in zip(settings.labels, rounds, strict=True):
-                    scores = self._score(one.labelled, answers)
-                    yield {"strategy": name, "labels": count, "wrong_labels": share, "seconds": one.seconds, **scores}
+                    cost = {"signal_seconds": asking.candidates.seconds(one.chosen), "seconds": one.seconds}
+                    scores = asking._score(one.chosen, answers)
+                    yield {"strategy": name, "labels": count, "wrong_labels": share, **cost, **scores}
 
     def _answers(self, draw: int, share: float) -> NDArray[np.int64]:
         """Return the class index that a simulated person gives each candidate (candidates,)."""
@@ -208,34 +214,57 @@ class _Trial:
     def _rounds(self, name: str, strategy: Strategy, answers: NDArray[np.int64], draw: int) -> Iterator[_Round]:
         settings = self.plan.choosing
         seed = derive_seed(self.plan.seed, "choice", self.repeat, name, draw)
-        labelled, seconds = np.empty(0, np.int64), 0.0
+        chosen, seconds = np.empty(0, np.int64), 0.0
         for count in settings.labels:
-            candidates, chooser = self.candidates, strategy
+            candidates = self.candidates
+            chooser: BaseStrategy = strategy
+            labelled, given = self._label(chosen, answers)
             if not strategy.needs_probabilities:
-                labelled = labelled[:0]
-            elif len(labelled):
-                probabilities = self._fit(labelled, answers)(torch.from_numpy(candidates.embeddings))
-                candidates = candidates.with_labelled(labelled, probabilities)
+                chosen = chosen[:0]
+            elif len(np.unique(given)) > 1:
+                probabilities = self._fit(labelled, given)(torch.from_numpy(candidates.embeddings))
+                candidates = candidates.with_labelled(self._asked(chosen), probabilities)
             else:
-                chooser = settings.first
+                candidates, chooser = candidates.with_labelled(self._asked(chosen)), strategy.first_by(settings.first)
+            wanted = count if strategy.stretch is None else candidates.as_many_as(count)
             begin = time.perf_counter()
-            labelled = np.concatenate([labelled, chooser.choose(candidates, count - len(labelled), seed)])
+            chosen = np.concatenate([chosen, chooser.choose(candidates, wanted - len(chosen), seed)])
             took = time.perf_counter() - begin
             seconds = seconds + took if strategy.needs_probabilities else took
-            if len(labelled) < count:
+            if len(chosen) < wanted:
                 raise ValueError(
-                    f"Only {len(labelled)} windows can be chosen that don't overlap; lower the numbers in "
+                    f"Only {len(chosen)} windows, or stretches, can be chosen that don't overlap; lower the numbers in "
                     "choosing.labels."
                 )
-            yield _Round(labelled, seconds)
+            yield _Round(chosen, seconds)
 
-    def _score(self, labelled: NDArray[np.int64], answers: NDArray[np.int64]) -> dict[str, float]:
-        """Return macro-F1 and accuracy on the test windows that are not labelled."""
-        tested = ~np.isin(self.place, labelled)
-        predicted = self._fit(labelled, answers)(self.test).argmax(1)
+    def _asked(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return all windows in the stretches of chosen ones."""
+        return np.array([member for index in chosen for member in self.candidates.members(index)], np.int64)
+
+    def _label(
+        self, chosen: NDArray[np.int64], answers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the windows that a simulated person labels, and their class indices.
+
+        A stretch gets one answer, for all its windows; none if they show several activities, as the page allows none.
+        """
+        asked = [(index, self.candidates.members(index)) for index in chosen]
+        clear = [(index, members) for index, members in asked if (self.truth[members] == self.truth[index]).all()]
+        labelled = np.array([member for _, members in clear for member in members], np.int64)
+        given = np.array([answers[index] for index, members in clear for _ in members], np.int64)
+        return labelled, given
+
+    def _score(self, chosen: NDArray[np.int64], answers: NDArray[np.int64]) -> dict[str, float]:
+        """Return macro-F1 and accuracy on the test windows that nobody was asked for."""
+        labelled, given = self._label(chosen, answers)
+        if not len(labelled):  # without any label, nothing is recognised
+            return {"macro_f1": 0.0, "accuracy": 0.0}
+        tested = ~np.isin(self.place, self._asked(chosen))
+        predicted = self._fit(labelled, given)(self.test).argmax(1)
         confusion = confusion_matrix(self.true[tested], predicted[tested], self.head.class_count)
         return {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}
 
-    def _fit(self, labelled: NDArray[np.int64], answers: NDArray[np.int64]) -> LabelledHead:
+    def _fit(self, labelled: NDArray[np.int64], given: NDArray[np.int64]) -> LabelledHead:
         seed = derive_seed(self.plan.seed, "head", self.repeat)
-        return self.head.fit(torch.from_numpy(self.candidates.embeddings[labelled]), answers[labelled], seed)
+        return self.head.fit(torch.from_numpy(self.candidates.embeddings[labelled]), given, seed)

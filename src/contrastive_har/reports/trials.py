@@ -31,10 +31,15 @@ def write_page(
     """
     reference = str(comparisons["other"].iloc[0])
     trials = int(summary["trials"].max())
+    of_reference = summary[(summary["strategy"] == reference) & (summary["measure"] == "macro_f1")]
+    costs = of_reference.groupby("labels")["signal_seconds"].mean()
     lines = [
         f"Macro-F1 in per cent: mean ± standard deviation over {trials} trials (repeats and draws). `+` and `−`: "
         f"significantly above and below `{reference}` (Wilcoxon's signed-rank test, paired, Holm-corrected, level "
         f"{level:g}). Area: mean over the logarithm of the labels. Seconds: choosing the most windows.",
+        "",
+        f"The windows are {', '.join(f'{cost:.0f}' for cost in costs)} seconds of signal. Strategies that ask for "
+        "stretches ask for no more seconds; a stretch of several activities costs its seconds and gives no label.",
         "",
     ]
     for values, rows in summary.groupby(_KEYS, sort=False):

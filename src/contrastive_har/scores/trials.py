@@ -18,7 +18,11 @@ AREA = "area"
 
 _CURVE = ["split", "method", "wrong_labels"]
 _DRAW = ["repeat", "draw"]
-SUMMARY_COLUMNS = [*_CURVE, "strategy", "measure", "labels", "trials", "mean", "sd", "low", "high", "seconds", "worth"]
+_COSTS = ["signal_seconds", "seconds"]
+SUMMARY_COLUMNS = [
+    *(*_CURVE, "strategy", "measure", "labels", "trials", "mean", "sd", "low", "high"),
+    *("signal_seconds", "seconds", "worth"),
+]
 COMPARISON_COLUMNS = [
     *(*_CURVE, "measure", "labels", "strategy", "other", "repeats"),
     *("difference", "low", "high", "p", "p_holm", "rank_biserial"),
@@ -37,19 +41,19 @@ def measures(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the macro-F1 of all trials and the areas under their curves.
 
     Args:
-        trials: split, method, wrong_labels, strategy, repeat, draw, labels, macro_f1 and seconds.
+        trials: split, method, wrong_labels, strategy, repeat, draw, labels, macro_f1, signal_seconds and seconds.
 
     Returns:
         One row per trial and ``measure``: ``value``, and ``labels``, which is 0 for an area.
     """
     keys = [*_CURVE, "strategy", *_DRAW]
-    points = trials[[*keys, "labels", "macro_f1", "seconds"]].rename(columns={"macro_f1": "value"})
+    points = trials[[*keys, "labels", "macro_f1", *_COSTS]].rename(columns={"macro_f1": "value"})
     curves = [
         {
             **dict(zip(keys, values, strict=True)),
             "labels": 0,
             "value": area(curve["labels"].to_numpy(), curve["value"].to_numpy()),
-            "seconds": curve["seconds"].max(),
+            **curve[_COSTS].max(),
         }
         for values, curve in points.sort_values("labels").groupby(keys, sort=False)
     ]
@@ -75,7 +79,7 @@ def summarise_trials(trials: pd.DataFrame, reference: str, settings: ReportSetti
         rng = np.random.default_rng(derive_seed(settings.seed, *values))
         low, high = bootstrap_interval(scores, settings.confidence, settings.resamples, rng)
         row = {"trials": len(scores), "mean": scores.mean(), "low": low, "high": high}
-        row |= {"sd": scores.std(ddof=1) if len(scores) > 1 else float("nan"), "seconds": group["seconds"].mean()}
+        row |= {"sd": scores.std(ddof=1) if len(scores) > 1 else float("nan"), **group[_COSTS].mean()}
         rows.append({**dict(zip(keys, values, strict=True)), **row})
     summary = pd.DataFrame(rows)
     points = summary[summary["measure"] == "macro_f1"]

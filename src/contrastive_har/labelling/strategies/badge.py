@@ -38,12 +38,13 @@ class Badge(BaseStrategy):
             return np.asarray(np.maximum(squares + squares[index] - 2 * products, 0.0))
 
         index = int(np.where(allowed(), squares, -1.0).argmax())
-        nearest = distances(index)
+        nearest = np.full(len(squares), np.inf)
         yield index
         while (free := allowed()).any():
+            for labelled in candidates.members(index):
+                nearest = np.minimum(nearest, distances(labelled))
             weights = np.where(free, nearest, 0.0)
             if not weights.any():  # all others have the same gradient
                 weights = free.astype(np.float64)
             index = int(rng.choice(len(weights), p=weights / weights.sum()))
-            nearest = np.minimum(nearest, distances(index))
             yield index

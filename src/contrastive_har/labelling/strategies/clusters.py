@@ -47,8 +47,9 @@ class ClusteredStrategy(BaseStrategy):
             cluster = next(one for one in np.lexsort((-size, labels)) if has_free[one])
             members = np.flatnonzero(clusters == cluster)
             rank = self._rank(points[torch.from_numpy(members)]).numpy()
-            yield int(members[np.where(free[members], rank, np.inf).argmin()])
-            labels[cluster] += 1
+            index = int(members[np.where(free[members], rank, np.inf).argmin()])
+            yield index
+            labels += np.bincount(clusters[candidates.members(index)], minlength=wanted)
 
     def _cluster(self, points: torch.Tensor, clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))

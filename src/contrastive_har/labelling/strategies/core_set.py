@@ -25,10 +25,11 @@ class CoreSet(BaseStrategy):
     def _pick(self, candidates: Candidates, allowed: Allowed, count: int, rng: np.random.Generator) -> Iterator[int]:
         points = candidates.embeddings
         nearest = np.full(len(points), np.inf)
-        for index in candidates.labelled:
-            nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
+        for labelled in candidates.labelled:
+            nearest = np.minimum(nearest, np.linalg.norm(points - points[labelled], axis=1))
         while (free := allowed()).any():
             is_first = np.isinf(nearest[0])
             index = int(rng.choice(np.flatnonzero(free)) if is_first else np.where(free, nearest, -1.0).argmax())
             yield index
-            nearest = np.minimum(nearest, np.linalg.norm(points - points[index], axis=1))
+            for labelled in candidates.members(index):
+                nearest = np.minimum(nearest, np.linalg.norm(points - points[labelled], axis=1))

@@ -11,12 +11,12 @@ from contrastive_har.reports.figures.style import COLOURS, GRID, new_figure
 
 
 def draw_trials(summary: pd.DataFrame, methods: Mapping[str, str], splits: Mapping[str, str]) -> Figure:
-    """Draw macro-F1 against the labelled windows, without wrong labels: one panel per split and method.
+    """Draw macro-F1 against the labelled seconds, without wrong labels: one panel per split and method.
 
     There is one line per strategy; bands are one standard deviation over repeats and draws.
 
     Args:
-        summary: split, method, strategy, measure, wrong_labels, labels, mean and sd.
+        summary: split, method, strategy, measure, wrong_labels, labels, signal_seconds, mean and sd.
         methods: Titles of the methods.
         splits: Titles of the splits.
     """
@@ -31,17 +31,18 @@ def draw_trials(summary: pd.DataFrame, methods: Mapping[str, str], splits: Mappi
             chosen = rows[(rows["split"] == split) & (rows["method"] == method)]
             for strategy, line in chosen.sort_values("labels").groupby("strategy", sort=False):
                 mean, spread, colour = 100 * line["mean"], 100 * line["sd"].fillna(0), colours[strategy]
-                axis.plot(line["labels"], mean, marker="o", markersize=3, color=colour, label=strategy)
-                axis.fill_between(line["labels"], mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
+                cost = line["signal_seconds"]
+                axis.plot(cost, mean, marker="o", markersize=3, color=colour, label=strategy)
+                axis.fill_between(cost, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
             axis.set_xscale("log")
-            ticks = sorted(rows["labels"].unique())
-            axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            ticks = rows.groupby("labels")["signal_seconds"].max()
+            axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
             axis.minorticks_off()
             axis.set_title(f"{methods[method]}\n{splits[split].lower()}", fontsize=9)
             axis.grid(**GRID)
         of_split[0].set_ylabel("macro-F1 (%)")
     for axis in axes[-1]:
-        axis.set_xlabel("labelled windows")
+        axis.set_xlabel("seconds of signal that are labelled")
     entries = {
         label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
