@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import mlflow
@@ -18,6 +17,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+import requests
 from mlflow.pyfunc.scoring_server import invocations
 
 from contrastive_har.signals.windows import read_windows
@@ -25,7 +25,7 @@ from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import recognise
 from contrastive_har.use.timelines import read_timeline
 from tests.conftest import ACTIVITIES
-from tests.pipelines.conftest import Project
+from tests.pipelines.conftest import ROOT, Project
 
 MODEL = "contrastive-har.my_data.semi_supervised"
 
@@ -99,40 +99,54 @@ def test_the_model_is_served(tracked: Project) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{MODEL}/latest"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    # The server is a command of its own, looked for on the path: an activated environment, as README asks.
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(), "PYTHONPATH": ""}
+    command = [sys.executable, "-m", "contrastive_har", "serve", "--dataset=my_data", f"--port={port}"]
     signals = read_windows(tracked.newest("windows.parquet")).signals[:3]
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations",
-        json.dumps({"inputs": signals.tolist()}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    server = subprocess.Popen(command, env=environment, cwd=tracked.path, start_new_session=True)
+    server = subprocess.Popen(command, cwd=tracked.path, start_new_session=True)
     try:
-        answer = ask(request, server)
+        status, answer = ask(port, json.dumps({"inputs": signals.tolist()}), server)
+        refused = [ask(port, wrong, server) for wrong in UNUSABLE]
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+    assert status == 200
     expected = expect(tracked, signals)
-    found = pd.DataFrame(answer["predictions"])
+    found = pd.DataFrame(json.loads(answer)["predictions"])
     np.testing.assert_allclose(found[list(ACTIVITIES.values())], expected, atol=1e-5)
+    for (status, answer), reason in zip(refused, UNUSABLE.values(), strict=True):
+        assert status == 400
+        assert re.match(reason, json.loads(answer)["message"])
+        assert "stack_trace" not in answer
+        assert str(ROOT) not in answer
 
 
-def ask(request: urllib.request.Request, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, object]]]:
+DEEP = 200_000
+UNUSABLE = {
+    '{"inputs": ' + DEEP * "[" + DEEP * "]" + "}": "The JSON is nested too deeply",
+    DEEP * "[": "The JSON is nested too deeply",
+    DEEP * '{"inputs": ': "The JSON is nested too deeply",
+    '{"inputs": ' + 70 * "[" + 70 * "]" + "}": ".*maximum number of dimension",
+    '{"inputs": ' + 5000 * "9" + "}": "Exceeds the limit",
+    '{"inputs": [], "instances": []}': "The input must be a JSON dictionary with exactly one of the input fields",
+    json.dumps({"inputs": [[[None] * 3] * 64]}): "Window 0, sample 0: channel 'x' is null",
+}
+"""Requests with the beginnings of their answers."""
+
+
+def ask(port: int, request: str, server: subprocess.Popen[bytes]) -> tuple[int, str]:
     deadline = time.monotonic() + 180
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                found: dict[str, list[dict[str, object]]] = json.load(answer)
-                return found
-        except urllib.error.HTTPError as error:
-            raise AssertionError(error.read().decode()) from error
-        except (urllib.error.URLError, ConnectionError):
+            answer = requests.post(
+                f"http://127.0.0.1:{port}/invocations",
+                request,
+                headers={"Content-Type": "application/json"},
+                timeout=60,
+            )
+        except requests.ConnectionError:
             time.sleep(0.5)
+        else:
+            return answer.status_code, answer.text
     raise AssertionError(f"the server did not come up (status {server.poll()})")
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
 from contrastive_har.commands._kedro import project_folder
+
+_SERVER = Path(__file__).parents[1] / "catalog/serving.py"
 
 
 @click.command()
@@ -27,7 +30,6 @@ def command(dataset: str | None, protocol: str, port: int) -> None:
     configuration = load_configuration(project)
     name = f"contrastive-har.{dataset or configuration['parameters']['dataset']}.{protocol}"
     uri = TrackingSettings.model_validate(dict(configuration["mlflow"])).located(project).tracking_uri
-    serving = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}/latest"]
-    options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    serving = [sys.executable, "-P", str(_SERVER), f"models:/{name}/latest", str(port)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "DO_NOT_TRACK": "true"}
-    raise SystemExit(subprocess.run([*serving, *options], env=environment, check=False).returncode)  # noqa: S603
+    raise SystemExit(subprocess.run(serving, env=environment, check=False).returncode)  # noqa: S603
