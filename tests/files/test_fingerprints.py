@@ -10,6 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 
 from contrastive_har.files import fingerprints, hashes
 from contrastive_har.files.fingerprints import COMPUTING, SHOWING, code_version, fingerprint_folder, meaning_of
@@ -18,7 +19,7 @@ from contrastive_har.files.hashes import FileHashes
 PACKAGE = Path(fingerprints.__file__).parents[1]
 NOT_COMPUTING = {
     *("kedro", "kedro_datasets", "mlflow", "pluggy", "click", "rich"),  # what surrounds the nodes
-    *("starlette", "uvicorn"),  # the page to label in
+    *("starlette", "uvicorn", "fastapi"),  # the page to label in, and the service of a model
     *(
         "pydantic",
         "omegaconf",
@@ -60,6 +61,23 @@ def test_comments_and_docstrings_mean_nothing(tmp_path: Path) -> None:
     settings = meaning(tmp_path, "a: 1  # one\n", "units.yml")
     assert meaning(tmp_path, "# in g\na: 1\n", "units.yml") == settings
     assert meaning(tmp_path, "a: 2\n", "units.yml") != settings
+
+
+TEXTS = {"title": "T", "citation": "C", "url": "https://example.org", "licence": "L"}
+
+
+def test_texts_of_descriptions_mean_nothing(tmp_path: Path) -> None:
+    entry = {"sampling_rate_hz": 50, "activities": {1: "title", "title": "walk"}}
+    other = {**entry, **TEXTS, "download": ["https://example.org/a.zip"], "request": "R"}
+    mine = meaning(tmp_path, yaml.safe_dump(entry), "dataset.yml")
+    public = meaning(tmp_path, yaml.safe_dump({"mine": entry}), "descriptions.yml")
+    assert meaning(tmp_path, "# mine\n" + yaml.safe_dump(other), "dataset.yml") == mine
+    assert meaning(tmp_path, yaml.safe_dump({"mine": other}), "descriptions.yml") == public
+    for changed in ({"sampling_rate_hz": 51}, {"activities": {1: "title"}}, {"activities": {1: "title", "title": ""}}):
+        assert meaning(tmp_path, yaml.safe_dump(entry | changed), "dataset.yml") != mine
+        assert meaning(tmp_path, yaml.safe_dump({"mine": entry | changed}), "descriptions.yml") != public
+    elsewhere = [meaning(tmp_path, yaml.safe_dump(content), "units.yml") for content in (entry, other)]
+    assert elsewhere[0] != elsewhere[1]
 
 
 def test_editors_files_and_other_encodings_are_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,11 +128,15 @@ class Airflow:
         tasks = self._call("GET", f"dagRuns/{run}/taskInstances")["task_instances"]
         return {task["task_id"]: task["try_number"] for task in tasks}
 
-    def kill_at(self, node: str, moment: Callable[[], bool]) -> None:
-        """Kill the process that runs a node at some moment of its work."""
-        self._until(f"{node} is at work", moment, PATIENCE, pause=0.05)
-        (working,) = (each for each in self.process.children(recursive=True) if f"--nodes={node}" in words_of(each))
-        working.kill()
+    def kill(self, node: str, checkpoints: Path) -> None:
+        """Kill the process that runs a node, when there is a checkpoint that was stored after its start."""
+
+        def find_at_work() -> psutil.Process | None:
+            running = (each for each in self.process.children(recursive=True) if f"--nodes={node}" in words_of(each))
+            states = [path.stat().st_mtime for path in checkpoints.glob("*/*.safetensors")]
+            return next((each for each in running if any(time > each.create_time() for time in states)), None)
+
+        self._until(f"{node} is at work", find_at_work, PATIENCE, pause=0.05).kill()
 
     def _until(self, what: str, look: Callable[[], Any], patience: float, pause: float = 2) -> Any:
         deadline = time.monotonic() + patience
@@ -230,7 +234,7 @@ def main() -> None:
 
         disturbed = airflow.trigger(dataset="my_data")
         states = project.path / "data/06_models/my_data/semi_supervised/checkpoints"
-        airflow.kill_at(KILLED.replace("pretraining", "pretrain_encoders"), lambda: any(states.glob("*/*.safetensors")))
+        airflow.kill(KILLED.replace("pretraining", "pretrain_encoders"), states)
         say(f"Killed {KILLED}.")
         airflow.wait_for(disturbed)
         assert {task for task, tries in airflow.tries(disturbed).items() if tries != 1} == {KILLED}

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -258,11 +259,15 @@ def test_one_ablation_by_its_namespace(tmp_path: Path) -> None:
 
 
 def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:
-    others = {
+    def changed_to(**settings: Any) -> dict[str, Any]:
+        return {"semi_supervised": {**TINY["semi_supervised"], **settings}}
+
+    others: dict[str, dict[str, Any]] = {
         "seed": {"seed": 1},
-        r"budget\.batch_size": {
-            "semi_supervised": {**TINY["semi_supervised"], "budget": {"epochs": 2, "batch_size": 64}}
-        },
+        r"budget\.batch_size": changed_to(budget={"epochs": 2, "batch_size": 64}),
+        r"budget\.epochs": changed_to(budget={"epochs": 3, "batch_size": 128}),
+        ".*repeats": changed_to(repeats=1),
+        ".*label_budgets": changed_to(label_budgets=["50 %"]),
     }
     for changed, other in others.items():
         with pytest.raises(ValueError, match=rf"other settings: {changed}\. Give the --env and --params"):

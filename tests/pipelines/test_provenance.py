@@ -227,7 +227,7 @@ def test_encoders_of_one_run_are_never_evaluated_on_the_roles_of_another(miniatu
 def test_what_is_computed_belongs_to_what_is_read(miniature: Miniature) -> None:
     miniature.run(ALL, seed=1)
     miniature.put_raw(1)
-    with pytest.raises(ValueError, match="do not belong together: they come from different versions of recordings"):
+    with pytest.raises(ValueError, match="do not belong together: they come from different versions of raw_files"):
         miniature.run(ALL - STAGES[2], seed=1)
     second = miniature.run(ALL, seed=1, resume=True)
     assert miniature.stored("demo.report", second)["raw_files"] == "xx"

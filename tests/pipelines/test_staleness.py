@@ -222,6 +222,8 @@ def test_a_run_goes_by_fingerprints(once: Project) -> None:
         assert any(name in nodes and nodes[name].fingerprint == own for nodes in known), f"{name} was finished"
 
     renamed = change_of("simclr", title="Renamed")
+    own = once.path / "data/01_raw/my_data/dataset.yml"
+    own.write_text("# a comment\n" + own.read_text().replace("Test recordings", "My own title"))
     resumed = resume(once, **renamed)
     second = Lineage(once, **renamed)
     ran = {name: record.fingerprint for name, record in resumed.nodes.items()}
@@ -229,7 +231,7 @@ def test_a_run_goes_by_fingerprints(once: Project) -> None:
     changed = second.fingerprints.items() - first.fingerprints.items()
     assert ran.keys() == {name for name, _ in changed} | second.always_run
     assert ran.keys() - second.stage("reporting") == {f"{MAIN}.register_recogniser"}, "no file says what is registered"
-    assert "Renamed" in once.newest("report.html").read_text()
+    assert all(text in once.newest("report.html").read_text() for text in ("Renamed", "My own title"))
     assert resumed.versions[f"{MAIN}.paper.simclr.encoders"] < resumed.run_id, "they belong to the resumed run, too"
 
     mine = {"base": "simclr", "title": "Mine", "objective": {"temperature": 0.5}}

@@ -26,7 +26,7 @@ def create_app(model: PyFuncModel) -> FastAPI:
     MLflow's have a stack trace with paths, or status 500 where parsing them raises other errors than it expects.
     """
     app = FastAPI(openapi_url=None)
-    schema = model.metadata.get_input_schema()
+    schema = model.metadata.get_input_schema()  # type: ignore[no-untyped-call]
 
     @app.post("/invocations")
     async def invocations(request: Request) -> Response:
@@ -34,7 +34,8 @@ def create_app(model: PyFuncModel) -> FastAPI:
         try:
             answer = await asyncio.to_thread(scoring_server.invocations, await request.body(), kind, model, schema)
         except MlflowException as error:
-            return _refuse(error.message.rpartition(_INPUTS)[2], error.get_http_status_code())
+            reason = error.message.rpartition(_INPUTS)[2]
+            return _refuse(reason, error.get_http_status_code())  # type: ignore[no-untyped-call]
         except RecursionError:
             return _refuse("The JSON is nested too deeply: windows are (batch, time, channels).")
         except ValueError as error:

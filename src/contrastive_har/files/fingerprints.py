@@ -11,13 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from types import CodeType
+from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from contrastive_har.files.hashes import FileHashes, sha256_of
+from contrastive_har.files.texts import read_yaml
 
 COMPUTING = (
     "torch",
@@ -39,6 +40,12 @@ COMPUTING = (
 SHOWING = ("matplotlib", "plotly", "pillow", "jinja2")
 """Packages that only figures and reports depend on."""
 
+TEXTS = ("title", "description", "citation", "licence", "url")
+"""Settings that only reports show."""
+
+_OF_DOWNLOADS = ("download", "checksums", "request")  # settings that say how files are had, not what they hold
+_DESCRIPTION = "dataset.yml"  # of a user's own data
+_DESCRIPTIONS = "descriptions.yml"  # of the public data sets, by name
 _CODE = ("*.py", "*.yml")
 _SHOWN = ("*.j2", "*.js", "*.css", "*.csv")  # templates, and published numbers
 
@@ -80,16 +87,27 @@ def code_version(*, shows: bool = False) -> str:
 
 
 def meaning_of(path: Path) -> str:
-    """Return a hash of what a file of this package says to the machine: of code, without comments and docstrings."""
-    content = path.read_bytes()
+    """Return a hash of what a file of this package says to the machine.
+
+    Comments, docstrings and the texts of descriptions do not count.
+    """
     try:
         if path.suffix == ".py":
-            return fingerprint(*_parts_of(compile(content, "", "exec", dont_inherit=True, optimize=2)))
+            return fingerprint(*_parts_of(compile(path.read_bytes(), "", "exec", dont_inherit=True, optimize=2)))
         if path.suffix == ".yml":
-            return fingerprint(json.dumps(yaml.safe_load(content), default=str))
-    except (SyntaxError, ValueError, yaml.YAMLError):
+            return fingerprint(json.dumps(_without_texts(path.name, read_yaml(path)), default=str))
+    except (SyntaxError, ValueError):
         pass  # nothing can run it, so that its bytes will do
     return sha256_of(path)
+
+
+def _without_texts(name: str, content: Any) -> Any:
+    """Return the content of a YAML file; if it describes data sets, without what their samples do not depend on."""
+    if name == _DESCRIPTIONS and isinstance(content, dict):
+        return {dataset: _without_texts(_DESCRIPTION, entry) for dataset, entry in content.items()}
+    if name == _DESCRIPTION and isinstance(content, dict):
+        return {key: value for key, value in content.items() if key not in (*TEXTS, *_OF_DOWNLOADS)}
+    return content
 
 
 def _parts_of(code: CodeType) -> Iterator[str]:
@@ -109,6 +127,11 @@ def _versions_of(package: str) -> list[str]:
         return [version(package)]
     except PackageNotFoundError:  # of another platform
         return []
+
+
+def raw_hash_of(path: Path) -> str:
+    """Return a hash of a file of raw data: of its content, but for the words and comments of a description."""
+    return meaning_of(path) if path.name == _DESCRIPTION else sha256_of(path)
 
 
 def fingerprint_folder(folder: Path, hashes: FileHashes) -> str:

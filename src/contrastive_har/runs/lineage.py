@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset, FolderDataset
-from contrastive_har.files.fingerprints import code_version, fingerprint, fingerprint_folder
+from contrastive_har.files.fingerprints import TEXTS, code_version, fingerprint, fingerprint_folder, raw_hash_of
 from contrastive_har.files.hashes import FileHashes
 from contrastive_har.protocols import PLANS
 from contrastive_har.refining import plain
@@ -21,9 +21,8 @@ from contrastive_har.runs.provenance import Origin, Provenance
 from contrastive_har.scores.cells import Cell
 
 _NOT_INPUTS = (".checkpoints", ".method_check", "params:engine", "params:run")  # inputs that change no result
-_TEXTS = ("title", "description", "citation", "url")  # settings that only reports show
-_SHOWS_TEXTS = "reporting"  # tag of the nodes whose results these settings change
-_WITHOUT_EFFECT = (*_TEXTS, "checkpoint_every")  # settings that change no number
+_SHOWS_TEXTS = "reporting"  # tag of the nodes whose results texts change
+_WITHOUT_EFFECT = (*TEXTS, "checkpoint_every")  # settings that change no number
 _FILE_HASHES = ".file_hashes.json"
 _PLAN = f"params:{PLANS}."
 
@@ -55,7 +54,7 @@ class Origins:
 
     def of_folder(self, folder: Path) -> str:
         """Return the fingerprint of the files in a folder, whose hashes are remembered in the folder ``data``."""
-        return fingerprint_folder(folder, FileHashes(self.manifests.folder.parents[1] / _FILE_HASHES))
+        return fingerprint_folder(folder, FileHashes(self.manifests.folder.parents[1] / _FILE_HASHES, raw_hash_of))
 
 
 def fingerprint_nodes(pipeline: Pipeline, catalog: DataCatalog, origins: Origins) -> Iterator[tuple[Node, NodeRecord]]:
@@ -100,7 +99,7 @@ class _Tracing:
                 origin = self._origin(name)
                 own = origin.fingerprint
                 ancestors |= origin.ancestors
-                if isinstance(self._catalog.get(name), AtomicDataset):
+                if isinstance(self._catalog.get(name), (AtomicDataset, FolderDataset)):
                     ancestors[name] = own
             parts.append(f"{name}={own}")
         whole = fingerprint(code_version(shows=texts), node.name, *parts)

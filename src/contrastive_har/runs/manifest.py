@@ -26,8 +26,8 @@ class NodeRecord(BaseModel):
     Attributes:
         fingerprint: Fingerprint of its code, its parameters and the origin of its inputs.
         outputs: Fingerprints of the stored outputs by name.
-        ancestors: Fingerprints of the stored data sets and of the plans that the outputs come from, directly and
-            indirectly, by name.
+        ancestors: Fingerprints of the stored data sets, of the folders of raw files and of the plans that the outputs
+            come from, directly and indirectly, by name.
         seconds: Duration, saving included.
     """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kedro.io import DataCatalog
 
+from contrastive_har.files.fingerprints import TEXTS
 from contrastive_har.protocols import PLANS, ProtocolError, plans_of
 from contrastive_har.refining import plain
 from contrastive_har.runs.commands import resuming
@@ -14,7 +15,6 @@ from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.settings import differences
 from contrastive_har.scores.cells import Cell
 
-_TEXTS = ("title", "description")  # settings that a later report may change
 _COMBINED = "scores"  # of a protocol: the table with the scores of all its cells
 
 
@@ -28,7 +28,8 @@ class Origin:
 
     Attributes:
         fingerprint: Fingerprint of all that its content depends on.
-        ancestors: Fingerprints of the stored data sets and of the plans that it comes from, by name.
+        ancestors: Fingerprints of the stored data sets, of the folders of raw files and of the plans that it comes
+            from, by name.
         run: The run that stored it; None if the run that reads it computes it.
     """
 
@@ -89,7 +90,7 @@ class Provenance:
         except (ProtocolError, KeyError):  # of an older release
             before = None
         changed = differences(plain(before), plain(self._catalog.load(plan))) if before else []
-        paths = sorted(path for path in changed if path.rpartition(".")[2] not in _TEXTS)
+        paths = sorted(path for path in changed if path.rpartition(".")[2] not in TEXTS)
         return (
             f"{name} of run {origin.run} was made with other settings: {', '.join(paths) or plan_name}. Give the --env "
             f"and --params of that run, or compute what does not fit again with '{resuming(name)}'."

@@ -9,6 +9,8 @@ from pathlib import Path
 from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.files.fingerprints import code_version
+from contrastive_har.runs.cleaning import manifests_in
+from contrastive_har.runs.lineage import Origins
 from contrastive_har.runs.listing import Run, age_in_words, runs_of
 from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import OF_SESSIONS, differences, load_configuration
@@ -25,11 +27,13 @@ def up_to_date(project: Path) -> Run | None:
     """
     configured = load_configuration(project)["parameters"]
     parameters = {name: value for name, value in configured.items() if name not in OF_SESSIONS}
-    changed = _newest_change(project / "data/01_raw" / raw_folder(str(parameters["dataset"])))
+    origins = Origins(manifests_in(project))
+    files = origins.of_folder(project / "data/01_raw" / raw_folder(str(parameters["dataset"])))
     for run in runs_of(project):
         if run.status == "finished" and MAIN in run.reports and run.manifest.code == code_version():
             same = not list(differences(run.manifest.parameters, parameters))
-            if same and changed < run.started:
+            recordings = origins.find("recordings", run.manifest.versions.get("recordings", ""))
+            if same and recordings and recordings.ancestors.get("raw_files") == files:
                 return run
     return None
 
@@ -45,12 +49,6 @@ def describe(run: Run) -> str:
         f"Run:     {run.run_id}, {MAIN} on {run.dataset}, started {age} ago\n"
         "Code, settings and files have not changed since that run; 'kedro run' computes it again.\n"
     )
-
-
-def _newest_change(folder: Path) -> datetime:
-    """Return when a file of a folder has last changed."""
-    times = (path.stat().st_mtime for path in folder.rglob("*") if path.is_file())
-    return datetime.fromtimestamp(max(times, default=0.0), UTC)
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from contrastive_har.files.fingerprints import TEXTS
 from contrastive_har.signals.sensors import (
     AND,
     Channel,
@@ -193,6 +194,11 @@ class DatasetDescription(BaseModel):
     def channel_names(self) -> list[str]:
         """Channel names in column order."""
         return [channel.name for channel in self.channels]
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What only reports show of it."""
+        return self.model_dump(include=set(TEXTS))
 
     @property
     def class_names(self) -> list[str]:

@@ -35,6 +35,7 @@ __all__ = [
     "open_source",
     "raw_folder",
     "source_names",
+    "texts_of",
 ]
 
 
@@ -78,6 +79,23 @@ def describe_source(name: str) -> DatasetDescription:
         raise ValueError(f"unknown data set '{name}'; known: {', '.join(_descriptions())}")
     entry = {key: value for key, value in _descriptions()[name].items() if key != "module"}
     return DatasetDescription.model_validate({"name": name, **entry})
+
+
+def texts_of(dataset: str, folder: Path) -> dict[str, str]:
+    """Return what only reports show of a description, as it is now.
+
+    Args:
+        dataset: Name of the data set.
+        folder: Folder of its files; of a user's own, nothing is returned if their description is missing or invalid.
+    """
+    if dataset != OWN_DATA:
+        return describe_source(dataset).texts
+    from contrastive_har.sources.my_data import describe
+
+    try:
+        return describe(folder).texts
+    except BadRecordingError:
+        return {}
 
 
 @cache

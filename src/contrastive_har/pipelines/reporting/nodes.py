@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -91,10 +90,10 @@ def describe_runs(
         compute: Where the results were computed.
         seed: Seed of the run.
         cell: Method and split.
-        **artifacts: windows, history, predictions, learning_curves and scores.
+        **artifacts: texts, windows, history, predictions, learning_curves and scores.
     """
     windows = artifacts["windows"]
-    description = windows.description
+    description = windows.description.model_copy(update=artifacts["texts"])
     results = CellResults(
         scores=artifacts["scores"],
         predictions=artifacts["predictions"],
@@ -141,23 +140,19 @@ def gather_facts(
         report: How results are summarised.
         compute: Where they were computed.
         seed: Seed of the run.
-        **artifacts: run, windows, windows_summary, recordings_summary, scores, summary, comparisons and complexity; the
-            recogniser, if one is chosen; each split's roles, leakage and scores by word, and each cell's history, by
-            artifact name.
-
-    Raises:
-        ValueError: if the stored results were computed with other settings than the report would state.
+        **artifacts: run, texts, windows, windows_summary, recordings_summary, scores, summary, comparisons and
+            complexity; the recogniser, if one is chosen; each split's roles, leakage and scores by word, and each
+            cell's history, by artifact name.
     """
     histories, windows = by_cell(artifacts, "history"), artifacts["windows"]
     scores, comparisons = artifacts["scores"], artifacts["comparisons"]
-    _require_same_settings(protocol, histories, scores)
     named = (titles(protocol.methods), evaluation_titles(protocol, scores), titles(protocol.splits))
     level = 1 - report.confidence
     dataset, classes = windows.description.name, windows.description.class_names
     of_all = comparisons[comparisons["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])]
     roles, recogniser = by_split(artifacts, "roles"), artifacts.get("recogniser")
     return ReportFacts(
-        description=windows.description,
+        description=windows.description.model_copy(update=artifacts["texts"]),
         windows=len(windows.table),
         windows_by_class=_count(windows),
         subjects=windows.table["subject"].nunique(),
@@ -225,28 +220,3 @@ def list_metrics(summary: pd.DataFrame) -> dict[str, float]:
 def select_setting(protocol: ProtocolSettings, scores: pd.DataFrame, **histories: pd.DataFrame) -> pd.DataFrame:
     """Choose the setting of the sweep on validation windows, per repeat; histories by artifact name."""
     return select(scores, last_epochs(by_cell(histories, "history")), protocol.swept())
-
-
-def _require_same_settings(
-    protocol: ProtocolSettings, histories: Mapping[Cell, pd.DataFrame], scores: pd.DataFrame
-) -> None:
-    for cell, history in histories.items():
-        epochs = set(history.groupby("repeat")["epoch"].max())
-        if not epochs <= {protocol.methods[cell.method].budget.epochs}:
-            raise _stale(f"the encoders of {cell.namespace} had {epochs} epochs", protocol)
-    if scores.groupby(["split", "method"])["repeat"].nunique().ne(protocol.repeats).any():
-        raise _stale("the scores have another number of repeats", protocol)
-    expected = {budget.name for budget in protocol.label_budgets}
-    # Without held-out groups, the budget of all labels leaves no test windows; others may be too large to evaluate.
-    limited = all(evaluation.most_labels for evaluation in protocol.evaluations.values())
-    optional = {budget.name for budget in protocol.label_budgets if budget.labels_everything or limited}
-    if (set(scores["label_budget"]) ^ expected) - optional:
-        raise _stale("the scores have other label budgets", protocol)
-
-
-def _stale(what: str, protocol: ProtocolSettings) -> ValueError:
-    return ValueError(
-        f"Stored results do not belong to these settings ({protocol.repeats} repeats, {protocol.budget.epochs} "
-        f"epochs): {what}. Report with the --env and --params of the run that made them, or run the whole protocol "
-        "again."
-    )

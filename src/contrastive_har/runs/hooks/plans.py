@@ -1,4 +1,4 @@
-"""The plans of the protocols, as parameters of the nodes."""
+"""The plans of the protocols and the texts of the data set, as parameters of the nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contrastive_har.runs.hooks.context import ContextHooks
 
 
 class PlanHooks(ContextHooks):
-    """Adds the plans of all protocols to the catalog.
+    """Adds the plans of all protocols and the texts of the data set to the catalog.
 
     Plans in the parameters of the configuration would be thousands of catalog entries: Kedro adds every value at every
     depth.
@@ -37,8 +37,11 @@ class PlanHooks(ContextHooks):
 
     @hook_impl(tryfirst=True)
     def after_catalog_created(self, catalog: DataCatalog) -> None:
-        """Add the plans."""
+        """Add the plans, and the texts of the data set: stored windows have those of the time when they were cut."""
         from contrastive_har.protocols import PLANS
+        from contrastive_har.sources import texts_of
 
         for name, plan in self._plans.items():
             catalog[f"params:{PLANS}.{name}"] = MemoryDataset(plan, copy_mode="assign")
+        texts = texts_of(self.context.config_loader["parameters"]["dataset"], catalog.load("raw_files"))
+        catalog["params:texts"] = MemoryDataset(texts, copy_mode="assign")
