@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python $(QUIETLY)
 AIRFLOW := .venv-airflow
 AIRFLOW_PORT := 8080
 AIRFLOW_TASKS := 2
-STEPS := 300
+STEPS := 500
 AIRFLOW_ADDRESS = http://127.0.0.1:$(AIRFLOW_PORT)
 
 # kedro-viz and mlflow send no usage statistics.
@@ -34,7 +34,7 @@ mutate: $(VENV)/.installed-mutation ## change the code and see which changes no 
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(if $(ONLY),'$(ONLY)')
 	@$(BIN)/mutmut results
 
-chaos: $(VENV)/.installed-dev ## disturb runs on tiny data at random: make chaos STEPS=300
+chaos: $(VENV)/.installed-dev ## disturb runs on tiny data at random: make chaos STEPS=500
 	$(BIN)/python -m tests.pipelines.chaos --steps=$(STEPS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation site

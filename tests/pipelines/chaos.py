@@ -1,9 +1,10 @@
-"""Disturbs a project at random and checks what must hold: ``python -m tests.pipelines.chaos --steps=300``.
+"""Disturbs a project at random and checks what must hold: ``python -m tests.pipelines.chaos --steps=500``.
 
-A step kills the main job at a random moment, runs some of its stages, changes the seed, flips a bit in a stored file or
-lets the job come to its end. After each step every visible version of every file is whole, nothing else is visible, and
-no run is marked as finished that is not. All scores are those of a project that nobody disturbed: no result has been
-computed from others than its own.
+A step kills the main job at a random moment, runs some of its stages, runs it twice at once, removes old runs while it
+is running, flips a bit in a stored file, moves the folder of the project, or lets the job come to its end, each with
+one of two seeds. After each step every visible version of every file is whole, nothing else is visible, and no run is
+marked as finished that is not. All scores are those of a project that nobody disturbed: no result has been computed
+from others than its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow
@@ -28,21 +30,31 @@ import pandas as pd
 from contrastive_har.files.checksums import CHECKSUM, is_whole
 from contrastive_har.files.tables import read_table
 from contrastive_har.pipeline_registry import STAGES
+from contrastive_har.runs import cleaning, moving
 from contrastive_har.runs.manifest import MANIFEST, Manifests
 from contrastive_har.runs.refusals import find_refusal
 from tests.pipelines.conftest import Project, make_project
 
 METHODS = ("supervised", "clusterclhar")
 SEEDS = (2026, 7)
-LONGEST = 6.0  # seconds before a kill
 TROUBLES = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 REFUSED = 3  # exit status
 
 
-def start(project: Project, seed: int = SEEDS[0], stages: tuple[str, ...] = ()) -> int:
+def start(project: Project, seed: int = SEEDS[0], stages: tuple[str, ...] = (), **params: str) -> int:
     """Start the job, or some stages of it, in a process of its own; return its number.
 
-    The job goes on with what is there. The exit status is ``REFUSED`` after a refusal.
+    The job goes on with what is there.
+    """
+    if stages:
+        return fork(project, lambda: project.run(",".join(stages), seed=seed))
+    return fork(project, lambda: project.run(resume=True, seed=seed, **params))
+
+
+def fork(project: Project, work: Callable[[], object]) -> int:
+    """Do something in a process of its own; return its number.
+
+    The exit status is ``REFUSED`` after a refusal.
     """
     number = os.fork()  # everything heavy is imported already
     if number:
@@ -52,10 +64,7 @@ def start(project: Project, seed: int = SEEDS[0], stages: tuple[str, ...] = ()) 
         with (project.path / "log.txt").open("a") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            if stages:
-                project.run(",".join(stages), seed=seed)
-            else:
-                project.run(resume=True, seed=seed)
+            work()
         code = 0
     except SystemExit as end:
         code = int(str(end.code))
@@ -105,25 +114,31 @@ class Chaos:
         for name in ("undisturbed", "disturbed"):
             (folder / name).mkdir()
         undisturbed = make_project(folder / "undisturbed", METHODS)
+        begun = time.monotonic()
         self.scores = {seed: finish(undisturbed, seed) for seed in SEEDS}
+        self.longest = (time.monotonic() - begun) / len(SEEDS)  # seconds of a job
         if self.scores[SEEDS[0]].equals(self.scores[SEEDS[1]]):
             raise AssertionError("the scores of the seeds must differ, or nothing could be told from them")
         self.project = make_project(folder / "disturbed", METHODS)
         self.flipped: set[Path] = set()
         self.checked: set[tuple[Path, int]] = set()
         self.steps: Counter[str] = Counter()
+        self.next: list[Callable[[], str]] = []
 
     def step(self) -> None:
-        """Do one thing, and check what must hold after it."""
-        action = self.chance.choice((self.kill, self.kill, self.part, self.part, self.flip, self.end))
-        self.steps[action()] += 1
+        """Do one thing, and check what must hold after it; all kinds of things come about equally often."""
+        if not self.next:
+            self.next = [self.kill, self.kill, self.part, self.part, self.flip, self.end]
+            self.next += [self.run_twice, self.clean, self.move]
+            self.chance.shuffle(self.next)
+        self.steps[self.next.pop()()] += 1
         check_files(self.project, self.flipped)
         self.check_scores()
 
     def kill(self) -> str:
         """Kill the job at a random moment."""
         number = start(self.project, self.chance.choice(SEEDS))
-        time.sleep(self.chance.uniform(0.2, LONGEST))
+        time.sleep(self.chance.uniform(0.2, self.longest))
         os.kill(number, self.chance.choice(TROUBLES))
         status = wait(number)
         self.check_tracking(status)
@@ -133,10 +148,50 @@ class Chaos:
         """Run stages that follow one another, with what is there."""
         first, last = sorted(self.chance.choices(range(len(STAGES)), k=2))
         status = wait(start(self.project, self.chance.choice(SEEDS), STAGES[first : last + 1]))
-        if status not in (0, REFUSED):
-            raise AssertionError((self.project.path / "log.txt").read_text()[-4000:])
+        self.require(status in (0, REFUSED))
         self.check_tracking(status)
         return "refusals" if status else "parts"
+
+    def run_twice(self) -> str:
+        """Run the job twice at once: as two runs, or as one, which the second process is refused."""
+        same = self.chance.random() < 0.3
+        params = {"run_id": f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}.000Z"} if same else {}
+        seeds = [self.chance.choice(SEEDS)] * 2 if same else self.chance.choices(SEEDS, k=2)
+        numbers = []
+        for seed in seeds:
+            numbers.append(start(self.project, seed, **params))
+            time.sleep(self.chance.choice((0, self.chance.uniform(0, self.longest))))
+        statuses = [wait(number) for number in numbers]
+        self.require(set(statuses) <= ({0, REFUSED} if same else {0}) and 0 in statuses)
+        self.check_tracking(0)
+        return "pairs"
+
+    def clean(self) -> str:
+        """Remove old runs at a random moment of the job, which ends well."""
+        seed = self.chance.choice(SEEDS)
+        number = start(self.project, seed)
+        time.sleep(self.chance.uniform(0, self.longest))
+        keep = self.chance.randint(1, 3)
+        cleaned = wait(fork(self.project, lambda: cleaning.clean(self.project.path, keep)))
+        self.require(wait(number) == 0 and cleaned == 0)
+        self.check_tracking(0)
+        return "removals"
+
+    def move(self) -> str:
+        """Move the folder of the project: refused, until its paths are corrected."""
+        before = self.project.path
+        after = before.with_name(f"moved_{self.steps['moves']}")
+        before.rename(after)
+        self.project = Project(after)
+        self.flipped = {after / path.relative_to(before) for path in self.flipped}
+        self.require(wait(start(self.project)) == REFUSED)
+        self.require(wait(fork(self.project, lambda: moving.correct(self.project.path))) == 0)
+        return "moves"
+
+    def require(self, holds: bool) -> None:
+        """End with the log of the project if something does not hold."""
+        if not holds:
+            raise AssertionError((self.project.path / "log.txt").read_text()[-8000:])
 
     def flip(self) -> str:
         """Flip a bit in a stored file."""
@@ -159,6 +214,8 @@ class Chaos:
         if self.chance.random() < 0.5:
             for stage in self.project.path.glob("data/0[2-8]*"):
                 shutil.rmtree(stage)
+            if self.chance.random() < 0.5:
+                (self.project.path / "mlflow.db").unlink()
         return "ends"
 
     def versions(self) -> list[Path]:
@@ -202,7 +259,7 @@ def _is_hidden(path: Path) -> bool:
 def main() -> None:
     """Disturb as often as asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path)
     arguments = parser.parse_args()

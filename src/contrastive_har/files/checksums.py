@@ -22,7 +22,10 @@ def write_checksum(path: Path) -> Path:
 def is_whole(path: Path) -> bool:
     """Return whether a file has the checksum beside it; a process reads the same state of a file once."""
     beside = path.with_name(CHECKSUM)
-    return path.is_file() and beside.is_file() and _is_whole(path, state_of(path), state_of(beside))
+    try:
+        return _is_whole(path, state_of(path), state_of(beside))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # also one that is being removed
+        return False
 
 
 def require_whole(path: Path) -> None:

@@ -110,7 +110,12 @@ class Manifests:
             SchemaError: if the file is broken.
         """
         path = self.path(run_id)
-        return _read(path) if path.exists() else None
+        try:
+            return _read(path)
+        except SchemaError:
+            if path.exists():
+                raise
+            return None
 
     def newest_first(self) -> Iterator[Manifest]:
         """Yield all manifests that this release has written, the newest first.
@@ -119,7 +124,7 @@ class Manifests:
             SchemaError: if one is broken.
         """
         for path in sorted(self.folder.glob(f"*/{self.folder.name}"), reverse=True):
-            if (manifest := _read(path)) is not None:
+            if (manifest := self.find(path.parent.name)) is not None:
                 yield manifest
 
     def begin(self, run_id: str, change: Callable[[Manifest | None], Manifest]) -> Manifest:

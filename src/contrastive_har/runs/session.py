@@ -129,7 +129,7 @@ def _unfinished(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeli
     """Return the nodes that no run has finished; outputs of the others are pinned and recorded as those of this run."""
     from contrastive_har.catalog import AtomicDataset
     from contrastive_har.runs.lineage import Origins, find_finished, fingerprint_nodes
-    from contrastive_har.runs.manifest import manifests_of
+    from contrastive_har.runs.manifest import Manifest, manifests_of
 
     manifests = manifests_of(catalog)
     earlier = [manifest for manifest in manifests.newest_first() if manifest.run_id <= run_id]
@@ -139,8 +139,16 @@ def _unfinished(pipeline: Pipeline, catalog: DataCatalog, run_id: str) -> Pipeli
         if versions := find_finished(node, record.fingerprint, catalog, earlier):
             finished.add(node.name)
             pinned |= versions
+    entries = {name: cast(AtomicDataset, catalog.get(name)) for name in pinned}
+
+    def note(manifest: Manifest) -> Manifest:
+        there = all(entries[name].has(version) for name, version in pinned.items())
+        return manifest.with_versions(pinned) if there else manifest
+
+    noted = manifests.update(run_id, note).versions  # which clean-runs keeps from now on
+    if not pinned.items() <= noted.items():  # it has just removed one
+        return _unfinished(pipeline, catalog, run_id)
     for name, version in pinned.items():
-        cast(AtomicDataset, catalog.get(name)).pin(version)
-    manifests.update(run_id, lambda manifest_of_run: manifest_of_run.with_versions(pinned))
+        entries[name].pin(version)
     logging.getLogger(__name__).info("%d of %d nodes are finished already.", len(finished), len(pipeline.nodes))
     return pipeline.only_nodes(*(node.name for node in pipeline.nodes if node.name not in finished))
