@@ -3,13 +3,14 @@
 import os
 
 from contrastive_har.runs import hooks, refusals
-from contrastive_har.runs.session import RunSession
+from contrastive_har.runs.session import RunContext, RunSession
 from contrastive_har.runs.settings import ProjectConfiguration
 
 # MLflow collects usage statistics unless this is set before it is imported.
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 SESSION_CLASS = RunSession
+CONTEXT_CLASS = RunContext
 CONFIG_LOADER_CLASS = ProjectConfiguration
 HOOKS = hooks.HOOKS
 

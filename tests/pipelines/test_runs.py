@@ -298,11 +298,11 @@ def test_the_run_of_a_dead_process_is_marked_at_the_next_start(project: Project)
     assert sorted(states.values()) == ["FINISHED", "KILLED", "KILLED"]
 
 
-@pytest.mark.parametrize("steps", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_disturbances_at_random_moments(tmp_path: Path, steps: int) -> None:
-    """Kills, partial runs, other seeds and flipped bits; see tests/pipelines/chaos.py for what must hold after each."""
+    """The first steps have one of each kind; see tests/pipelines/chaos.py for what must hold after each."""
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.pipelines.chaos", f"--steps={steps}", f"--folder={tmp_path}"],
+        [sys.executable, "-m", "tests.pipelines.chaos", f"--steps={steps}", "--seed=82", f"--folder={tmp_path}"],
         cwd=ROOT,
         capture_output=True,
         text=True,

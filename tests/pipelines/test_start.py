@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -46,9 +48,31 @@ def test_the_default_pipeline_is_the_only_one_that_is_built(project: Project, mo
     assert built == {MAIN, "__default__"}
 
 
+LATER = ("IPython", "git", "lightning_fabric", "plotly", "sklearn", "scipy.stats", "tokenizers", "wordllama", "xgboost")
+"""Packages that take long to import and that the first node does not need."""
+START = """
+import sys
+from kedro.framework.cli import main
+from kedro.pipeline.node import Node
+def start(*arguments, **options):
+    sys.exit(" ".join(sorted(modules & sys.modules.keys())))
+Node.run, modules = start, set(sys.argv[2:])
+sys.argv[2:] = []
+main()
+"""
+
+
+def test_nothing_is_imported_before_it_is_needed(project: Project) -> None:
+    command = [sys.executable, "-c", START, "run", "mlflow", "torch", *LATER]
+    started = subprocess.run(command, cwd=project.path, capture_output=True, text=True)
+    assert started.stderr.splitlines()[-1] == "mlflow torch", started.stderr
+
+
 def test_plans_are_one_entry_of_the_catalog_each(project: Project) -> None:
     with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=project.tiny) as session:
         catalog = session.load_context().catalog
     plans = [name for name in catalog if name.startswith("params:plans.")]
+    assert f"params:{MAIN}" in catalog
+    assert not any(name.startswith(f"params:{MAIN}.") for name in catalog)
     assert f"params:plans.{MAIN}.pretraining.simclr" in plans
     assert all(isinstance(catalog.load(name), BaseModel) for name in plans)

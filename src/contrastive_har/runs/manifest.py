@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import distributions
@@ -183,5 +184,7 @@ def _read(path: Path) -> Manifest | None:
 
 def installed_packages() -> dict[str, str]:
     """Return the versions of all installed packages by name."""
-    all_metadata = (package.metadata for package in distributions())  # read once: each access parses the file again
-    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in all_metadata))
+    heads = ((package.read_text("METADATA") or "").partition("\n\n")[0] for package in distributions())
+    # Parsing the whole files takes a tenth of the start of a run.
+    found = (dict(re.findall(r"^(Name|Version): (.*)$", head, re.MULTILINE)) for head in heads)
+    return dict(sorted((fields["Name"], fields["Version"]) for fields in found if len(fields) == 2))

@@ -11,12 +11,13 @@ from kedro.pipeline import Pipeline
 from contrastive_har.catalog import AtomicDataset
 from contrastive_har.runs.commands import making
 from contrastive_har.runs.lineage import Origins, fingerprint_nodes
+from contrastive_har.runs.manifest import NodeRecord
 from contrastive_har.runs.provenance import ProvenanceError
 
 
 def pin_versions(
     pipeline: Pipeline, catalog: DataCatalog, origins: Origins, run_id: str, earlier: Mapping[str, str]
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, NodeRecord]]:
     """Pin the versions that a run reads: its own, else those it has read before, else earlier ones.
 
     Earlier ones are the newest of each data set. If these do not belong together or to the settings, they are those of
@@ -30,7 +31,7 @@ def pin_versions(
         earlier: Versions that the run has read and written before.
 
     Returns:
-        The versions of the data sets that the run reads.
+        The versions of the data sets that the run reads, and the record of each node by name.
 
     Raises:
         ProvenanceError: if no versions belong together.
@@ -59,14 +60,13 @@ def pin_versions(
             if name in versions:
                 entry.pin(versions[name])
         try:
-            for _ in fingerprint_nodes(pipeline, catalog, origins):
-                pass
+            records = {node.name: record for node, record in fingerprint_nodes(pipeline, catalog, origins)}
         except ProvenanceError as error:
             mismatch = mismatch or error
             continue
         if mismatch:
             logging.getLogger(__name__).warning("Not the newest versions are read: %s", mismatch)
-        return versions
+        return versions, records
     raise mismatch or ValueError("no versions")
 
 

@@ -17,6 +17,7 @@ from kedro.runner import SequentialRunner
 from kedro.utils import find_kedro_project
 from pluggy import PluginManager
 
+from contrastive_har.refining import is_protocol
 from contrastive_har.runs.settings import configuration_folder
 
 MAIN = "semi_supervised"
@@ -27,6 +28,19 @@ RUN_ID_FORMAT = "%Y-%m-%dT%H.%M.%S.%fZ"
 
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
 """Form of the id of a run: a time, because it is the version of all it stores and versions are sorted by name."""
+
+
+class RunContext(KedroContext):
+    """A context whose catalog has the values inside of protocols as plans only.
+
+    Kedro adds every parameter at every depth: thousands of entries, which no node takes.
+    """
+
+    def _get_parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = super()._get_parameters()
+        configured = self.config_loader["parameters"]
+        inside = tuple(f"params:{name}." for name, value in configured.items() if is_protocol(value))
+        return {name: value for name, value in parameters.items() if not name.startswith(inside)}
 
 
 class RunSession(KedroSession):

@@ -38,6 +38,11 @@ class ProjectConfiguration(OmegaConfigLoader):
                 _require_known(self.runtime_params or {}, known, "--params")
         return raw
 
+    def _merge_configs(self, config: Any, env_config: Any, key: str, env_path: str) -> Any:
+        # Merging copies all it gets, which takes as long as reading it.
+        touched = {name: value for name, value in config.items() if name in env_config}
+        return {**config, **super()._merge_configs(touched, env_config, key, env_path)}
+
     def _read_dir_configs(self, conf_path: str, *arguments: Any, **options: Any) -> Any:
         # An installed package has no folder for a user's own settings.
         is_optional = self.env is None and conf_path == self._get_conf_env_path(self.default_run_env)

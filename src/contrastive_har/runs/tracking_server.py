@@ -60,11 +60,14 @@ def absolute_uri(uri: str, project: Path) -> str:
     return uri
 
 
-def connect(tracking: TrackingSettings) -> None:
+def connect(tracking: TrackingSettings) -> str:
     """Use a tracking server and its experiment, both of which are created if they do not exist.
 
     Args:
         tracking: Settings with absolute paths.
+
+    Returns:
+        The id of the experiment.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -81,7 +84,7 @@ def connect(tracking: TrackingSettings) -> None:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run has just created it
                 raise
-    mlflow.set_experiment(tracking.experiment)
+    return str(mlflow.set_experiment(tracking.experiment).experiment_id)
 
 
 def _require_location(stored: str, tracking: TrackingSettings) -> None:

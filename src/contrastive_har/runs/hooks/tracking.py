@@ -28,12 +28,12 @@ class Described:
 
     Attributes:
         name: Its name in lists.
-        command: The command that repeats it.
+        tags: The command that repeats it, the commit of its code, and the environment of its configuration.
         parameters: Parameters that take part, by flat name.
     """
 
     name: str
-    command: str
+    tags: dict[str, str]
     parameters: dict[str, str]
 
 
@@ -78,7 +78,7 @@ class TrackingHooks(ContextHooks):
         atexit.register(self._end, succeeded=False)
         try:
             result = yield
-            self._start(run_params, self._describe(run_params, pipeline, catalog))
+            self._start(self._describe(run_params, pipeline, catalog))
         except BaseException:
             self._end(succeeded=False)
             raise
@@ -88,14 +88,18 @@ class TrackingHooks(ContextHooks):
     def _describe(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> Described:
         from contrastive_har.reports.tracked import flatten
 
-        parameters = self.context.params
+        parameters, facts = self.context.params, catalog.load("params:run")
         return Described(
             name=f"{', '.join(run_params['pipeline_names'])} · {parameters['dataset']} · {run_params['run_id']}",
-            command=catalog.load("params:run").command,
+            tags={
+                "mlflow.note.content": f"`{facts.command}`",
+                "mlflow.source.git.commit": facts.commit.partition(",")[0],
+                "kedro.env": run_params["env"] or "local",
+            },
             parameters=flatten(parameters_of(pipeline, plain(parameters))),
         )
 
-    def _start(self, run_params: dict[str, Any], described: Described) -> None:
+    def _start(self, described: Described) -> None:
         from mlflow.exceptions import MlflowException
 
         from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs
@@ -107,29 +111,32 @@ class TrackingHooks(ContextHooks):
                 "MLFLOW_RUN_ID is ignored: a run continues an earlier one with --params=run_id=TIME, the Kedro id."
             )
         try:
-            connect(located)
+            experiment = connect(located)
             end_stale_runs(located.experiment, self._manifests)
-            self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, described, run_params))
+            self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, described, experiment))
         except MlflowException as error:
             raise RuntimeError(
                 f"MLflow at {located.tracking_uri} cannot be used ({error}). Start the server, or correct "
                 "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
             ) from error
 
-    def _tracked(self, manifest: Manifest, described: Described, run_params: dict[str, Any]) -> Manifest:
+    def _tracked(self, manifest: Manifest, described: Described, experiment: str) -> Manifest:
         """Return the manifest with its tracked run, which is started or resumed."""
         import mlflow
+        from mlflow.tracking.context.default_context import DefaultRunContext
 
         tags = {PROCESS: this_process()}
-        if manifest.tracked_run:
-            self._tracked_run = mlflow.start_run(run_id=manifest.tracked_run).info.run_id
-            mlflow.set_tags(tags)
-            return manifest
-        tags |= {"kedro.run_id": manifest.run_id, "kedro.env": run_params["env"] or "local"}
-        command = f"`{described.command}`"
-        started = mlflow.start_run(run_name=described.name, tags=tags, description=command)
-        self._tracked_run = started.info.run_id
-        mlflow.log_params(described.parameters)
+        self._tracked_run = manifest.tracked_run
+        if self._tracked_run is None:
+            # Not by mlflow.start_run, which imports IPython to find out whether it runs in a notebook.
+            source = DefaultRunContext().tags()  # type: ignore[no-untyped-call]
+            first = {**source, **described.tags, **tags, "kedro.run_id": manifest.run_id}
+            created = mlflow.MlflowClient().create_run(experiment, tags=first, run_name=described.name)
+            self._tracked_run = created.info.run_id
+        mlflow.start_run(run_id=self._tracked_run)
+        mlflow.set_tags(tags)
+        if manifest.tracked_run is None:
+            mlflow.log_params(described.parameters)
         return manifest.model_copy(update={"tracked_run": self._tracked_run})
 
     @hook_impl(wrapper=True, trylast=True)  # inside the hook that logs errors

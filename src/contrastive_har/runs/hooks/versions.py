@@ -39,7 +39,7 @@ class VersionHooks(ContextHooks):
             ValueError: if an earlier part of this run had other parameters, if stored data sets to read are missing or
                 do not belong together, or if recordings of one data set would be stored as those of another.
         """
-        from contrastive_har.runs.lineage import Origins, fingerprint_nodes
+        from contrastive_har.runs.lineage import Origins
         from contrastive_har.runs.manifest import manifests_of
         from contrastive_har.runs.parts import begin_part, part_of
         from contrastive_har.runs.pinning import pin_versions
@@ -65,11 +65,10 @@ class VersionHooks(ContextHooks):
                 self._run_id,
                 lambda known: begin_part(_begun(known, run_params, parameters, command), part_of(run_params)),
             )
-            versions = pin_versions(pipeline, catalog, origins, self._run_id, manifest.versions)
+            versions, self._records = pin_versions(pipeline, catalog, origins, self._run_id, manifest.versions)
         except Exception as error:
             self.on_pipeline_error(error)  # Kedro calls it for later errors only
             raise
-        self._records = {node.name: record for node, record in fingerprint_nodes(pipeline, catalog, origins)}
         self._manifests.update(self._run_id, lambda known: known.with_versions(versions).without(self._records))
 
     @hook_impl(wrapper=True)
