@@ -15,16 +15,17 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 
 from contrastive_har.files.checksums import CHECKSUM, is_whole
@@ -39,6 +40,11 @@ METHODS = ("supervised", "clusterclhar")
 SEEDS = (2026, 7)
 TROUBLES = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
 REFUSED = 3  # exit status
+TRACKED = """
+SELECT status FROM runs
+WHERE lifecycle_stage = 'active' AND run_uuid NOT IN (SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId')
+ORDER BY start_time DESC
+"""
 
 
 def start(project: Project, seed: int = SEEDS[0], stages: tuple[str, ...] = (), **params: str) -> int:
@@ -242,9 +248,8 @@ class Chaos:
 
     def check_tracking(self, status: int) -> None:
         """Check the state of the newest tracked run, and that nothing but one that was killed seems to be running."""
-        mlflow.set_tracking_uri(f"sqlite:///{self.project.path / 'mlflow.db'}")
-        runs = mlflow.search_runs(search_all_experiments=True, output_format="list", order_by=["start_time DESC"])
-        states = [run.info.status for run in runs if "mlflow.parentRunId" not in run.data.tags]
+        with closing(sqlite3.connect(self.project.path / "mlflow.db")) as database:  # MLflow would keep it open
+            states = [state for (state,) in database.execute(TRACKED)]
         killed = int(status != 0)  # the next start that is not refused marks it
         assert states.count("RUNNING") <= killed, states
         if status == 0:
