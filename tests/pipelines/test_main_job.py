@@ -267,7 +267,7 @@ def test_a_report_of_other_settings_is_refused(finished_few: Project) -> None:
         r"budget\.batch_size": changed_to(budget={"epochs": 2, "batch_size": 64}),
         r"budget\.epochs": changed_to(budget={"epochs": 3, "batch_size": 128}),
         ".*repeats": changed_to(repeats=1),
-        ".*label_budgets": changed_to(label_budgets=["50 %"]),
+        ".*label_budgets": changed_to(label_budgets=["10 %"]),
     }
     for changed, other in others.items():
         with pytest.raises(ValueError, match=rf"other settings: {changed}\. Give the --env and --params"):
