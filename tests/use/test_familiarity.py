@@ -149,3 +149,14 @@ def test_a_recording_is_described_by_the_time_and_the_channels_that_are_unlike()
     only = UnlikeTraining(["x", "y", "z"])
     only.add(np.ones(2), np.array([[0.1, 99.0, 0.1]] * 2))
     assert "100 % of day is unlike the training data (mean distance 9.96, mostly in y)" in str(only.describe("day"))
+
+
+def test_typical_samples_are_a_deviation_from_the_means() -> None:
+    windows = np.random.default_rng(0).normal((1.0, 5.0), (0.1, 2.0), (30, 64, 2)).astype(np.float32)
+    people = np.array(["a", "b"] * 15, dtype=object)
+    reference = Reference.of(windows, people, np.arange(20), np.arange(20, 30))
+    assert reference is not None
+    np.testing.assert_allclose(np.abs(reference.typical - (1.0, 5.0)).mean(axis=0), (0.1, 2.0), rtol=0.1)
+    np.testing.assert_allclose(
+        np.sort(reference.typical, axis=0)[-1], (windows.mean(1) + windows.std(1))[:20].max(0), rtol=1e-4
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,51 @@ def test_wrong_units_of_time_and_batches_are_refused_with_a_cure(tmp_path: Path)
         read(tmp_path)
     (tmp_path / "dataset.yml").write_text("timestamp: {batches: spread}\n")
     np.testing.assert_allclose(np.concatenate([piece.seconds for piece in read(tmp_path)]), np.arange(100) / 50)
+
+
+@pytest.mark.parametrize("typical", [None, np.random.default_rng(0).standard_normal((200, 2))])
+def test_impossible_samples_of_unknown_units_are_found_by_what_the_model_knows(
+    tmp_path: Path, typical: np.ndarray | None
+) -> None:
+    channels = tuple(Channel(name=name, unit="counts") for name in "xy")
+    table = frame()
+    table.loc[40, "x"] = 1e30
+    table.to_csv(tmp_path / "a.csv", index=False)
+    pieces = [one for one in open_new_recordings(tmp_path, channels, 50, 0.25, typical) if isinstance(one, Piece)]
+    samples = np.concatenate([piece.samples for piece in pieces])
+    between = (frame()["x"][39] + frame()["x"][41]) / 2
+    assert samples[40, 0] == pytest.approx(between if typical is not None else 1e30)
+
+
+def test_samples_that_are_impossible_as_a_rule_are_refused_with_the_unit(tmp_path: Path) -> None:
+    channels = tuple(Channel(name=f"acc_{axis}", unit="g") for axis in "xyz")
+    table = pd.DataFrame({"timestamp": np.arange(100) / 50, "acc_x": 1.0, "acc_y": 2.0, "acc_z": 1000.0})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(BadRecordingError, match=r"Write 'units: \{acc: mg\}' in dataset\.yml"):
+        list(open_new_recordings(tmp_path, channels, 50, 0.25))
+
+
+def test_a_clock_that_begins_anew_has_the_rate_of_its_steps(tmp_path: Path) -> None:
+    table = frame()
+    table["timestamp"] = np.concatenate([np.arange(50), np.arange(50)]) / 50
+    table.to_csv(tmp_path / "a.csv", index=False)
+    seconds = np.concatenate([piece.seconds for piece in read(tmp_path)])
+    np.testing.assert_allclose(np.delete(np.diff(seconds), 49), 1 / 50)
+    assert np.diff(seconds)[49] > 0.25
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        (
+            "# made by an app\ntimestamp;x;y\n0,00;0,1;0,2\n0,02;0,1;0,2\n",
+            "skip_lines: 1', 'delimiter: \";\"', 'decimal",
+        ),
+        ("0.00,0.1,0.2\n0.02,0.1,0.2\n0.04,0.1,0.2\n", "has no header"),
+        ("timestamp,x,y\n0.00,0.1,0.2\n0.02," + "9" * 2_000_000 + ",oops\n", "row 3: a cell of more than 1 MB"),
+    ],
+)
+def test_files_of_another_form_have_the_cures_of_training_data(tmp_path: Path, text: str, cure: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(BadRecordingError, match=re.escape(cure)):
+        read(tmp_path)

@@ -7,7 +7,7 @@ entry in ``descriptions.yml``. Everything else (checks, rejection, duplicates) i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib import import_module, resources
 from pathlib import Path
@@ -127,20 +127,23 @@ def open_source(folder: Path, settings: IngestionSettings, engine: EngineSetting
             ``on_bad_recording`` is ``fail``.
     """
     distinct: frozenset[str] | None = None
+    files: Callable[[Path, DatasetDescription], Iterator[File]]
     if settings.dataset == OWN_DATA:
-        from contrastive_har.sources.my_data import describe, distinct_subjects
+        from contrastive_har.sources import my_data
 
-        description, distinct = describe(folder), distinct_subjects(folder)
+        description, reading = my_data.read_description(folder)
+        files = partial(my_data.files, reading=reading)
+        distinct = frozenset(reading.subjects.values())  # said to be different people although names are similar
     else:
         description = describe_source(settings.dataset)
-    source = cast(_Source, import_module(f"{__name__}.{_module(settings.dataset)}"))
+        files = cast(_Source, import_module(f"{__name__}.{_module(settings.dataset)}")).files
 
     def stream() -> Iterator[Recording | Rejection]:
         seen = SeenRecordings(distinct)
         rejected: list[str] = []
         passed_over: list[str] = []
         accepted = 0
-        for where, found in engine.map(partial(_read, description=description), source.files(folder, description)):
+        for where, found in engine.map(partial(_read, description=description), files(folder, description)):
             rejection = found if isinstance(found, Rejection) else seen.reject_repetition(found, where)
             if rejection is None:
                 accepted += 1

@@ -18,7 +18,9 @@ from contrastive_har.sources.archive import Member, find_members
 from contrastive_har.sources.candidate import Candidate, File
 from contrastive_har.sources.columns import activity_codes, read_csv
 from contrastive_har.sources.mending import mend
-from contrastive_har.sources.tables import numbers, seconds
+from contrastive_har.sources.own.settings import Timestamp
+from contrastive_har.sources.own.times import to_seconds
+from contrastive_har.sources.tables import numbers
 
 _FILES = {"harth": r"(?:.*/)?S(\d{3})\.csv", "har70plus": r"(?:.*/)?(5\d{2})\.csv"}
 
@@ -44,4 +46,5 @@ def _load(member: Member, name: str, description: DatasetDescription) -> Recordi
         activity=activity_codes(numbers(table["label"], "label", where), description.activities, where, first_row=2),
         samples=np.column_stack([numbers(table[channel], channel, where) for channel in channels]).astype(np.float32),
     )
-    return mend(recording, seconds(table["timestamp"], where), description.sampling_rate_hz)
+    seconds = to_seconds(table["timestamp"], Timestamp(), lambda row: f"{where}, row {table.index[row]}")
+    return mend(recording, seconds, description.sampling_rate_hz)

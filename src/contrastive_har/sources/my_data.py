@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,30 +17,30 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.candidate import Candidate, File, NoRecordingError
+from contrastive_har.sources.own.description_files import divide, read_description_file
 from contrastive_har.sources.own.intervals import IntervalTable, read_intervals
 from contrastive_har.sources.own.labels import Labels
-from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.reader import Reader
 from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
 
 
 def describe(folder: Path) -> DatasetDescription:
-    """Read ``dataset.yml``.
+    """Read what ``dataset.yml`` says about recordings.
 
     Raises:
         BadRecordingError: if it is missing or invalid.
     """
-    return _describe(folder)[0]
+    return read_description(folder)[0]
 
 
-def distinct_subjects(folder: Path) -> frozenset[str]:
-    """Return the names of subjects that are said to be different people although their names are similar."""
-    return frozenset(_describe(folder)[1].subjects.values())
+def read_description(folder: Path) -> tuple[DatasetDescription, Reading]:
+    """Read ``dataset.yml``: what recordings have in common, and how their files are written.
 
-
-def _describe(folder: Path) -> tuple[DatasetDescription, Reading]:
+    Raises:
+        BadRecordingError: if it is missing or invalid.
+    """
     path = folder / DESCRIPTION_FILE
     reading, content = divide(read_description_file(folder), path)
     if "name" in content:
@@ -54,10 +56,10 @@ def _describe(folder: Path) -> tuple[DatasetDescription, Reading]:
     for layout in reading.layouts:
         if unknown := ({*layout.columns, *layout.values, *layout.fields} - roles):
             raise BadRecordingError(f"{path}: unknown '{min(unknown)}'; known are {', '.join(sorted(roles))[:500]}.")
-    of_intervals = {"start", "end", "activity", "recording"}
+    of_intervals = {"start", "end", "duration", "activity", "recording", "subject"}
     if reading.intervals is not None and (unknown := {*reading.intervals.columns} - of_intervals):
         raise BadRecordingError(
-            f"{path}: intervals: unknown column '{min(unknown)}'; known are start, end, activity, recording."
+            f"{path}: intervals: unknown column '{min(unknown)}'; known are {', '.join(sorted(of_intervals))}."
         )
     known = {*description.channel_names, *(one.sensor for one in description.channels)}
     for key in ("units", "limits"):
@@ -66,9 +68,8 @@ def _describe(folder: Path) -> tuple[DatasetDescription, Reading]:
     return description, reading
 
 
-def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
+def files(folder: Path, description: DatasetDescription, reading: Reading) -> Iterator[File]:
     """Find the recordings' files in the order of their names, and say which others are passed over."""
-    _, reading = _describe(folder)
     found = find_places(folder)
     places = [one for one in found if isinstance(one, Place)]
     kinds, others = kinds_of(places, reading)
@@ -83,6 +84,7 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
             try:
                 intervals.append(read_intervals(kind, labels, reading))
             except BadRecordingError as error:
+                intervals.append(IntervalTable(kind, None))
                 yield Candidate.failed(place.name, place.where, error)
     for other in found:
         if isinstance(other, PassedOver):
@@ -93,6 +95,9 @@ def files(folder: Path, description: DatasetDescription) -> Iterator[File]:
             f"{DESCRIPTION_FILE}."
         )
     groups = groups_of(kinds, description.channel_names)
+    folders = Counter(group[0].place.plain.parent for _, group in groups)
+    only = {group[0].place.plain.parent: name for name, group in groups if folders[group[0].place.plain.parent] == 1}
+    intervals = [replace(one, only=only.get(one.kind.place.plain.parent)) for one in intervals]
     yield from _unknown_recordings(intervals, kinds, {name for name, _ in groups})
     reader = Reader(description, reading, labels, tuple(intervals))
     for name, group in groups:
@@ -108,17 +113,14 @@ def _unknown_recordings(
 ) -> Iterator[Candidate]:
     """Say which intervals name a recording that there is not, where files and not columns have the names."""
     for one in intervals:
+        if one.table is None:
+            continue
         unknown = one.table[(one.table["recording"] != "") & ~one.table["recording"].isin(list(names))]
-        if one.recording is not None or unknown.empty or any(map(_names_recordings, kinds)):
+        named_in_rows = any(kind.column("recording") in kind.names for kind in kinds)
+        if one.recording is not None or unknown.empty or named_in_rows:
             continue
         first = unknown.iloc[0]
         known = ", ".join(names)[:300]
-        reason = f"{one.where}, row {first['line']}: no recording '{first['recording']}'. There are: {known}."
+        reason = f"{one.where}, row {first['line']}: no recording '{first['recording']}'. There are: {known}. "
+        reason += "Correct the name."
         yield Candidate.failed(str(first["recording"]), one.where, BadRecordingError(reason))
-
-
-def _names_recordings(kind: Kind) -> bool:
-    try:
-        return kind.column("recording") in open_table(kind.place, kind.layout).names
-    except BadRecordingError:  # said when it is read
-        return False

@@ -1,4 +1,4 @@
-"""Tables: parsing of numbers and times."""
+"""Tables: parsing of numbers."""
 
 from __future__ import annotations
 
@@ -42,24 +42,4 @@ def numbers(column: pd.Series, name: str, path: Path | str) -> NDArray[np.float6
     if bad.any():
         row = column.index[bad][0]
         raise BadRecordingError(f"{path}, row {row}: '{column[row]}' in column '{name}' is not a number. Correct it.")
-    return np.asarray(found, np.float64)
-
-
-def seconds(stamps: pd.Series, path: Path | str) -> NDArray[np.float64]:
-    """Return time stamps, indexed by the file's row numbers, as seconds (rows,); dates count from 1970.
-
-    Raises:
-        BadRecordingError: if a value is not a time.
-    """
-    is_date = pd.api.types.is_datetime64_any_dtype(stamps)
-    found = pd.to_numeric(stamps, errors="coerce") if not is_date else None
-    if found is None or found.isna().all():
-        times = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
-        found = (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-    if (bad := found.isna() | np.isinf(found)).any():
-        row = stamps.index[bad][0]
-        raise BadRecordingError(
-            f"{path}, row {row}: '{stamps[row]}' is not a time. Use seconds, or dates and times such as "
-            "2026-01-31T12:00:00.020."
-        )
     return np.asarray(found, np.float64)

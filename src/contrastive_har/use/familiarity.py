@@ -88,6 +88,12 @@ class Reference:
         threshold = max(*limits, _LEAST_THRESHOLD)
         return replace(unlimited, scale=(unit * threshold).astype(np.float32))
 
+    @property
+    def typical(self) -> NDArray[np.float64]:
+        """Samples that are usual in the stored windows, mean plus and minus deviation: (2 x windows, channels)."""
+        means, deviations = np.split(self.statistics.astype(np.float64), 2, axis=1)
+        return np.concatenate([means - np.exp(deviations), means + np.exp(deviations)])
+
     def differences(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how raw ``windows`` (windows, time, channels) differ from the nearest stored ones.
 

@@ -24,6 +24,8 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejecti
 from contrastive_har.signals.sensors import Channel, channels_from_modalities
 from contrastive_har.signals.units import factor
 from contrastive_har.sources.candidate import NoRecordingError
+from contrastive_har.sources.own.description_files import divide, read_description_file, refuse_misnamed
+from contrastive_har.sources.own.forms import refuse_other_form
 from contrastive_har.sources.own.joining import join
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.parts import LOOKED_AT, Part, factors_of
@@ -32,12 +34,12 @@ from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.sources.own.roles import (
     Kind,
     groups_of,
+    is_other_table,
     kinds_of,
-    looks_like,
     refuse_ignored,
     refuse_missing_roles,
 )
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading, divide, read_description_file
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
 from contrastive_har.sources.own.tables import Block, Table
 from contrastive_har.use.streams import Expected, Stream, warn
 
@@ -69,16 +71,17 @@ def columns_of(path: Path, channels: Sequence[str]) -> set[str]:
     for _, kinds in _found(path, reading, channels)[0]:
         found: set[str] = set()
         for kind in kinds:
-            try:
-                found.update(kind.channels_in(open_table(kind.place, kind.layout).names, channels))
-            except BadRecordingError:  # said when it is read
-                continue
+            found.update(kind.channels_in(kind.names, channels))
         common &= found or common
     return common
 
 
 def open_new_recordings(
-    path: Path, channels: Sequence[Channel], model_hz: float, longest_gap: float
+    path: Path,
+    channels: Sequence[Channel],
+    model_hz: float,
+    longest_gap: float,
+    typical: NDArray[np.float64] | None = None,
 ) -> Iterator[Piece | Rejection]:
     """Read a file, or all files of a folder in the order of their names, in pieces.
 
@@ -89,6 +92,8 @@ def open_new_recordings(
         channels: Channels to read, in this order and in these units.
         model_hz: Rate that the model learned from.
         longest_gap: Seconds without samples that are interpolated.
+        typical: Samples as the model knows them (samples, channels); of channels whose unit is not known, those far
+            from all of them are impossible.
 
     Raises:
         BadRecordingError: if there is no file, if the only one cannot be used, or ``dataset.yml`` is invalid; the
@@ -101,18 +106,24 @@ def open_new_recordings(
         yield Rejection(other.name, f"{folder / other.name}: passed over: {other.reason}.", passed_over=True)
     if not groups:
         raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
-    reader = _Reader(channels, model_hz, longest_gap, reading, description, folder)
+    expected = Expected(description.sampling_rate_hz, model_hz, longest_gap, reading, typical)
+    reader = _Reader(channels, expected, description, folder)
     for name, kinds in groups:
         try:
             yield from reader.read(name, kinds[0]) if len(kinds) == 1 else reader.join(name, kinds)
-        except BadRecordingError as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged files cause errors that their readers do not document
+            known = isinstance(error, BadRecordingError)
+            reason = str(error) if known else f"{kinds[0].place.where}: cannot be read ({explain(error)}). Correct it."
             if len(groups) == 1:
-                raise BadRecordingError(str(error)) from error
-            yield Rejection(name, str(error), isinstance(error, NoRecordingError))
+                raise BadRecordingError(reason) from error
+            yield Rejection(name, reason, isinstance(error, NoRecordingError))
 
 
 def _describe(folder: Path) -> tuple[Reading, _Description]:
     path = folder / DESCRIPTION_FILE
+    refuse_misnamed(folder)
     if not path.exists():
         return Reading(), _Description()
     reading, content = divide(read_description_file(folder), path)
@@ -138,14 +149,11 @@ class _Reader:
     def __init__(
         self,
         channels: Sequence[Channel],
-        model_hz: float,
-        longest_gap: float,
-        reading: Reading,
+        expected: Expected,
         description: _Description,
         folder: Path,
     ) -> None:
-        self.channels = channels
-        self._expected = Expected(description.sampling_rate_hz, model_hz, longest_gap, reading)
+        self.channels, self._expected = channels, expected
         units = {channel.name: channel.unit for channel in description.channels}
         self._units = [units.get(channel.name, channel.unit) for channel in channels]
         for channel, unit in zip(channels, self._units, strict=True):
@@ -254,13 +262,16 @@ class _Reader:
                 f"{kind.place.where}: no column {', '.join(map(repr, missing))}. The model needs "
                 f"{', '.join(channel.name for channel in channels)}; found {', '.join(map(repr, table.names))[:500]}."
             )
-            if len(missing) == len(channels) and not looks_like(table.names, "timestamp"):
-                raise NoRecordingError(message)
+            if len(missing) == len(channels):
+                refuse_other_form(table, [kind.column(one) for one in missing])
+                if is_other_table(kind, table, missing):
+                    raise NoRecordingError(message)
             raise BadRecordingError(
                 f"{message} Write 'columns: {{{missing[0]}: ...}}' in a {DESCRIPTION_FILE} beside it."
             )
         refuse_missing_roles(kind, table)
-        refuse_ignored(kind, table, ["timestamp"], [kind.column(one.name) for one in channels], self._expected.reading)
+        used = [kind.column(role) for role in ("recording", *(one.name for one in channels))]
+        refuse_ignored(kind, table, ["timestamp"], used, self._expected.reading)
 
 
 def _by_recording(block: Block, texts: Sequence[str], name: str) -> Iterator[tuple[str, Block]]:

@@ -13,7 +13,7 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
 from contrastive_har.sources.own.cleaning import Cleaning, Rows, spread_batches
-from contrastive_har.sources.own.parts import LOOKED_AT, refuse_disorder, refuse_other_rate
+from contrastive_har.sources.own.parts import LOOKED_AT, refuse_disorder, refuse_impossible, refuse_other_rate
 from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.sources.own.roles import Kind
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
@@ -34,12 +34,15 @@ class Expected:
         model_hz: Rate that the model learned from.
         longest_gap: Seconds without samples that are interpolated.
         reading: How the files are written.
+        typical: Samples as the model knows them (samples, channels), by which impossible ones of unknown units are
+            found; None if it does not.
     """
 
     rate: float | None
     model_hz: float
     longest_gap: float
     reading: Reading
+    typical: NDArray[np.float64] | None = None
 
 
 class Stream:
@@ -69,7 +72,7 @@ class Stream:
         """Add rows; yield the samples that are complete."""
         self._is_timed = block.seconds is not None
         count = len(block.numbers)
-        seconds = block.seconds
+        seconds, samples = block.seconds, block.numbers * self._factors
         if seconds is None:
             seconds = (self._count + np.arange(count, dtype=np.float64)) * self._interval
         self._count += count
@@ -78,9 +81,11 @@ class Stream:
         if self._cleaning is None:
             if self._is_timed:
                 self._look_at(seconds, block.first)
-            limits = limits_of(self._channels, self._expected.reading.limits)
+            reading, where = self._expected.reading, self._kind.place.where
+            limits = limits_of(self._channels, reading.limits, self._expected.typical)
+            refuse_impossible(samples, limits, self._channels, 1 / self._interval, reading, where)
             self._cleaning = Cleaning(limits, self._expected.longest_gap, self._interval, block.are_local)
-        yield from self._clean(self._cleaning, seconds, block.numbers * self._factors, block.first + np.arange(count))
+        yield from self._clean(self._cleaning, seconds, samples, block.first + np.arange(count))
 
     def finish(self) -> Iterator[Piece]:
         """Yield the remaining samples, and say what was mended."""
@@ -117,7 +122,7 @@ class Stream:
 
         expected = f"{DESCRIPTION_FILE} says" if declared else "the model learned from"
         refuse_other_rate(seconds, 1 / self._interval, self._kind, where, expected, _SLOWEST)
-        found = measured_rate(np.sort(seconds[np.isfinite(seconds)][:LOOKED_AT]))
+        found = measured_rate(seconds[np.isfinite(seconds)][:LOOKED_AT])
         if self._spreads or not found:
             return
         if declared and abs(found / declared - 1) > _RATE_TOLERANCE:

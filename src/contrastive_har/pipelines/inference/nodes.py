@@ -26,13 +26,14 @@ def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, in
         recogniser = recogniser.only(inference.modalities)
     elif recogniser.alternatives:
         recogniser = recogniser.suited_to(columns_of(new_recordings, recogniser.description.channel_names))
-    description = recogniser.description
+    description, reference = recogniser.description, recogniser.reference
     pieces = partial(
         open_new_recordings,
         new_recordings,
         description.channels,
         description.sampling_rate_hz,
         inference.longest_gap,
+        None if reference is None else reference.typical,
     )
     return plan_timeline(pieces, recogniser, inference)
 

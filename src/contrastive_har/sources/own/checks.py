@@ -13,8 +13,9 @@ from contrastive_har.signals.units import factor, find_unit
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE
 
 _FAR = 1000.0
-"""Times the distance from the median that 99 % of samples keep, beyond which a sample of an unknown unit is "
-"impossible."""
+"""Times the distance from the median that most samples keep, beyond which a sample of an unknown unit is impossible."""
+
+_MOST = 0.9  # share of samples that keep it; of channels that hardly ever change, of all but single ones
 
 _STILL = 10.0  # per cent of seconds in which a sensor moves least
 _NEAR = 1.3  # factor by which the length of gravity may differ: sensors are biased, and people seldom rest
@@ -32,12 +33,12 @@ def limits_of(
     """Return the least and the greatest possible sample of each channel, (channels, 2).
 
     They are the declared ones, by channel or sensor; else those of the unit; else, if there are samples, a thousand
-    times the distance from the median that 99 % of them keep.
+    times the distance from the median that most of them keep.
 
     Args:
         channels: The channels.
         declared: Limits by channel or sensor.
-        samples: Measurements (time, channels) in the units of the channels.
+        samples: Measurements (time, channels) in the units of the channels, or others that are like them.
     """
     limits = np.empty((len(channels), 2))
     largest = float(np.finfo(np.float32).max)  # of stored samples
@@ -59,8 +60,8 @@ def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
         return -np.inf, np.inf
     middle = float(np.median(values))
     # Of few samples, all but two: one impossible one has no say.
-    reach = float(np.quantile(np.abs(values - middle), min(0.99, 1 - 2 / len(values))))
-    reach = reach or max(abs(middle), 1.0)
+    share = [min(_MOST, 1 - 2 / len(values)), min(0.99, 1 - 2 / len(values))]
+    reach = next(filter(None, np.quantile(np.abs(values - middle), share)), max(abs(middle), 1.0))
     return middle - _FAR * reach, middle + _FAR * reach
 
 

@@ -14,7 +14,11 @@ from contrastive_har.sources.mending import fill
 HOUR = 3600.0
 """Seconds by which clocks change with daylight saving."""
 
-_LATEST = 1e11  # seconds: the year 5138; what is later is no time
+_DAY = 24 * HOUR
+
+LATEST = 1e11
+"""Seconds: the year 5138; what is later is no time."""
+
 _ROUNDING = 1e-9  # seconds
 _FAST = 0.25  # share of the usual step, below which rows are a batch
 
@@ -44,7 +48,7 @@ class Cleaning:
     * Rows without a time are left out. Rows whose time is up to ``longest_gap`` earlier than that of a row before are
       put in order. Where stamps go back further, the clock began anew: what follows comes after a gap, and is never
       sorted among what was before. Where local times go an hour back or forward, more or less one sample, clocks
-      change to or from daylight saving, which is no step at all.
+      change to or from daylight saving, which is no step at all; nor is a day back, at midnight.
     * Rows of one time are averaged.
     * What is missing is interpolated linearly between the samples around it if these are at most ``longest_gap`` apart;
       other rows that lack a sample are left out.
@@ -76,7 +80,7 @@ class Cleaning:
     def push(self, seconds: NDArray[np.float64], samples: NDArray[np.float64], source: NDArray[np.int64]) -> Rows:
         """Add rows as they come in the table; return those that are complete."""
         samples = self._without_impossible(samples, source)
-        timed = np.abs(seconds) < _LATEST  # not NaN either
+        timed = np.abs(seconds) < LATEST  # not NaN either
         if not timed.all():
             self.counts["rows without a time"] += int((~timed).sum())
             seconds, samples, source = seconds[timed], samples[timed], source[timed]
@@ -102,8 +106,9 @@ class Cleaning:
                 self._add(seconds[begin:end], samples[begin:end], source[begin:end])
             if end < len(seconds):
                 if changes[end - begin]:
-                    shift = -np.sign(steps[end - begin]) * HOUR
-                    self.counts["changes of the clock by an hour"] += 1
+                    step = float(steps[end - begin])
+                    shift = _DAY if step < -2 * HOUR else -np.sign(step) * HOUR
+                    self.counts["midnights" if shift == _DAY else "changes of the clock by an hour"] += 1
                 else:
                     done.append(self._take(np.inf))
                     shift = self._latest + 2 * self._gap + 2 * (self._interval or 0.0) - seconds[end]
@@ -123,7 +128,8 @@ class Cleaning:
     def _is_change_of_clocks(self, steps: NDArray[np.float64]) -> NDArray[np.bool_]:
         if not self._are_local or not self._interval or self._interval > HOUR / 100:
             return np.zeros(len(steps), bool)
-        return np.asarray(np.abs(np.abs(steps) - HOUR - np.sign(steps) * self._interval) <= self._interval)
+        further = steps - self._interval
+        return np.asarray(np.abs(further[:, None] - (HOUR, -HOUR, -_DAY)).min(axis=1, initial=np.inf) <= self._interval)
 
     def _without_impossible(self, samples: NDArray[np.float64], source: NDArray[np.int64]) -> NDArray[np.float64]:
         with np.errstate(invalid="ignore"):

@@ -35,9 +35,13 @@ def propose(folder: Path) -> str:
     if any("timestamp" in one.roles for one in tables):  # what has no time beside them is about them
         tables = [one for one in tables if "timestamp" in one.roles]
     if not tables:
-        reasons = "; ".join(one.problem for one in facts if one.problem)
+        reasons = "; ".join(
+            one.problem or f"{one.place.where}: no samples in {', '.join(map(repr, one.others or one.numbers))[:300]}"
+            for one in facts
+        )
         raise BadRecordingError(f"{folder}: no file with samples. {reasons}".strip())
     content, remarks = guess_description(tables, intervals)
+    remarks = [*(one.doubt for one in tables if one.doubt), *remarks]
     table = _table(facts).splitlines()
     comments = [f"What was found in {folder.name}/:", "", *table, *passed_over]
     comments += [one.problem.replace(f"{folder}/", "") for one in facts if one.problem]

@@ -74,6 +74,10 @@ def _rate(tables: Sequence[FileFacts]) -> tuple[float, list[str]]:
     if not rates:
         return 50, ["No time stamps were found: sampling_rate_hz is a guess."]
     remarks = []
+    if not _SLOWEST <= rates[0] <= rates[-1] <= _FASTEST:
+        remarks.append(
+            f"{rates[0]:.4g} Hz is not a usual rate: correct 'unit' under 'timestamp', then sampling_rate_hz."
+        )
     if rates[-1] > 1.1 * rates[0]:
         spread = f"from {rates[0]:.4g} to {rates[-1]:.4g} Hz"
         remarks.append(f"Rates differ, {spread}: files are resampled to sampling_rate_hz.")

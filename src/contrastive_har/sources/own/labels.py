@@ -46,6 +46,11 @@ class Labels:
         for name, activity in reading.synonyms.items():
             if activity not in self.codes:
                 raise ValueError(f"synonyms: '{name}' is said to be '{activity}', which 'activities' does not name")
+            if self.codes.get(name, self.codes[activity]) != self.codes[activity]:
+                raise ValueError(
+                    f"synonyms: '{name}' is said to be '{activity}', but 'activities' has it too. Give each activity "
+                    "the number or name that the files have"
+                )
             self.codes[name] = self.codes[activity]
         for key in ("unlabelled", "left_out"):
             if known := [name for name in getattr(reading, key) if name in self.codes and name != f"{UNLABELLED}"]:

@@ -41,7 +41,7 @@ class Loader:
         where = sensors[0].part.table.place.where
         facts = self._facts(name, sensors)
         counts: Counter[str] = Counter()
-        parts = [self._labelled(name, rows.part, counts) for rows in sensors]
+        parts = [self._labelled(name, facts["subject"], rows.part, counts) for rows in sensors]
         joined = join(parts, rate, reading, counts)
         if reading.gaps == "reject" and joined.gaps:
             row, length = joined.gaps[0]
@@ -68,16 +68,19 @@ class Loader:
             mended={**total, **counts},
         )
 
-    def _labelled(self, name: str, part: Part, counts: Counter[str]) -> Part:
+    def _labelled(self, name: str, subject: str, part: Part, counts: Counter[str]) -> Part:
         """Return the rows of a sensor with the activities of intervals, without those of activities to leave out."""
         if self._reading.intervals is not None:
-            if part.seconds is None:
+            seconds = part.seconds
+            if seconds is None and all(one.is_relative for one in self._intervals):
+                seconds = np.arange(len(part.rows)) / self._description.sampling_rate_hz
+            if seconds is None:
                 raise BadRecordingError(
                     f"{part.table.place.where}: no time stamps, by which intervals could be found. Write 'timestamp: "
                     f"{{column: ...}}' in {DESCRIPTION_FILE}."
                 )
             folder = part.kind.place.plain.parent.as_posix()
-            codes, found = intervals_of(name, folder, part.seconds, self._intervals)
+            codes, found = intervals_of(name, subject, folder, seconds, self._intervals)
             part = replace(part, codes=codes)
             for what, count in found.items():
                 counts[what] = max(counts[what], count)

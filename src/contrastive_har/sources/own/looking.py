@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError
+from contrastive_har.sources.own.formats import formats_of
+from contrastive_har.sources.own.forms import form_of
 from contrastive_har.sources.own.intervals import BEGINS, ENDS
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
-from contrastive_har.sources.own.roles import looks_like, plain
+from contrastive_har.sources.own.roles import ascending, looks_like, most_likely_clock, plain
 from contrastive_har.sources.own.settings import TIME_UNITS, FileLayout, Timestamp
 from contrastive_har.sources.own.tables import Table
 from contrastive_har.sources.own.text_tables import TextTable
-from contrastive_har.sources.own.times import are_numbers
+from contrastive_har.sources.own.times import are_numbers, to_seconds
 
 _ROLES = ("timestamp", "subject", "activity", "recording")
 _EPOCHS = {"ns": 1e17, "us": 1e14, "ms": 1e11}  # the least time stamp of these units that counts since 1970
@@ -47,6 +50,7 @@ class FileFacts:
         activities: Rows by activity.
         samples: First samples (time, channels) by which units are guessed.
         problem: Why it cannot be read.
+        doubt: What is not certain.
     """
 
     place: Place
@@ -63,6 +67,7 @@ class FileFacts:
     activities: Counter[str] = field(default_factory=Counter)
     samples: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     problem: str = ""
+    doubt: str = ""
 
 
 def look_at(place: Place) -> FileFacts:
@@ -84,9 +89,13 @@ def _read(facts: FileFacts) -> None:
     names = [name for name in table.names if name]
     for role in _ROLES:
         if alike := looks_like(names, role):
-            facts.roles[role] = _best(alike, role, table.sample, table.names)
+            facts.roles[role] = (most_likely_clock(alike, table) if role == "timestamp" else alike)[0]
     rest = [name for name in names if name not in facts.roles.values()]
-    times = looks_like(rest, "timestamp")
+    clocks, counts = ascending(rest, table)
+    if clocks and "timestamp" not in facts.roles:
+        facts.roles["timestamp"] = clocks[-1]  # counters of samples come before clocks
+        rest.remove(clocks[-1])
+    times = {*looks_like(rest, "timestamp"), *clocks, *counts}
     sample = _sample(table, rest)
     for name in rest:
         is_number = name not in times and are_numbers([c for c in sample[name] if c.strip()][:50], layout.decimal)
@@ -94,7 +103,7 @@ def _read(facts: FileFacts) -> None:
     stamp = facts.roles.get("timestamp")
     how = None
     if stamp is not None:
-        how = Timestamp(column=stamp)
+        how = Timestamp(column=stamp, format=_format_of(facts, stamp, _sample(table, [stamp])[stamp]))
     seconds: list[NDArray[np.float64]] = []
     kept: list[NDArray[np.float64]] = []
     texts = [facts.roles[role] for role in ("subject", "activity") if role in facts.roles]
@@ -125,16 +134,17 @@ def _measure(facts: FileFacts, stamps: NDArray[np.float64], are_numeric: bool) -
     # Samples that come in batches have a rate only on average; the last batch ends nobody knows when.
     last = int(np.searchsorted(stamps, stamps[-1] - usual / 2)) if len(forward) else 0
     mean = float(forward.sum()) / last if last else usual
-    batches = last > 0 and (np.abs(steps) < mean / 10).mean() > _MOST
+    batches = len(steps) > 0 and (last == 0 or (np.abs(steps) < mean / 10).mean() > _MOST)
     step = mean if batches else usual
     fitting = [name for name in TIME_UNITS if step and _SLOWEST <= 1 / (step * TIME_UNITS[name]) <= _FASTEST]
     epoch = next((unit for unit, least in _EPOCHS.items() if np.median(stamps) > least), None)
-    unit = epoch or ("s" if "s" in fitting or not fitting or not are_numeric else fitting[0])
+    usual_unit = "s" if "s" in fitting or not fitting or not are_numeric else fitting[0]
+    unit = epoch if epoch in fitting or (epoch and not fitting) else usual_unit  # others since a start may be as large
     scale = TIME_UNITS[unit]
     how = {"unit": unit} if unit != "s" else {}
     how |= {"batches": "spread"} if batches else {}
     if how:
-        facts.layout["timestamp"] = {"column": facts.roles["timestamp"], **how}
+        facts.layout["timestamp"] = {**facts.layout.get("timestamp", {"column": facts.roles["timestamp"]}), **how}
     if not len(forward):
         return
     regular = forward[forward <= LONGEST_STEP * usual]
@@ -160,36 +170,12 @@ def _layout_of(place: Place) -> dict[str, Any]:
                 raise
     else:
         table = TextTable(place, FileLayout.model_validate(layout))
-    found = _widest(table)
-    layout.update(found)
+    layout.update(form_of(table))
     table = TextTable(place, FileLayout.model_validate(layout))
     ends = Counter(row[-1].strip()[-1:] for row in table.sample if len(row) == len(table.names) and row[-1].strip())
     if len(ends) == 1 and not (end := next(iter(ends))).isalnum() and end not in ".)\"'":
         layout["line_end"] = end
     return layout
-
-
-def _widest(table: TextTable) -> dict[str, Any]:
-    """Find the delimiter and the header line: those that make most columns of the same number in the lines after it."""
-    best: tuple[int, int, str] = (1, 0, ",")
-    for delimiter in (",", ";", "\t", "|"):
-        counts = [len(line.rstrip("\r\n").split(delimiter)) for line in table.lines[:60]]
-        for skipped, count in enumerate(counts[:-1]):
-            following = counts[skipped + 1 : skipped + 6]
-            texts = [cell for cell in table.lines[skipped].split(delimiter) if not are_numbers([cell.strip()])]
-            if count > best[0] and texts and all(0 <= other - count <= 1 for other in following):
-                best = (count, skipped, delimiter)
-                break
-    count, skipped, delimiter = best
-    found: dict[str, Any] = {}
-    if skipped:
-        found["skip_lines"] = skipped
-    if delimiter != table.delimiter and count > 1:
-        found["delimiter"] = delimiter
-    cells = [cell.strip() for line in table.lines[skipped + 1 : skipped + 50] for cell in line.split(delimiter)]
-    if delimiter != "," and any("," in cell and are_numbers([cell], ",") for cell in cells):
-        found["decimal"] = ","
-    return found
 
 
 def _sample(table: Table, names: Sequence[str]) -> dict[str, list[str]]:
@@ -206,14 +192,20 @@ def _are_numbers(table: Table, column: str, layout: FileLayout) -> bool:
     return are_numbers(cells[:1], layout.decimal)
 
 
-def _best(alike: Sequence[str], role: str, sample: Sequence[Sequence[str]], names: Sequence[str]) -> str:
-    """Return the most likely of several columns: of time stamps, the first that changes from row to row."""
-    if role == "timestamp":
-        for name in alike:
-            index = list(names).index(name)
-            if len({row[index] for row in sample if index < len(row)}) > 1:
-                return name
-    return alike[0]
+def _format_of(facts: FileFacts, column: str, cells: Sequence[str]) -> str | None:
+    """Return the format of time stamps that are neither numbers nor ISO 8601."""
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    formats = formats_of(texts) if all(map(str.isdigit, texts)) else []
+    try:
+        to_seconds(pd.Series(texts, dtype="string"), Timestamp(column=column), str)
+    except BadRecordingError:
+        formats = formats_of(texts)
+    if not formats:
+        return None
+    facts.layout["timestamp"] = {"column": column, "format": formats[0]}
+    if len(formats) > 1:
+        facts.doubt = f"{facts.place.name}: '{texts[0]}' may be of the format {' or '.join(formats)}: correct 'format'."
+    return formats[0]
 
 
 def are_intervals(facts: FileFacts) -> bool:

@@ -13,15 +13,17 @@ from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.units import factor
 from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
-from contrastive_har.sources.own.cleaning import Cleaning, Rows, batches_of, share_of_batches, spread_batches
+from contrastive_har.sources.own.cleaning import LATEST, Cleaning, Rows, batches_of, share_of_batches, spread_batches
+from contrastive_har.sources.own.formats import formats_of
 from contrastive_har.sources.own.roles import Kind
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Reading, Timestamp, quoted
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Reading, Timestamp
 from contrastive_har.sources.own.tables import Table
 
 LOOKED_AT = 1000
 """Times from which the rate is measured before anything is read."""
 
-_SLOWEST, _FASTEST = 0.5, 100.0  # rates, as shares of the expected one, that are believed
+_SLOWEST, _FASTEST = 0.5, 25.0  # rates, as shares of the expected one, that are believed
+_PLAUSIBLE = 4.0, 1000.0  # rates of wearable sensors in Hz
 _OF_BATCHES, _FEWEST_BATCHES = 0.8, 3  # slowest rate on average over batches that is believed, and of how many
 _DESCENDS = 0.9  # share of times before the one before, above which rows are in descending order
 _DISORDER, _RESTARTS = 0.01, 20  # share and number of times that go back, above which rows of several clocks alternate
@@ -106,11 +108,11 @@ def refuse_other_rate(
     """
     steps = np.diff(seconds[: LOOKED_AT + 1])
     steps = steps[np.isfinite(steps)]
-    how, column = kind.layout.timestamp, kind.column("timestamp")
+    how = kind.layout.timestamp.model_copy(update={"column": kind.column("timestamp")})
     if how.batches is None and len(steps):
         share = share_of_batches(seconds[: LOOKED_AT + 1], 1 / rate)
         equal, late = (steps == 0).mean(), (steps > 2 / rate).mean()
-        spread = _declared(how, column, batches="spread")
+        spread = how.written(batches="spread")
         if share > _BATCHES and (equal > _BATCHES or late > _BATCHES / 20):
             raise BadRecordingError(
                 f"{where()}: {100 * share:.0f} % of the rows have the time of the row before, or nearly so, as if "
@@ -128,32 +130,40 @@ def refuse_other_rate(
         found = (begins[-1] - begins[0]) / max(looked_at[begins[-1]] - looked_at[begins[0]], 1e-12) / rate
     else:
         found = 1 / float(np.median(steps)) / rate
-    if slowest <= found <= _FASTEST:
+    if slowest <= found and (found <= _FASTEST or found * rate <= _PLAUSIBLE[1]):
         return
-    unit = TIME_UNITS[how.unit or "s"]
-    fitting = [name for name, size in TIME_UNITS.items() if 0.7 <= found * unit / size <= 1.5]
-    cure = f"Correct sampling_rate_hz in {DESCRIPTION_FILE}, or write 'timestamp: {{column: {column}, unit: ...}}'."
-    if fitting:
-        cure = f"Write '{_declared(how, column, unit=fitting[0])}' in {DESCRIPTION_FILE}."
+    cure = _cure_of_rate(seconds, found, rate, how)
+    unit_name = f"units of {how.scale:g} s" if isinstance(how.unit, float) else how.unit or "seconds"
     raise BadRecordingError(
-        f"{where()}: in {'seconds' if how.unit is None else how.unit}, time stamps come at {found * rate:.4g} Hz; "
-        f"{expected} {rate:g} Hz. {cure}"
+        f"{where()}: in {unit_name}, time stamps come at {found * rate:.4g} Hz; {expected} {rate:g} Hz. {cure}"
     )
 
 
-def _declared(how: Timestamp, column: str, **further: str) -> str:
-    """Return what to write about time stamps: what is declared, and something further."""
-    declared = how.model_dump(exclude_none=True) | {"column": column} | further
-    return "timestamp: {" + ", ".join(f"{key}: {quoted(value)}" for key, value in declared.items()) + "}"
+def _cure_of_rate(seconds: NDArray[np.float64], found: float, rate: float, how: Timestamp) -> str:
+    """Return what to write where time stamps come at ``found`` times the expected rate."""
+    numbers = seconds[np.isfinite(seconds)][:LOOKED_AT] / how.scale
+    fitting = [
+        name
+        for name, size in TIME_UNITS.items()
+        if 0.7 <= found * how.scale / size <= 1.5 and numbers.max() * size < LATEST
+    ]
+    if formats := formats_of([f"{number:.0f}" for number in numbers]):
+        return f"Write '{how.written(format=formats[0])}' in {DESCRIPTION_FILE}."
+    if not fitting and _PLAUSIBLE[0] <= found * rate <= _PLAUSIBLE[1]:
+        return f"Correct sampling_rate_hz in {DESCRIPTION_FILE} to {found * rate:.4g}."
+    unit = fitting[0] if fitting else found * how.scale  # else a count of samples or ticks
+    return f"Write '{how.written(unit=unit)}' in {DESCRIPTION_FILE}."
 
 
 def refuse_disorder(seconds: NDArray[np.float64], longest_gap: float, where: str) -> None:
     """Refuse rows that are not in the order of time, or of several clocks.
 
     Raises:
-        BadRecordingError: if most times are earlier than those before, or many go back.
+        BadRecordingError: if there is no time, most times are earlier than those before, or many go back.
     """
-    steps = np.diff(seconds[np.isfinite(seconds)])
+    steps = np.diff(known := seconds[np.isfinite(seconds)])
+    if len(seconds) and not len(known):
+        raise BadRecordingError(f"{where}: no row has a time. Fill the times in, or remove their column.")
     if not len(steps):
         return
     if (steps < 0).mean() > _DESCENDS:
@@ -165,18 +175,41 @@ def refuse_disorder(seconds: NDArray[np.float64], longest_gap: float, where: str
         )
 
 
-def _refuse_impossible(
-    samples: NDArray[np.float64], limits: NDArray[np.float64], part: Part, rate: float, reading: Reading
+def refuse_impossible(
+    samples: NDArray[np.float64],
+    limits: NDArray[np.float64],
+    channels: Sequence[Channel],
+    rate: float,
+    reading: Reading,
+    where: str,
 ) -> None:
-    """Refuse rows of which many samples are beyond the limits: those are no errors of single samples."""
+    """Refuse samples of which many are beyond the limits, or a channel without any: those are no single errors.
+
+    Args:
+        samples: Measurements (time, channels).
+        limits: Least and greatest possible sample of each channel, (channels, 2).
+        channels: The channels.
+        rate: Samples per second.
+        reading: How the files are read; limits that it declares are meant.
+        where: File for messages.
+
+    Raises:
+        BadRecordingError: if there are; names the channel and what to correct.
+    """
+    empty = ~np.isfinite(samples).any(axis=0)
+    if len(samples) and empty.any():
+        raise BadRecordingError(
+            f"{where}: no numbers in the column of '{channels[int(empty.argmax())].name}'. Fill it in, or leave the "
+            "file out."
+        )
     shares = ((samples < limits[:, 0]) | (samples > limits[:, 1])).mean(axis=0) if len(samples) else np.zeros(1)
-    declared = [{one.name, one.sensor} & set(reading.limits) != set() for one in part.channels]
+    declared = [{one.name, one.sensor} & set(reading.limits) != set() for one in channels]
     shares = np.where(declared, 0.0, shares)
     if shares.max() <= _IMPOSSIBLE:
         return
-    where, channel = part.table.place.where, part.channels[int(shares.argmax())]
+    channel = channels[int(shares.argmax())]
     if reading.check_units:
-        refuse_wrong_units(samples, part.channels, rate, where)
+        refuse_wrong_units(samples, channels, rate, where)
     low, high = limits[int(shares.argmax())]
     raise BadRecordingError(
         f"{where}: {100 * shares.max():.0f} % of the samples of '{channel.name}' are beyond {low:g} to {high:g} "
@@ -196,19 +229,19 @@ def clean(part: Part, rate: float, reading: Reading, counts: Counter[str]) -> Ro
     Raises:
         BadRecordingError: if the declared rate or unit contradicts the rows, or they are not in the order of time.
     """
-    keep = np.arange(len(part.rows))
-    samples = part.numbers * factors_of(part.kind, part.channels, part.table.place.where)
+    keep, where = np.arange(len(part.rows)), part.table.place.where
+    samples = part.numbers * factors_of(part.kind, part.channels, where)
     if part.seconds is None:
         seconds = np.arange(len(keep)) / rate
     else:
-        refuse_disorder(part.seconds, reading.longest_gap, part.table.place.where)
+        refuse_disorder(part.seconds, reading.longest_gap, where)
         refuse_other_rate(part.seconds, rate, part.kind, lambda: part.at(0))
         spread = part.kind.layout.timestamp.batches is not None
         seconds = spread_batches(part.seconds, 1 / rate)[0] if spread else part.seconds
         if spread:
             counts["rows spread over batches"] += int((seconds != part.seconds).sum())
     limits = limits_of(part.channels, reading.limits, samples)
-    _refuse_impossible(samples, limits, part, rate, reading)
+    refuse_impossible(samples, limits, part.channels, rate, reading, where)
     cleaning = Cleaning(limits, reading.longest_gap, 1 / rate, part.are_local)
     found = [cleaning.push(seconds, samples, keep), cleaning.finish()]
     rows = Rows(*(np.concatenate([getattr(one, name) for one in found]) for name in ("seconds", "samples", "source")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,16 +72,26 @@ class Place:
             yield file
 
 
+_BLANKS = re.compile(rb"[ \t]+")
+_EDGES = re.compile(rb" (?=\r?\n)|(?<=\n) ")
+
+
 class CountedFile(io.RawIOBase):
     """A file whose line breaks are counted while it is read.
+
+    Args:
+        file: The file.
+        squeeze: Whether several blanks count as one, and those at the ends of lines as none.
 
     Attributes:
         lines: Line breaks so far.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, squeeze: bool = False) -> None:
         super().__init__()
-        self._file = file
+        self._file, self._squeeze = file, squeeze
+        self._rest = b""  # blanks, after which there may be more
+        self._begins = True
         self.lines = 0
 
     def readable(self) -> bool:
@@ -91,6 +102,14 @@ class CountedFile(io.RawIOBase):
         """Read at most so many bytes."""
         content = self._file.read(size)
         self.lines += content.count(b"\n")
+        if self._squeeze:
+            content = content.lstrip(b" \t") if self._begins else content
+            joined, self._rest, self._begins = self._rest + content, b"", False
+            kept = joined.rstrip(b" \t\r\n" if content else b" \t")
+            joined, self._rest = kept, joined[len(kept) :] if content else b""
+            content = _EDGES.sub(b"", _BLANKS.sub(b" ", joined))
+            if not content and self._rest:
+                return self.read(size)
         return content
 
 

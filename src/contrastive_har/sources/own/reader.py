@@ -14,16 +14,23 @@ from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.sources.candidate import Candidate, NoRecordingError
+from contrastive_har.sources.own.forms import refuse_other_form
 from contrastive_har.sources.own.intervals import IntervalTable
 from contrastive_har.sources.own.labels import Labels, spelled
 from contrastive_har.sources.own.loading import Loader
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.parts import Part
-from contrastive_har.sources.own.roles import Kind, looks_like, refuse_ignored, refuse_missing_roles
+from contrastive_har.sources.own.roles import (
+    Kind,
+    is_other_table,
+    looks_like,
+    refuse_ignored,
+    refuse_missing_roles,
+    refuse_said_twice,
+)
 from contrastive_har.sources.own.rows import NamedRows, edges_of, sections
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Reading
 from contrastive_har.sources.own.tables import Table
-from contrastive_har.sources.own.text_tables import TextTable
 
 
 class Reader:
@@ -133,7 +140,7 @@ class Reader:
         needed = [channel.name for channel in channels]
         missing = [one for one in needed if kind.column(one) not in names]
         if len(missing) == len(needed):
-            self._refuse_other_table(table, [kind.column(one) for one in missing])
+            self._refuse_other_table(kind, table, missing)
         if len(channels) == len(self._description.channels):  # sensors' files need not all say whose they are
             missing = [
                 *(one for one in ("subject", *self._description.groups) if kind.column(one) not in names),
@@ -154,24 +161,16 @@ class Reader:
         used = ("subject", "recording", *self._description.groups, *self._description.channel_names)
         refuse_ignored(kind, table, optional, [kind.column(role) for role in used], self._reading)
         refuse_missing_roles(kind, table)
+        refuse_said_twice(kind, table, self._reading)
 
-    def _refuse_other_table(self, table: Table, channels: Sequence[str]) -> None:
+    @staticmethod
+    def _refuse_other_table(kind: Kind, table: Table, channels: Sequence[str]) -> None:
         """Refuse a table without channels: of another delimiter, with lines before the header, or something else."""
-        where, layout = table.place.where, table.layout
-        if isinstance(table, TextTable):
-            proposal = table.propose(channels)
-            if proposal:
-                raise BadRecordingError(
-                    f"{where}: no column {', '.join(map(repr, channels))} in '{table.names[0][:60]}...', but there is. "
-                    f"Write '{proposal}' in {DESCRIPTION_FILE}."
-                )
-        if (
-            not layout.header
-            and not layout.columns
-            and not any(looks_like(table.names, role) for role in ("timestamp", "subject"))
-        ):
+        columns = [kind.column(one) for one in channels]
+        refuse_other_form(table, columns)
+        if is_other_table(kind, table, channels):
             raise NoRecordingError(
-                f"{where}: passed over: no column {', '.join(map(repr, channels))}; found "
+                f"{table.place.where}: passed over: no column {', '.join(map(repr, columns))}; found "
                 f"{', '.join(map(repr, table.names))[:500]}. If it is a recording, write 'columns: {{{channels[0]}: "
                 f"...}}' in {DESCRIPTION_FILE}."
             )

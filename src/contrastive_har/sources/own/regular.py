@@ -34,8 +34,9 @@ class Regular:
 
 
 def measured_rate(seconds: NDArray[np.float64]) -> float | None:
-    """Return the samples per second of ascending times (time,), gaps left out; None for a single time."""
+    """Return the samples per second of times (time,), gaps and steps back left out; None for a single time."""
     steps = np.diff(seconds)
+    steps = steps[steps > 0]
     if not len(steps):
         return None
     usual = steps[steps <= LONGEST_STEP * np.median(steps)]

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
+from itertools import pairwise
 
 import yaml
 
@@ -16,7 +17,11 @@ from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.places import Place
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, FileLayout, Reading, Timestamp, quoted
 from contrastive_har.sources.own.tables import Table
+from contrastive_har.sources.own.times import are_numbers, is_date, is_value
 
+_FEWEST = 20  # rows by which columns are judged
+_KINDS, _LONGEST = 10, 50  # names of sensors that may alternate, and letters of a name
+_OFTEN = 0.25  # share of rows that differ from the one before where they alternate
 _BRACKETS = re.compile(r"\(.*?\)|\[.*?\]|\{.*?\}")
 
 
@@ -38,6 +43,14 @@ class Kind:
     def values(self) -> dict[str, str]:
         """Values of what the file has no column for."""
         return {**self.layout.values, **self.fields}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns; none if the file cannot be read, which is said when its rows are."""
+        try:
+            return tuple(open_table(self.place, self.layout).names)
+        except BadRecordingError:
+            return ()
 
     def column(self, role: str) -> str:
         """Return the name of the column of a role or a channel, if the file has it."""
@@ -112,11 +125,7 @@ def groups_of(kinds: Sequence[Kind], channels: Collection[str]) -> list[tuple[st
 
 
 def _is_whole(kind: Kind, channels: Collection[str]) -> bool:
-    try:
-        names = open_table(kind.place, kind.layout).names
-    except BadRecordingError:  # said when it is read
-        return True
-    return len(kind.channels_in(names, channels)) in (0, len(channels))
+    return len(kind.channels_in(kind.names, channels)) in (0, len(channels))
 
 
 def refuse_missing_roles(kind: Kind, table: Table) -> None:
@@ -135,7 +144,7 @@ def refuse_missing_roles(kind: Kind, table: Table) -> None:
             )
     if table.names and table.names[0] == "" and kind.column("timestamp") not in table.names:
         values = [row[0].strip() for row in table.sample if row]
-        if not any(values == [str(first + index) for index in range(len(values))] for first in (0, 1)):
+        if not _counts_rows(values):
             raise BadRecordingError(
                 f"{table.place.where}: the first column has no name. Name it, 'timestamp' if it is the time, in "
                 "the file."
@@ -157,10 +166,14 @@ def refuse_ignored(kind: Kind, table: Table, roles: Sequence[str], used: Collect
     """
     own = {kind.column(role) for role in roles}
     unused = [name for name in table.names if name and name not in own | {*used, *reading.ignored}]
+    unused = [name for name in unused if name not in kind.layout.columns.values()]
+    _refuse_alternating(unused, table)
     for role in roles:
         if kind.column(role) in table.names or role in kind.values:
             continue
         alike = looks_like(unused, role) if role in column_names() else [n for n in unused if plain(n) == plain(role)]
+        if role == "timestamp":
+            alike = most_likely_clock(alike, table) or ascending(unused, table)[0]
         if alike:
             name = quoted(alike[0])
             cure = f"timestamp: {{column: {name}}}" if role == "timestamp" else f"columns: {{{role}: {name}}}"
@@ -170,6 +183,90 @@ def refuse_ignored(kind: Kind, table: Table, roles: Sequence[str], used: Collect
                 f"{table.place.where}: {' and '.join(map(repr, alike))} {looks} like {what}, but {DESCRIPTION_FILE} "
                 f"does not say so. Write '{cure}' there, or 'ignored: [{', '.join(map(quoted, alike))}]' if it is "
                 "something else."
+            )
+
+
+def refuse_said_twice(kind: Kind, table: Table, reading: Reading) -> None:
+    """Refuse a file with a column of what its name, ``values`` or intervals say.
+
+    Raises:
+        BadRecordingError: if there is one; it would be ignored.
+    """
+    said = {**dict.fromkeys(kind.values, "'values'"), **dict.fromkeys(kind.fields, "the name of the file")}
+    if reading.intervals is not None:
+        said["activity"] = "'intervals'"
+    for role, by in said.items():
+        column = kind.column(role)
+        if column in table.names and column not in reading.ignored:
+            raise BadRecordingError(
+                f"{table.place.where}: '{role}' is said by {by} and by column '{column}'. Write 'ignored: "
+                f"[{quoted(column)}]' in {DESCRIPTION_FILE} if the column does not count."
+            )
+
+
+def ascending(names: Iterable[str], table: Table) -> tuple[list[str], list[str]]:
+    """Return the columns that ascend from row to row as time stamps do under any name, and those that count the rows.
+
+    Of Parquet files the rows are not looked at.
+    """
+    found = [name for name, cells in cells_of(names, table).items() if _ascends(cells, table.layout.decimal)]
+    counts = [name for name in found if _counts_rows(cells_of([name], table)[name])]
+    return [name for name in found if name not in counts], counts
+
+
+def most_likely_clock(alike: Sequence[str], table: Table) -> list[str]:
+    """Return columns that may be time stamps, those that change from row to row first."""
+    cells = cells_of(alike, table)
+    return sorted(alike, key=lambda name: len(set(cells.get(name, "12"))) < 2)
+
+
+def is_other_table(kind: Kind, table: Table, channels: Sequence[str]) -> bool:
+    """Return whether a table without any of the channels is no recording.
+
+    It has fewer columns of numbers than that, or nothing that looks like time stamps or subjects.
+    """
+    cells = cells_of([name for name in table.names if name], table)
+    if table.sample and sum(are_numbers(one, table.layout.decimal) for one in cells.values()) < len(channels):
+        return True
+    declares = kind.layout.header or kind.layout.columns
+    return not declares and not any(looks_like(table.names, role) for role in ("timestamp", "subject"))
+
+
+def cells_of(names: Iterable[str], table: Table) -> dict[str, list[str]]:
+    """Return the cells of the first rows that are not empty, by column."""
+    places = {name: table.names.index(name) for name in names if table.sample}
+    return {
+        name: [cell for row in table.sample if index < len(row) and (cell := row[index].strip())]
+        for name, index in places.items()
+    }
+
+
+def _ascends(cells: Sequence[str], decimal: str) -> bool:
+    if len(cells) < _FEWEST:
+        return False
+    if is_date(cells[0]):
+        return list(cells) == sorted(cells) and cells[0] != cells[-1]
+    if not are_numbers(cells, decimal):
+        return False
+    numbers = [float(cell.replace(decimal, ".")) for cell in cells]
+    return all(before < after for before, after in pairwise(numbers))
+
+
+def _counts_rows(cells: Sequence[str]) -> bool:
+    return any(cells == [str(first + index) for index in range(len(cells))] for first in (0, 1))
+
+
+def _refuse_alternating(names: Sequence[str], table: Table) -> None:
+    """Refuse rows of several sensors that alternate, which a column tells apart."""
+    for name, cells in cells_of(names, table).items():
+        kinds = dict.fromkeys(cells)
+        changes = sum(before != after for before, after in pairwise(cells))
+        are_names = 1 < len(kinds) <= _KINDS and max(map(len, kinds)) <= _LONGEST and not any(map(is_value, kinds))
+        if are_names and len(cells) >= _FEWEST and changes > _OFTEN * len(cells):
+            raise BadRecordingError(
+                f"{table.place.where}: column '{name}' alternates between {' and '.join(map(repr, list(kinds)[:3]))}, "
+                f"as if rows of several sensors do. Put each into a file of its own, or write 'ignored: "
+                f"[{quoted(name)}]' in {DESCRIPTION_FILE} if it means something else."
             )
 
 

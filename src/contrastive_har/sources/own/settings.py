@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
 
-from contrastive_har.files.stamps import explain
-from contrastive_har.files.texts import read_yaml
-from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.units import find_unit
 
 DESCRIPTION_FILE = "dataset.yml"
 
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "d": 86400.0}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "d": 86400.0}
 """Units of time stamps in seconds; spreadsheets count days."""
 
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -34,7 +30,8 @@ class Timestamp(_Strict):
 
     Attributes:
         column: Name of the column.
-        unit: Unit of numbers; null for seconds, which are refused if the declared rate contradicts them.
+        unit: Unit of numbers, or its seconds, such as 0.01; null for seconds, which are refused if the declared rate
+            contradicts them.
         format: Of dates and times that are not ISO 8601, such as ``%d.%m.%Y %H:%M:%S.%f``.
         timezone: Of local times, such as ``Europe/Berlin``; needed only where a recording spans a change of the clocks.
         batches: What to do with rows that share a time stamp or follow one another much faster than the sampling rate:
@@ -42,7 +39,7 @@ class Timestamp(_Strict):
     """
 
     column: str = "timestamp"
-    unit: Literal["s", "ms", "us", "ns", "d"] | None = None
+    unit: Literal["s", "ms", "us", "ns", "min", "d"] | PositiveFloat | None = None
     format: str | None = None
     timezone: str | None = None
     batches: Literal["spread"] | None = None
@@ -53,6 +50,16 @@ class Timestamp(_Strict):
         if name is not None and name not in available_timezones():
             raise ValueError(f"unknown time zone '{name}'; use a name such as Europe/Berlin")
         return name
+
+    @property
+    def scale(self) -> float:
+        """Seconds of the unit."""
+        return self.unit if isinstance(self.unit, float) else TIME_UNITS[self.unit or "s"]
+
+    def written(self, **further: Any) -> str:
+        """Return what to write in ``dataset.yml``: what is declared, and something further."""
+        declared = self.model_dump(exclude_none=True) | further
+        return "timestamp: {" + ", ".join(f"{key}: {_shown(value)}" for key, value in declared.items()) + "}"
 
 
 class FileLayout(_Strict):
@@ -143,10 +150,12 @@ class FileLayout(_Strict):
 class Intervals(FileLayout):
     """Files that say from when to when which activity was done.
 
-    Their columns are ``start`` and ``activity``, optionally ``end`` (otherwise until the next interval or the end of
-    the recording) and ``recording``. Times are written as those of the recordings, unless ``timestamp`` says
-    otherwise.
+    Their columns are ``start`` and ``activity``, optionally ``end`` or ``duration`` (otherwise until the next interval
+    or the end of the recording), ``recording`` and ``subject``. Times are written as those of the recordings, unless
+    ``timestamp`` says otherwise; with ``relative`` they count from the first sample.
     """
+
+    relative: bool = False
 
 
 class Reading(FileLayout):
@@ -248,38 +257,5 @@ def quoted(name: str) -> str:
     return name if is_plain else json.dumps(name, ensure_ascii=False)
 
 
-def read_description_file(folder: Path) -> dict[str, Any]:
-    """Return the content of ``dataset.yml``, unchecked.
-
-    Raises:
-        BadRecordingError: if it is missing or not YAML.
-    """
-    path = folder / DESCRIPTION_FILE
-    if not path.exists():
-        raise BadRecordingError(
-            f"{path} is missing. It names channels, units, Hz and activities: 'contrastive-har describe {folder}' "
-            "writes one for you to correct; see docs/your_data.md."
-        )
-    try:
-        content = read_yaml(path)
-    except Exception as error:  # also invalid dates and too deep nesting
-        raise BadRecordingError(f"{path}: not valid YAML ({explain(error)}). Correct it.") from error
-    if not isinstance(content, dict):
-        raise BadRecordingError(f"{path}: expected 'key: value' lines; see docs/your_data.md.")
-    return content
-
-
-def divide(content: Mapping[str, Any], path: Path) -> tuple[Reading, dict[str, Any]]:
-    """Divide the content of ``dataset.yml`` into how files are read, and all else.
-
-    Raises:
-        BadRecordingError: if a key of the first part is invalid.
-    """
-    own = {key: value for key, value in content.items() if key in Reading.model_fields}
-    try:
-        reading = Reading.model_validate(own)
-        for layout in (*reading.layouts, *([reading.intervals] if reading.intervals else [])):
-            _ = layout.regex
-    except (ValidationError, re.error) as error:
-        raise BadRecordingError(f"{path}: {explain(error)}. See docs/your_data.md.") from error
-    return reading, {key: value for key, value in content.items() if key not in own}
+def _shown(value: str | float) -> str:
+    return quoted(value) if isinstance(value, str) else f"{value:.6g}"

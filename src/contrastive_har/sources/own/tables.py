@@ -74,15 +74,20 @@ class Table(ABC):
         """Return the numbers of the first rows as an editor shows them."""
         return [row + self.first_line for row in range(count)]
 
+    @property
+    def twice(self) -> list[str]:
+        """Names that several columns have."""
+        return sorted({name for name in self.names if name and self.names.count(name) > 1})
+
     def refuse_twice(self) -> None:
         """Refuse two columns of one name.
 
         Raises:
             BadRecordingError: if there are any.
         """
-        if twice := sorted({name for name in self.names if name and self.names.count(name) > 1}):
+        if self.twice:
             raise BadRecordingError(
-                f"{self.place.where}: two columns are named {', '.join(map(repr, twice))}. Rename one of them."
+                f"{self.place.where}: two columns are named {', '.join(map(repr, self.twice))}. Rename one of them."
             )
 
 

@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,10 +28,10 @@ csv.field_size_limit(1 << 20)
 
 _HEAD = 1 << 20  # bytes that are looked at before a file is read; no line can be longer
 _TALLEST = 50  # lines of a cell, and blank lines, that are not looked into
-_LINES = 60  # that are looked at for a header
 _BLOCK = 4 << 20  # bytes of a block
 _AHEAD = 12  # blocks that are read while others are looked at
-_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
+_BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _ZEROS = 0.1  # share of bytes, above which a text is not UTF-8
 _LARGEST_EXACT = 2**53  # of whole numbers as 64-bit floating-point numbers
 
@@ -42,6 +43,7 @@ class TextTable(Table):
         delimiter: Between columns.
         encoding: Of the text.
         lines: The first lines, from the header on.
+        skipped: Lines before the header.
     """
 
     def __init__(self, place: Place, layout: FileLayout) -> None:
@@ -65,7 +67,7 @@ class TextTable(Table):
             raise BadRecordingError(f"{place.where}: no lines after skip_lines: {layout.skip_lines}. Correct it.")
         self._before = header if layout.header else header + 1  # lines before the first row
         self.first_line = self._before + 1
-        self._skipped = header
+        self.skipped = header
         self.lines = lines[header:]
         rows = self._cells(lines[header : header + 200])
         names = list(layout.header) or [name.strip() for name in rows[0]]
@@ -76,9 +78,16 @@ class TextTable(Table):
         self.names = names
 
     def _cells(self, lines: Iterable[str]) -> list[list[str]]:
+        return [row for row in self._rows(lines) if row]
+
+    def _rows(self, lines: Iterable[str]) -> Any:
+        """Read lines slowly; of a table whose columns blanks separate, several count as one."""
         end = self.layout.line_end
-        cut = (line.rstrip("\r\n").removesuffix(end) if end else line for line in lines)
-        return [row for row in csv.reader(cut, delimiter=self.delimiter) if row]
+        if end:
+            lines = (line.rstrip("\r\n").removesuffix(end) for line in lines)
+        if self.delimiter != " ":
+            return csv.reader(lines, delimiter=self.delimiter)
+        return csv.reader((line.strip(" \t\r\n") for line in lines), delimiter=" ", skipinitialspace=True)
 
     def _find_encoding(self, head: bytes) -> str:
         for mark, name in _BOMS.items():  # a mark is right whatever is declared
@@ -86,7 +95,8 @@ class TextTable(Table):
                 return name
         if self.layout.encoding:
             return self.layout.encoding
-        if head.count(0) > len(head) * _ZEROS:
+        text = head.rstrip(b"\0")
+        if text.count(0) > len(text) * _ZEROS:
             guess = "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
             raise BadRecordingError(
                 f"{self.place.where}: not UTF-8; every other byte is zero. Write 'encoding: {guess}' in "
@@ -103,23 +113,6 @@ class TextTable(Table):
                 f"{self.place.where}, row {row}: not {self.encoding} text. Write 'encoding: latin-1' in "
                 f"{DESCRIPTION_FILE}, or what else it is, or save the file as UTF-8."
             ) from error
-
-    def propose(self, names: Sequence[str]) -> str:
-        """Return what to write in ``dataset.yml`` for columns of some names to be found; '' if nothing helps."""
-        for skipped, line in enumerate(self.lines[:_LINES]):
-            for delimiter in dict.fromkeys([self.delimiter, ",", ";", "\t", "|", " "]):
-                cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-                if len(cells) > 1 and set(names) <= set(cells):
-                    found = [f"skip_lines: {self._skipped + skipped}"] if skipped else []
-                    if delimiter != self.delimiter:
-                        shown = "\\t" if delimiter == "\t" else delimiter
-                        found.append(f'delimiter: "{shown}"')
-                        following = self.lines[skipped + 1 : skipped + 20]
-                        values = [cell for row in csv.reader(following, delimiter=delimiter) for cell in row]
-                        if any("," in cell and are_numbers([cell.strip()], ",") for cell in values):
-                            found.append('decimal: ","')
-                    return "', '".join(found)
-        return ""
 
     def blocks(self, numbers: Sequence[str], texts: Sequence[str], stamps: Timestamp | None) -> Iterator[Block]:
         """Read some columns, a block of rows at a time."""
@@ -138,7 +131,7 @@ class TextTable(Table):
             with (
                 self.place.open() as file,
                 pc.open_csv(
-                    pa.PythonFile(counted := CountedFile(file), mode="r"),
+                    pa.PythonFile(counted := CountedFile(file, self.delimiter == " "), mode="r"),
                     read_options=pc.ReadOptions(
                         column_names=names,
                         skip_rows=self._before,
@@ -240,13 +233,14 @@ class TextTable(Table):
         with self.place.open() as file, io.TextIOWrapper(file, self.encoding, errors="replace", newline="") as text:
             for _ in range(self._before):
                 text.readline()
-            end = self.layout.line_end
-            reader = csv.reader(
-                (line.rstrip("\r\n").removesuffix(end) for line in text) if end else text, delimiter=self.delimiter
-            )
-            for row in reader:
-                if row:
-                    yield self._before + reader.line_num, row
+            reader = self._rows(text)
+            try:
+                for row in reader:
+                    if row:
+                        yield self._before + reader.line_num, row
+            except csv.Error as error:
+                where = f"{self.place.where}, row {self._before + reader.line_num}"
+                raise BadRecordingError(f"{where}: a cell of more than 1 MB. This is no sample; correct it.") from error
 
     def _problem(
         self, numbers: Sequence[str], type_of_times: pa.DataType | None, time: str | None, error: Exception
@@ -273,18 +267,18 @@ class TextTable(Table):
                         )
                     if cell:
                         return BadRecordingError(
-                            f"{self.place.where}, row {line}: '{cell[:100]}' in column '{name}' is not a number. "
-                            f"{self._cure_of(cell)}"
+                            f"{self.place.where}, row {line}: {cell[:100]!r} in column '{name}' is not a number. "
+                            f"{self._cure_of(cell, index == len(row) - 1)}"
                         )
         except Exception as other:  # noqa: BLE001 - damaged archives cause errors that are not documented
             error = other
         return BadRecordingError(f"{self.place.where}: cannot be read ({explain(error)}). Correct the file.")
 
-    def _cure_of(self, cell: str) -> str:
+    def _cure_of(self, cell: str, is_last: bool) -> str:
         """Return what makes a number of a cell."""
         if self.layout.decimal == "." and are_numbers([cell], ","):
             return f"If it is one, write 'decimal: \",\"' in {DESCRIPTION_FILE}."
-        if cell and are_numbers([cell[:-1]], self.layout.decimal):
+        if is_last and cell.isprintable() and are_numbers([cell[:-1]], self.layout.decimal):
             return f"If every row ends so, write 'line_end: \"{cell[-1]}\"' in {DESCRIPTION_FILE}."
         return "Correct it."
 

@@ -10,10 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import BadRecordingError
-from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Timestamp
+from contrastive_har.sources.own.formats import formats_of, has_date
+from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Timestamp
 
+_NO_DATE = pd.Timestamp("1900-01-01")  # of times of day
 _OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)$")
 _EMPTY = ("", "nan", "NaN", "NaT", "NA", "null", "None")
+_DATE = re.compile(r"(\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|\d{1,2}:\d\d)(?!\d)")
 
 
 def are_numbers(cells: Sequence[str], decimal: str = ".") -> bool:
@@ -28,8 +31,18 @@ def are_numbers(cells: Sequence[str], decimal: str = ".") -> bool:
     return bool(cells)
 
 
+def is_date(cell: str) -> bool:
+    """Return whether a cell begins like a date or a time of day."""
+    return _DATE.match(cell) is not None
+
+
+def is_value(cell: str) -> bool:
+    """Return whether a cell is a number, with any decimal mark, a date or a time, and no name."""
+    return are_numbers([cell]) or are_numbers([cell], ",") or is_date(cell)
+
+
 def to_seconds(stamps: pd.Series, how: Timestamp, where: Callable[[int], str]) -> NDArray[np.float64]:
-    """Return time stamps as seconds (rows,), NaN where there is none; dates count from 1970.
+    """Return time stamps as seconds (rows,), NaN where there is none; dates count from 1970, times of day from 0:00.
 
     Args:
         stamps: Numbers, dates or texts.
@@ -39,7 +52,7 @@ def to_seconds(stamps: pd.Series, how: Timestamp, where: Callable[[int], str]) -
     Raises:
         BadRecordingError: if a stamp is not a time.
     """
-    scale = TIME_UNITS[how.unit or "s"]
+    scale = how.scale
     if pd.api.types.is_numeric_dtype(stamps) and how.format is None:
         return np.asarray(stamps, np.float64) * scale
     if not pd.api.types.is_datetime64_any_dtype(stamps):
@@ -61,17 +74,26 @@ def to_seconds(stamps: pd.Series, how: Timestamp, where: Callable[[int], str]) -
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise BadRecordingError(
-                f"{where(row)}: '{str(texts.iloc[row])[:100]}' is not a time. Use numbers, or dates and times such as "
-                "2026-01-31T12:00:00.020; write other forms as 'timestamp: "
-                '{column: ..., format: "%d.%m.%Y %H:%M:%S"}\' '
-                f"in {DESCRIPTION_FILE}."
+                f"{where(row)}: '{str(texts.iloc[row])[:100]}' is not a time. "
+                f"{_cure([str(text) for text in texts[~is_empty]], how)}"
             )
+        if how.format is not None and not has_date(how.format):
+            return np.asarray((stamps.dt.tz_localize(None) - _NO_DATE).dt.total_seconds(), np.float64)
     if getattr(stamps.dtype, "tz", None) is None:
         # Of an hour that the clock shows twice, the first is taken here; its return is recognised later.
         zone = how.timezone or "UTC"
         first = np.ones(len(stamps), bool)
         stamps = stamps.dt.tz_localize(zone, ambiguous=first, nonexistent=pd.Timedelta("1h"))
     return np.asarray((stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
+
+
+def _cure(texts: Sequence[str], how: Timestamp) -> str:
+    """Return what to write so that texts are times, as far as a format suits all of them."""
+    formats = [one for one in formats_of(texts) if one != how.format]
+    if not formats:
+        return "Use numbers, or dates and times such as 2026-01-31T12:00:00.020."
+    others = "".join(f', or "{one}"' for one in formats[1:3])
+    return f"Write '{how.written(format=formats[0])}' in {DESCRIPTION_FILE}{others}{' as is meant' if others else ''}."
 
 
 def are_local(stamps: pd.Series) -> bool:

@@ -1,0 +1,107 @@
+"""Files of intervals of other forms and clocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.sources.own.made import ROWS, describe, ingest, minutes, one, put, table
+from tests.sources.own.test_cases import HALVES
+
+UNLABELLED = table().drop(columns="activity")
+
+
+def lay(folder: Path, text: str, frame: pd.DataFrame = UNLABELLED, **intervals: Any) -> None:
+    """Write a recording and its intervals."""
+    put(folder, frame)
+    (folder / "labels.csv").write_text(text)
+    describe(folder, intervals={"pattern": "labels.csv", **intervals})
+
+
+def reason(folder: Path) -> str:
+    """Return why the only recording, or the file of intervals, is refused; nothing is taken."""
+    found, rejected = ingest(folder)
+    assert not found
+    return rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("start,duration,activity\n0,4,sit\n6,4,walk\n", {-1: 200, 0: 200, 1: 200}),
+        ("start,end,activity\n0,3,sit\n4,,walk\n8,9,sit\n", {-1: 200, 0: 200, 1: 200}),
+        ("subject,start,end,activity\nanna,0,6,sit\nanna,6,12,walk\nben,0,12,walk\n", HALVES),
+    ],
+)
+def test_forms_that_are_understood(tmp_path: Path, text: str, expected: dict[int, int]) -> None:
+    lay(tmp_path, text)
+    assert minutes(one(tmp_path)) == expected
+
+
+def test_durations_have_the_unit_of_their_name(tmp_path: Path) -> None:
+    text = "start,duration (ms),activity\n0,4000,sit\n6,4000,walk\n"
+    lay(tmp_path, text)
+    assert "'duration (ms)' looks like the duration of intervals" in reason(tmp_path)
+    lay(tmp_path, text, columns={"duration": "duration (ms)"})
+    assert minutes(one(tmp_path)) == {-1: 200, 0: 200, 1: 200}
+
+
+@pytest.mark.parametrize(
+    ("start", "unit", "cure"),
+    [
+        (0.0, 1000, {"timestamp": {"unit": "ms"}}),
+        (1e9, 1, {"relative": True}),
+    ],
+)
+def test_times_of_another_clock_are_refused_with_a_cure(
+    tmp_path: Path, start: float, unit: int, cure: dict[str, Any]
+) -> None:
+    text = f"start,end,activity\n0,{6 * unit},sit\n{6 * unit},{12 * unit},walk\n"
+    frame = UNLABELLED.assign(timestamp=UNLABELLED["timestamp"] + start)
+    lay(tmp_path, text, frame)
+    message = reason(tmp_path)
+    assert "intervals have no sample" in message
+    ((key, value),) = cure.items()
+    assert (f"{key}: true" if value is True else f"{key}: {{unit: ms}}") in message
+    lay(tmp_path, text, frame, **cure)
+    assert minutes(one(tmp_path)) == HALVES
+
+
+def test_clocks_some_hours_apart_are_named(tmp_path: Path) -> None:
+    times = pd.Timestamp("2026-03-01 08:00") + pd.to_timedelta(np.arange(ROWS) / 50, unit="s")
+    text = "start,end,activity\n2026-03-01T07:00:00,2026-03-01T07:00:06,sit\n2026-03-01T07:00:06,,walk\n"
+    lay(tmp_path, text.replace("07:00:06,,", "07:00:06,2026-03-01T07:00:12,"), UNLABELLED.assign(timestamp=times))
+    assert "timezone: ...}' as their clock is 1 h off" in reason(tmp_path)
+
+
+def test_recordings_without_time_stamps_have_intervals_from_their_beginning(tmp_path: Path) -> None:
+    text = "start,end,activity\n00:00:00,00:00:06,sit\n00:00:06,00:00:12,walk\n"
+    how = {"relative": True, "timestamp": {"format": "%H:%M:%S"}}
+    lay(tmp_path, text, UNLABELLED.drop(columns="timestamp"), **how)
+    assert minutes(one(tmp_path)) == HALVES
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("start,offset,activity\n0,6,sit\n", "'offset' looks like the end of intervals"),
+        ("User,start,end,activity\nanna,0,6,sit\n", "'User' looks like the subject of intervals"),
+        ("Session,start,end,activity\nanna,0,6,sit\n", "'Session' looks like the recording of intervals"),
+        ("start,status,activity\n0,START,sit\n4,STOP,sit\n", "says in rows of their own when intervals start and end"),
+        ("start,end,activity\n0,6,sit\n5,9,walk\n", "row 2: overlaps with the next interval"),
+        ("start,end,activity\n1.5.2026 8:00,,sit\n", "row 2: '1.5.2026 8:00' is not a time"),
+        ("0.0\t6.0\tsit\n6.0\t12.0\twalk\n", "has no header. Write 'delimiter: \"\\t\"', 'header: [column_1"),
+    ],
+)
+def test_what_is_not_clear_is_asked_and_loses_no_activity(tmp_path: Path, text: str, message: str) -> None:
+    lay(tmp_path, text)
+    assert message in reason(tmp_path)
+
+
+def test_a_column_of_activities_beside_intervals_is_not_ignored(tmp_path: Path) -> None:
+    lay(tmp_path, "start,end,activity\n0,6,walk\n6,12,sit\n", table())
+    assert "'activity' is said by 'intervals' and by column 'activity'" in reason(tmp_path)
