@@ -205,8 +205,9 @@ def _layer(width: int, settings: BaseTransformerSettings) -> nn.Module:
     if settings.normalisation == "layer":
         activation = settings.feedforward_activation
         layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, activation, batch_first=True)
-        attention = nn.utils.skip_init(SelfAttention, width, heads, batch_first=True)  # no other random weights
-        attention.load_state_dict(layer.self_attn.state_dict())
+        with torch.device("meta"):  # no other random weights
+            attention = SelfAttention(width, heads, batch_first=True)
+        attention.load_state_dict(layer.self_attn.state_dict(), assign=True)
         layer.self_attn = attention
     else:
         rectify = nn.GELU() if settings.feedforward_activation == "gelu" else nn.ReLU()
