@@ -123,11 +123,11 @@ def test_workers_end_with_their_parent(tmp_path: Path, sent: signal.Signals) -> 
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
     parent.send_signal(sent)
-    parent.wait(timeout=20)
+    parent.wait(timeout=60)
     wait_until(lambda: not any(is_alive(int(path.name)) for path in tmp_path.iterdir()))
 
 
-def wait_until(done: object, seconds: float = 40) -> None:
+def wait_until(done: object, seconds: float = 60) -> None:
     assert callable(done)
     until = time.monotonic() + seconds
     while not done():

@@ -107,6 +107,7 @@ class Miniature:
     def _catalog(self, seed: int, run_id: str, load: dict[str, int]) -> DataCatalog:
         plans = {name for inputs in NODES.values() for name in inputs if name.startswith("params:")}
         entries: dict[str, Any] = {name: MemoryDataset({"seed": seed}) for name in plans}
+        entries["params:run"] = MemoryDataset(SimpleNamespace(command="kedro run"))
         entries["raw_files"] = FolderDataset(filepath=str(self.raw))
         for name, kind in (*((name, "made_from") for name in NODES), (MANIFEST, MANIFEST)):
             version = Version(RUN.format(load[name]) if name in load else None, run_id)
