@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -25,22 +25,26 @@ class ProgressHooks:
     """Says how many steps of a run are done, and about how long the others will take."""
 
     def __init__(self) -> None:
-        self._left: dict[str, tuple[Cell, str]] = {}
+        self._nodes: dict[str, tuple[Cell, str]] = {}
+        self._left: Counter[tuple[Cell, str]] = Counter()  # nodes of each step that are still to run
+        self._spent: dict[tuple[Cell, str], float] = defaultdict(float)
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._started: dict[str, float] = {}
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Find the steps; the first node of each takes nearly all its time."""
+        """Find the steps and their nodes."""
         quieten()
         self._run_id, self._catalog = str(run_params["run_id"]), catalog
         self._seconds.clear()
-        steps: dict[tuple[Cell, str], str] = {}
-        for node in pipeline.nodes:
-            for stage in _STAGES:
-                if stage in node.tags and (cell := Cell.parse(node.namespace)):
-                    steps.setdefault((cell, stage), node.name)
-        self._left = {name: step for step, name in steps.items()}
+        self._spent.clear()
+        self._nodes = {
+            node.name: (cell, stage)
+            for node in pipeline.nodes
+            for stage in _STAGES
+            if stage in node.tags and (cell := Cell.parse(node.namespace))
+        }
+        self._left = Counter(self._nodes.values())
         self._all = len(self._left)
 
     @hook_impl
@@ -48,15 +52,20 @@ class ProgressHooks:
         """Note when a node starts; nodes that a resumed run skips do not."""
         self._started[node.name] = time.monotonic()
         if len(self._started) == 1:
-            self._left = {name: of for name, of in self._left.items() if not self._is_finished(of[0])}
+            self._left = Counter({of: nodes for of, nodes in self._left.items() if not self._is_finished(of[0])})
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """Log the progress when a step is done."""
-        if node.name not in self._left:
+        """Log the progress when the last node of a step is done."""
+        step = self._nodes.get(node.name)
+        if step is None or step not in self._left:
             return
-        _, stage = self._left.pop(node.name)
-        self._seconds[stage].append(time.monotonic() - self._started[node.name])
+        self._spent[step] += time.monotonic() - self._started[node.name]
+        self._left[step] -= 1
+        if self._left[step]:
+            return
+        del self._left[step]
+        self._seconds[step[1]].append(self._spent[step])
         done = self._all - len(self._left)
         logging.getLogger(__name__).info("%d of %d steps done%s.", done, self._all, self._time_left())
 
@@ -80,7 +89,7 @@ class ProgressHooks:
     def _time_left(self) -> str:
         """Return how long the other nodes take, if each takes as long as those of its stage have on average."""
         seconds = 0.0
-        for _, stage in self._left.values():
+        for _, stage in self._left:
             known = self._seconds[stage] or [one for of_stage in self._seconds.values() for one in of_stage]
             seconds += sum(known) / len(known)
         if not self._left:
