@@ -124,8 +124,9 @@ class _Evaluator:
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         """Train the heads of one evaluation and repeat; heads that stack, all at once."""
         if settings.head.stacks and settings.trained_stages == 0:
+            features = self._features(repeat, settings)
             for rate in settings.learning_rates:
-                yield from train_side_by_side(self._features(repeat, settings), tasks, rate, self.compute)
+                yield from train_side_by_side(features, tasks, rate, self.compute)
             return
         if settings.head.fitted:
             features = self._features(repeat, settings)

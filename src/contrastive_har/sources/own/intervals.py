@@ -202,8 +202,8 @@ def _times_and_texts(
     kind: Kind, stamp: str, texts: Sequence[str]
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.object_]]]:
     how = kind.layout.timestamp.model_copy(update={"column": stamp})
-    blocks = list(open_table(kind.place, kind.layout).blocks([], texts, how))
     table = open_table(kind.place, kind.layout)
+    blocks = list(table.blocks([], texts, how))
     for block in blocks:
         if block.are_local and how.timezone is not None and block.seconds is not None:
             _refuse_shown_twice(block.seconds, how.timezone, table, block.first)
