@@ -138,7 +138,8 @@ def test_a_report_written_again_names_the_run_that_computed_its_scores(once: Pro
     ran = Manifests(once.path / "data/08_reporting/run_manifest.json").find(before)
     assert ran is not None
     once.run("report", run_id=before)
-    text = html.unescape(once.newest("report.html").read_text(encoding="utf-8"))
+    (report,) = once.path.glob(f"data/**/report.html/{before}/report.html")
+    text = html.unescape(report.read_text(encoding="utf-8"))
     assert f"computed by this run ({ran.commands[0]}; kedro run --pipeline=report " in text
     once.run("reporting")
     text = html.unescape(once.newest("report.html").read_text(encoding="utf-8"))
