@@ -115,7 +115,8 @@ def try_strategies(
     """
     settings = plan.choosing
     rows: list[dict[str, object]] = []
-    with tqdm(total=trained.repeats * settings.draws, unit=" draws", desc=plan.name, disable=None) as bar:
+    hidden = None if compute.resolve().shows_progress else True
+    with tqdm(total=trained.repeats * settings.draws, unit=" draws", desc=plan.name, disable=hidden) as bar:
         for repeat in range(trained.repeats):
             trial = _Trial.of(windows, roles, trained, repeat, plan, compute)
             for draw in range(settings.draws):

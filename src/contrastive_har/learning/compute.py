@@ -6,16 +6,16 @@ import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
+from psutil import virtual_memory
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from contrastive_har.learning.workers import run_in_workers
+from contrastive_har.learning.workers import Workers, available_threads, is_worker, shows_progress
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
+_MEMORY_OF_WORKER = 3 * 2**29  # bytes: of torch, and of embeddings and features of tens of thousands of windows
 _RANK = "RANK"  # environment variable of torchrun: the index of this process
 
 
@@ -36,8 +37,8 @@ class ComputeSettings(BaseModel):
         inference_batch: Windows embedded at once if no gradient is needed.
         processes: Processes per machine that share each batch of pre-training; one per GPU.
         machines: Number of machines; with more than one, torchrun starts the processes.
-        workers: Processes among which the repeats of a training or an evaluation are divided, on a CPU; each takes its
-            share of this process's threads. ``auto`` takes one for each repeat, up to the number of threads.
+        workers: Processes among which rows and their repeats are divided, on a CPU; each takes its share of this
+            process's threads. ``auto`` takes one for each thread, or as many as the memory suffices for.
         checkpoint_every: Epochs of pre-training between two checkpoints, from which it continues after a crash.
     """
 
@@ -80,19 +81,28 @@ class ComputeSettings(BaseModel):
             work: A module-level function or a ``partial`` of one, whose large arrays the processes share.
             parts: Independent parts of a computation.
         """
-        compute = self.resolve()
-        threads = torch.get_num_threads()
-        most = threads if self.workers == "auto" else self.workers
-        count = min(len(parts), most) if compute.device.type == "cpu" and self.processes_in_all == 1 else 1
-        if count <= 1:
+        compute, workers = self.resolve(), self.pool()
+        count = min(len(parts), workers.count) if workers else 1
+        if workers is None or count <= 1:
             yield from work(compute, parts)
             return
-        quiet = copy(compute)
-        quiet.shows_progress = False
         groups = [tuple(parts[index] for index in group) for group in np.array_split(np.arange(len(parts)), count)]
-        calls = [partial(work, compute if group is groups[0] else quiet, group) for group in groups]
-        for results in run_in_workers(calls, max(1, threads // count)):
+        for results in workers.map([partial(_list, partial(work, compute, group)) for group in groups]):
             yield from results
+
+    def pool(self) -> Workers | None:
+        """Return the worker processes; None if this process computes alone.
+
+        The threads of a worker, which decide how sums are rounded, depend on the settings and the number of threads
+        only: not on the memory, and not on how many workers are busy.
+        """
+        alone = is_worker() or self.processes_in_all > 1 or self.resolve().device.type != "cpu"
+        available = available_threads()
+        wanted = available if self.workers == "auto" else self.workers
+        if alone or wanted == 1:
+            return None
+        affordable = max(1, virtual_memory().available // _MEMORY_OF_WORKER) if self.workers == "auto" else wanted
+        return Workers(min(wanted, affordable), max(1, available // wanted))
 
     def run(self, work: Callable[..., None], *arguments: object) -> None:
         """Call ``work(compute, *arguments)`` in the configured number of processes.
@@ -146,7 +156,6 @@ class Compute:
         inference_batch: Windows embedded at once if no gradient is needed.
         rank: Index of this process, from 0.
         processes: Number of processes.
-        shows_progress: Whether this process shows progress bars.
     """
 
     def __init__(
@@ -159,8 +168,12 @@ class Compute:
         self.inference_batch = inference_batch
         self.rank = fabric.global_rank if fabric else 0
         self.processes = fabric.world_size if fabric else 1
-        self.shows_progress = self.rank == 0
         self._fabric = fabric
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether this process shows progress bars."""
+        return self.rank == 0 and shows_progress()
 
     @property
     def random_devices(self) -> list[int]:
@@ -206,6 +219,10 @@ class Compute:
 
     def __str__(self) -> str:
         return f"{self.device.type}, {'bfloat16' if self.bfloat16 else 'float32'}"
+
+
+def _list(work: Callable[[], Iterable[Result]]) -> list[Result]:
+    return list(work())
 
 
 class _ScaledGradient(torch.autograd.Function):

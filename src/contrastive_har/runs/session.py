@@ -18,6 +18,7 @@ from kedro.utils import find_kedro_project
 from pluggy import PluginManager
 
 from contrastive_har.refining import is_protocol
+from contrastive_har.runs.runner import SideBySideRunner
 from contrastive_har.runs.settings import configuration_folder
 
 MAIN = "semi_supervised"
@@ -97,8 +98,8 @@ class RunSession(KedroSession):
         # Not as __default__, for which Kedro would build all pipelines and validate and track the parameters of each.
         names = options.get("pipeline_names") or ["__default__"]
         options["pipeline_names"] = [MAIN if name == "__default__" else name for name in names]
-        if (self.store.get("runtime_params") or {}).get("resume"):
-            options["runner"] = ResumingRunner()
+        resumes = (self.store.get("runtime_params") or {}).get("resume")
+        options["runner"] = ResumingRunner() if resumes else SideBySideRunner()
         return super().run(*arguments, **options)
 
 
@@ -123,7 +124,7 @@ def _refuse_unsuited(options: Mapping[str, Any]) -> None:
         )
 
 
-class ResumingRunner(SequentialRunner):
+class ResumingRunner(SideBySideRunner):
     """Runs only the nodes that no earlier run has finished with the same fingerprint."""
 
     def run(

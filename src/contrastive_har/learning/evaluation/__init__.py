@@ -69,7 +69,9 @@ def evaluate(
     plan = plan.model_copy(update={"evaluations": {name: one for some in expanded for name, one in some.items()}})
     parts = (windows.only(own), roles, trained, plan, Neighbours.of(windows))
     tries: dict[tuple[object, ...], list[Outcome]] = {}
-    with tqdm(total=_Evaluator(*parts, compute.resolve()).heads, unit=" heads", desc=plan.name, disable=None) as bar:
+    here = compute.resolve()
+    hidden = None if here.shows_progress else True
+    with tqdm(total=_Evaluator(*parts, here).heads, unit=" heads", desc=plan.name, disable=hidden) as bar:
         for outcome in compute.side_by_side(partial(_train_heads, parts), range(trained.repeats)):
             tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()

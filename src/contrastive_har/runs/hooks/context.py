@@ -34,6 +34,12 @@ class NodeClock:
         self._seconds: dict[str, float] = {}
 
     @hook_impl(tryfirst=True)
+    def before_pipeline_run(self) -> None:
+        """Forget the nodes of earlier runs in this process."""
+        self._started.clear()
+        self._seconds.clear()
+
+    @hook_impl(tryfirst=True)
     def before_node_run(self, node: Node) -> None:
         """Start a node's clock."""
         self._started[node.name] = time.perf_counter()
@@ -42,6 +48,10 @@ class NodeClock:
     def after_dataset_saved(self, node: Node) -> None:
         """Read a node's clock after each output; the last reading counts."""
         self._seconds[node.name] = time.perf_counter() - self._started.get(node.name, time.perf_counter())
+
+    def elapsed(self) -> float:
+        """Return the seconds since the first node started; 0 if none has."""
+        return time.perf_counter() - min(self._started.values(), default=time.perf_counter())
 
     def seconds(self, node: Node) -> float:
         """Return the seconds from a node's start to its newest output; 0 if it has not run."""

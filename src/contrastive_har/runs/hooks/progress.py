@@ -87,11 +87,16 @@ class ProgressHooks:
         return isinstance(scores, AtomicDataset) and scores.is_pinned and scores.version != self._run_id
 
     def _time_left(self) -> str:
-        """Return how long the other nodes take, if each takes as long as those of its stage have on average."""
+        """Return how long the other nodes take, if each takes as long as those of its stage have on average.
+
+        And if as many run side by side as so far.
+        """
+        elapsed = time.monotonic() - min(self._started.values())
+        at_once = max(1.0, sum(self._spent.values()) / elapsed)
         seconds = 0.0
         for _, stage in self._left:
             known = self._seconds[stage] or [one for of_stage in self._seconds.values() for one in of_stage]
-            seconds += sum(known) / len(known)
+            seconds += sum(known) / len(known) / at_once
         if not self._left:
             return ""
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"

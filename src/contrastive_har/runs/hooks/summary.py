@@ -90,7 +90,8 @@ class SummaryHooks(ContextHooks):
                 expected = f"macro-F1 {100 * origin.mean_test_macro_f1:.1f} % ({split.lower()})"
                 labels = describe_budget(origin.label_budget)
                 print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
-        print(f"Time:    {_listed(seconds)}; peak memory {memory:.1f} GiB")
+        print(f"Time:    {self._clock.elapsed():.0f} s; peak memory {memory:.1f} GiB")
+        print(f"         Nodes, which may run side by side: {_listed(seconds)}")
         for method, of_method in by_method.items():
             print(f"         {method}: {_listed(of_method)}")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
