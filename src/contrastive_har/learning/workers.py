@@ -74,8 +74,8 @@ class Workers:
         Raises:
             Exception: what a call raises.
         """
-        pending = [self.submit(call, quiet=call is not calls[0]) for call in calls]
         try:
+            pending = [self.submit(call, quiet=call is not calls[0]) for call in calls]
             yield from (one.result() for one in pending)
         except BaseException:
             self.stop()
