@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -23,6 +24,7 @@ from contrastive_har.refining import plain
 if TYPE_CHECKING:
     from contrastive_har.learning.workers import Pending, Workers
 
+_LOG = logging.getLogger("kedro.runner")  # messages about single nodes are Kedro's
 _COMPUTE = "params:compute"
 """Nodes that have this input take long, and do as it says."""
 
@@ -52,7 +54,7 @@ class SideBySideRunner(SequentialRunner):
         try:
             for node in schedule.run():
                 done.append(node)
-                self._logger.info("Completed %d out of %d tasks: %s", len(done), len(pipeline.nodes), node.name)
+                _LOG.info("Completed %d out of %d tasks: %s", len(done), len(pipeline.nodes), node.name)
                 self._release_datasets(node, catalog, loads, pipeline)
         except BaseException:
             workers.stop()
