@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -20,6 +21,7 @@ import torch
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation import EvaluationPlan, evaluate
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
+from contrastive_har.learning.mapped_arrays import MappedArrays, unpickle
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
 from contrastive_har.learning.pretraining import PretrainingBudget, PretrainingPlan, pretrain
 from contrastive_har.signals.windows import Windows
@@ -98,33 +100,60 @@ def test_errors_are_those_of_the_work() -> None:
 
 
 def is_shared(shared: np.ndarray, compute: Compute, parts: Sequence[int]) -> list[bool]:
-    return [isinstance(shared.base, np.memmap) or isinstance(shared, np.memmap)]
+    (_,) = [line for line in Path("/proc/self/maps").read_text().splitlines() if "contrastive_har_" in line]
+    shared[0] = 1 + parts[0]  # a copy of its own
+    return [shared.sum() == 1 + parts[0]]
 
 
-def test_large_arrays_are_mapped_and_not_copied() -> None:
-    work = partial(is_shared, np.zeros(2**20))
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="files of Linux")
+def test_large_arrays_are_mapped_and_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array = np.zeros(2**20)
+    work = partial(is_shared, array)
     assert list(ComputeSettings(device="cpu", workers=2).side_by_side(work, range(2))) == [True, True]
+    assert not array.any()
+    assert not list(tmp_path.iterdir()), "files are deleted"
 
 
-def write_and_wait(folder: Path, compute: Compute, parts: Sequence[int]) -> list[int]:
+def test_equal_arrays_are_written_once(tmp_path: Path) -> None:
+    large, small = np.random.default_rng(0).normal(size=2**20), np.arange(3)
+    with MappedArrays() as mapped:
+        first, second = (mapped.pickle({"large": large, "again": large[:], "small": small}) for _ in range(2))
+        assert len(list(mapped.folder.iterdir())) == 1
+        assert len(first[0]) < 2000
+        assert first == second
+        back = unpickle(first[0], mapped.folder, first[1])
+    for name, array in {"large": large, "again": large, "small": small}.items():
+        np.testing.assert_array_equal(back[name], array)
+    assert not mapped.folder.exists()
+
+
+def write_and_wait(folder: Path, array: np.ndarray, compute: Compute, parts: Sequence[int]) -> list[int]:
     (folder / str(os.getpid())).touch()
     time.sleep(60)
     return []
 
 
 def start_and_wait(folder: str) -> None:
-    list(ComputeSettings(device="cpu", workers=2).side_by_side(partial(write_and_wait, Path(folder)), range(2)))
+    work = partial(write_and_wait, Path(folder), np.zeros(2**20))
+    list(ComputeSettings(device="cpu", workers=2).side_by_side(work, range(2)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_parent(tmp_path: Path, sent: signal.Signals) -> None:
+    arrays = tmp_path / "arrays"
+    arrays.mkdir()
+    tmp_path = tmp_path / "started"
+    tmp_path.mkdir()
     code = f"from tests.learning.test_workers import start_and_wait; start_and_wait({str(tmp_path)!r})"
-    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    variables = {**os.environ, "TMPDIR": str(arrays)}
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, env=variables)
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
     parent.send_signal(sent)
     parent.wait(timeout=60)
     wait_until(lambda: not any(is_alive(int(path.name)) for path in tmp_path.iterdir()))
+    assert not list(arrays.iterdir()), "no array stays on the disk"
 
 
 def wait_until(done: object, seconds: float = 60) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,10 +12,13 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import LogRecord
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
+
+from contrastive_har.learning.mapped_arrays import MappedArrays, unpickle
 
 Result = TypeVar("Result")
 
@@ -29,9 +33,11 @@ class Pending(Generic[Result]):
 
     Attributes:
         future: Its result, and what was logged.
+        mapped: Arrays among its arguments.
     """
 
     future: Future[tuple[Result, list[LogRecord]]]
+    mapped: MappedArrays
 
     def result(self) -> Result:
         """Wait for the result and return it; log here what was logged there.
@@ -39,10 +45,8 @@ class Pending(Generic[Result]):
         Raises:
             Exception: what the call raises.
         """
-        result, records = self.future.result()
-        for record in records:
-            logging.getLogger(record.name).handle(record)
-        return result
+        with self.mapped:
+            return _received(self.future)
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,12 @@ class Workers:
     def submit(self, call: Callable[[], Result], quiet: bool = False) -> Pending[Result]:
         """Make a call in a worker.
 
-        Large arrays among its arguments are written once and mapped into the memory of all processes.
-
         Args:
-            call: Module-level function with all its arguments.
+            call: Module-level function with all its arguments, of which large arrays are mapped and not copied.
             quiet: Whether it shows no progress.
         """
-        return Pending(self._executor().submit(_work, call, self.threads, os.getpid(), quiet))
+        mapped = MappedArrays()
+        return Pending(self._submit(call, quiet, mapped), mapped)
 
     def map(self, calls: Sequence[Callable[[], Result]]) -> Iterator[Result]:
         """Make calls side by side and yield their results in order; the first shows its progress.
@@ -74,23 +77,57 @@ class Workers:
         Raises:
             Exception: what a call raises.
         """
-        try:
-            pending = [self.submit(call, quiet=call is not calls[0]) for call in calls]
-            yield from (one.result() for one in pending)
-        except BaseException:
-            self.stop()
-            raise
+        with MappedArrays() as mapped:
+            try:
+                futures = [self._submit(call, call is not calls[0], mapped) for call in calls]
+                yield from map(_received, futures)
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """End the processes, whatever they do."""
-        self._executor().terminate(kill_workers=True)
+        self._executor().shutdown(kill_workers=True)
+
+    def _submit(self, call: Callable[[], Result], quiet: bool, mapped: MappedArrays) -> Future[Any]:
+        task = _Task(*mapped.pickle(call), mapped.folder, self.threads, quiet, os.getpid())
+        future: Future[Any] = self._executor().submit(_work, task)
+        return future
 
     def _executor(self) -> Any:
-        from joblib.executor import get_memmapping_executor  # takes long to import
+        from joblib.externals.loky import get_reusable_executor  # takes long to import
 
         for name, value in _KEEP_FREED_MEMORY.items():
             os.environ.setdefault(name, value)
-        return get_memmapping_executor(self.count, mmap_mode="c")
+        return get_reusable_executor(self.count)
+
+
+def _received(future: Future[tuple[Result, list[LogRecord]]]) -> Result:
+    result, records = future.result()
+    for record in records:
+        logging.getLogger(record.name).handle(record)
+    return result
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A call for a worker.
+
+    Attributes:
+        call: The pickled call.
+        arrays: Names of the files of its large arrays.
+        folder: Their folder.
+        threads: Threads of the worker.
+        quiet: Whether it shows no progress.
+        parent: The process that waits for it.
+    """
+
+    call: bytes
+    arrays: list[str]
+    folder: Path
+    threads: int
+    quiet: bool
+    parent: int
 
 
 @dataclass
@@ -139,12 +176,17 @@ def limited_to(threads: int) -> Iterator[None]:
         _this.threads = None
 
 
-def _work(call: Callable[[], Result], threads: int, parent: int, quiet: bool) -> tuple[Result, list[LogRecord]]:
+def _work(task: _Task) -> tuple[Any, list[LogRecord]]:
     """Make a call in a worker; return its result and what was logged."""
-    _end_with(parent)
-    _this.is_worker, _this.is_quiet = True, quiet
-    torch.set_num_threads(threads)
-    threadpool_limits(threads)  # of libraries that do not ask torch
+    from joblib.externals.loky import process_executor
+
+    # A process keeps freed memory, which is no reason to replace it by a new one.
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
+    _end_with(task)
+    _this.is_worker, _this.is_quiet = True, task.quiet
+    torch.set_num_threads(task.threads)
+    threadpool_limits(task.threads)  # of libraries that do not ask torch
+    call = unpickle(task.call, task.folder, task.arrays)  # which may import modules that configure logging
     records = _Records()
     logging.root.handlers = [records]
     logging.root.setLevel(logging.INFO)
@@ -165,18 +207,20 @@ class _Records(logging.Handler):
         self.kept.append(record)
 
 
-_watched: set[int] = set()
+_tasks: list[_Task] = []  # the newest that this worker has
 
 
-def _end_with(parent: int) -> None:
+def _end_with(task: _Task) -> None:
     """End this process when its parent has ended: no one waits for its results, and another run may take its place."""
-    if parent in _watched:
+    is_watched = bool(_tasks)
+    _tasks[:] = [task]
+    if is_watched:
         return
-    _watched.add(parent)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == task.parent:
             time.sleep(_SECONDS)
+        shutil.rmtree(_tasks[0].folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

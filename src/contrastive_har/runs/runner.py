@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,10 @@ class SideBySideRunner(SequentialRunner):
     node computes the same numbers wherever it runs, since its number of threads is the same.
     """
 
+    def __str__(self) -> str:
+        # Kedro-Viz keeps the states of nodes of runs with this runner only, whose hooks are called in one process.
+        return f"{SequentialRunner.__module__}.SequentialRunner object, with nodes side by side"
+
     def _run(
         self,
         pipeline: Pipeline,
@@ -57,7 +61,7 @@ class SideBySideRunner(SequentialRunner):
                 _LOG.info("Completed %d out of %d tasks: %s", len(done), len(pipeline.nodes), node.name)
                 self._release_datasets(node, catalog, loads, pipeline)
         except BaseException:
-            workers.stop()
+            schedule.stop()
             self._suggest_resume_scenario(pipeline, done, catalog)
             raise
 
@@ -80,12 +84,19 @@ class _Schedule:
     catalog: DataCatalog
     hooks: PluginManager
     run_id: str | None
+    running: dict[Future[Any], _Started] = field(default_factory=dict)
+
+    def stop(self) -> None:
+        """End the nodes that run in workers."""
+        self.workers.stop()
+        for started in self.running.values():
+            started.pending.mapped.delete()
 
     def run(self) -> Iterator[Node]:
         """Run all nodes, and yield each when its outputs are stored."""
         needed = self.pipeline.node_dependencies
         left, done = list(self.pipeline.nodes), set[Node]()
-        running: dict[Future[Any], _Started] = {}
+        running = self.running
         while left or running:
             ready = [node for node in left if needed[node] <= done]
             for_workers = [node for node in ready if _COMPUTE in node.inputs]
