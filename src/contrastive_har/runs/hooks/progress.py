@@ -18,7 +18,7 @@ from kedro.pipeline.node import Node
 from contrastive_har.runs.console import quieten
 from contrastive_har.scores.cells import Cell
 
-_STAGES = ("pretraining", "evaluation")
+_STAGES = ("pretraining", "evaluation", "labelling")
 
 
 class ProgressHooks:
