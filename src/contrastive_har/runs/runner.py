@@ -24,7 +24,6 @@ from contrastive_har.refining import plain
 if TYPE_CHECKING:
     from contrastive_har.learning.workers import Pending, Workers
 
-_LOG = logging.getLogger("kedro.runner")  # messages about single nodes are Kedro's
 _COMPUTE = "params:compute"
 """Nodes that have this input take long, and do as it says."""
 
@@ -40,6 +39,10 @@ class SideBySideRunner(SequentialRunner):
     def __str__(self) -> str:
         # Kedro-Viz keeps the states of nodes of runs with this runner only, whose hooks are called in one process.
         return f"{SequentialRunner.__module__}.SequentialRunner object, with nodes side by side"
+
+    @property
+    def _logger(self) -> logging.Logger:
+        return logging.getLogger(SequentialRunner.__module__)  # messages about single nodes are Kedro's
 
     def _run(
         self,
@@ -58,7 +61,7 @@ class SideBySideRunner(SequentialRunner):
         try:
             for node in schedule.run():
                 done.append(node)
-                _LOG.info("Completed %d out of %d tasks: %s", len(done), len(pipeline.nodes), node.name)
+                self._logger.info("Completed %d out of %d tasks: %s", len(done), len(pipeline.nodes), node.name)
                 self._release_datasets(node, catalog, loads, pipeline)
         except BaseException:
             schedule.stop()
