@@ -2,7 +2,7 @@
 
 import os
 
-from contrastive_har.runs import hooks, refusals
+from contrastive_har.runs import console, hooks, refusals
 from contrastive_har.runs.session import RunContext, RunSession
 from contrastive_har.runs.settings import ProjectConfiguration
 
@@ -15,6 +15,7 @@ CONFIG_LOADER_CLASS = ProjectConfiguration
 HOOKS = hooks.HOOKS
 
 refusals.show_refusals()
+console.ignore_expected_warnings()
 
 # The project tracks its runs itself; the plugin would open a second MLflow run beside each.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)

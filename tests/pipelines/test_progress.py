@@ -1,14 +1,16 @@
-"""The time that is left is told from the steps that are done."""
+"""The time that is left is told from the steps that are done, and the console shows what concerns the run."""
 
 from __future__ import annotations
 
 import logging
 import time
+import warnings
 
 import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
+from contrastive_har.runs.console import Quiet, ignore_expected_warnings
 from contrastive_har.runs.hooks.progress import ProgressHooks
 
 SECONDS = {"first": 1.0, "second": 9.0}
@@ -43,3 +45,21 @@ def test_a_step_takes_as_long_as_all_its_nodes(
         "2 of 3 steps done, about 10 s left.",
         "3 of 3 steps done.",
     ]
+
+
+def test_the_console_shows_what_concerns_the_run() -> None:
+    def is_shown(name: str, level: int) -> bool:
+        return Quiet().filter(logging.LogRecord(name, level, "file", 1, "message", (), None))
+
+    assert is_shown("contrastive_har.runs.hooks.progress", logging.INFO)
+    assert is_shown("kedro.runner", logging.WARNING)
+    assert not is_shown("kedro.runner.sequential_runner", logging.INFO)
+    assert not is_shown("kedro_viz.integrations.kedro.run_hooks", logging.WARNING)
+    assert is_shown("kedro_viz.integrations.kedro.run_hooks", logging.ERROR)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        ignore_expected_warnings()
+        warnings.warn("Option '--pipeline' is deprecated and will be removed", UserWarning, stacklevel=1)
+        warnings.warn("One or more dataset names contain '.' characters", UserWarning, stacklevel=1)
+        warnings.warn("something else", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in shown] == ["something else"]

@@ -24,7 +24,7 @@ def run_kedro(*arguments: str, **options: Any) -> Any:
 def run_pipeline(pipeline: str, parameters: Mapping[str, Any], *further: str) -> Any:
     """Run a pipeline by name; parameters that are None keep their configured values."""
     given = ",".join(f"{name}={value}" for name, value in plain(parameters).items() if value is not None)
-    return run_kedro(f"--pipeline={pipeline}", *([f"--params={given}"] if given else []), *further)
+    return run_kedro(f"--pipelines={pipeline}", *([f"--params={given}"] if given else []), *further)
 
 
 def project_folder() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 
 from rich.logging import RichHandler
 
@@ -11,12 +12,25 @@ VERBOSE = "CONTRASTIVE_HAR_VERBOSE"
 """Environment variable that, if it is set, shows every line of Kedro's log on the console too."""
 
 
+_LEAST = {"kedro": logging.WARNING, "kedro_viz": logging.ERROR}
+"""Least levels shown: no messages about single nodes, and none about runs whose states Kedro-Viz does not keep."""
+
+_EXPECTED = ("One or more dataset names contain '\\.'", "Option '--pipeline' is deprecated")
+"""Kedro's warnings about what this project does on purpose: names in namespaces, and a documented option."""
+
+
 class Quiet(logging.Filter):
-    """Passes warnings, errors, and the messages of this project, but not Kedro's about single nodes."""
+    """Passes warnings, errors, and the messages of this project."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a message is shown."""
-        return record.name.partition(".")[0] != "kedro" or record.levelno >= logging.WARNING
+        return record.levelno >= _LEAST.get(record.name.partition(".")[0], logging.NOTSET)
+
+
+def ignore_expected_warnings() -> None:
+    """Ignore Kedro's warnings about what this project does on purpose."""
+    for message in _EXPECTED:
+        warnings.filterwarnings("ignore", message)
 
 
 def quieten() -> None:

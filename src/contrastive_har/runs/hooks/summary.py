@@ -91,7 +91,8 @@ class SummaryHooks(ContextHooks):
                 labels = describe_budget(origin.label_budget)
                 print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
         print(f"Time:    {self._clock.elapsed():.0f} s; peak memory {memory:.1f} GiB")
-        print(f"         Nodes, which may run side by side: {_listed(seconds)}")
+        if len(seconds) > 1:
+            print(f"         Nodes, which may run side by side: {_listed(seconds)}")
         for method, of_method in by_method.items():
             print(f"         {method}: {_listed(of_method)}")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
