@@ -21,6 +21,7 @@ from contrastive_har.learning.objectives import ObjectiveSettings, Step, StepRes
 from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
 from contrastive_har.learning.objectives.untrained import UntrainedSettings
 from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget, PretrainingPlan, pretrain
+from contrastive_har.learning.pretraining.batches import Batches
 from contrastive_har.learning.pretraining.encoders import EncoderSet, read_encoders, write_encoders
 from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.models.encoders.tpn import TPN, TPNSettings
@@ -71,6 +72,10 @@ def encoder_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def relabelled(windows: Windows, classes: np.ndarray) -> Windows:
     """The activity codes of the synthetic recordings are their class indices."""
     return replace(windows, table=windows.table.assign(activity=classes.astype(np.int16)))
+
+
+def batches_of(normalised: torch.Tensor) -> Batches:
+    return Batches(normalised, torch.arange(len(normalised)), lambda windows: windows, torch.device("cpu"))
 
 
 def budgets(*names: str) -> tuple[LabelBudget, ...]:
@@ -228,7 +233,7 @@ def test_dropout_in_pretraining_is_a_setting(windows: Windows, dropout: bool) ->
 
     objective = Probe({"inertial": TPN(3, TPNSettings())}, ContrastiveSettings(), LAYOUT, 3)
     budget = PretrainingBudget(epochs=1, batch_size=64, learning_rate=1e-3, dropout=dropout)
-    Trainer(objective, budget, ALONE, 0).run(torch.from_numpy(windows.signals.copy()), windows.classes())
+    Trainer(objective, budget, ALONE, 0).run(batches_of(torch.from_numpy(windows.signals)), windows.classes())
     assert set(seen) == {dropout}
 
 

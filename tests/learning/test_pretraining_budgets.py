@@ -12,6 +12,7 @@ from contrastive_har.learning.pretraining import PretrainingBudget, PretrainingP
 from contrastive_har.learning.pretraining.trainer import Trainer
 from contrastive_har.signals.windows import Windows
 from tests.learning.examples import SMALL, build
+from tests.learning.test_learning import batches_of
 
 
 def budget(**settings: object) -> PretrainingBudget:
@@ -115,7 +116,7 @@ def test_the_optimiser_takes_the_rate_of_the_epoch(windows: Windows) -> None:
     objective = build(ContrastiveSettings.model_validate({"projection": [4], **same}), windows).float()
     trainer = Trainer(objective, settings, ComputeSettings(device="cpu").resolve(), seed=0)
     batch = torch.from_numpy(windows.signals[:60])
-    rows = trainer.run(batch, windows.classes()[:60])
+    rows = trainer.run(batches_of(batch), windows.classes()[:60])
     assert {row["loss"] for row in rows} == {0}
     assert [row["learning_rate"] for row in rows] == torchs_rates(np.zeros(7), 1)[:7]
     assert trainer.optimiser.param_groups[0]["lr"] == rows[-1]["learning_rate"] < 0.1

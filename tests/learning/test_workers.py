@@ -21,7 +21,6 @@ import torch
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation import EvaluationPlan, evaluate
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
-from contrastive_har.learning.mapped_arrays import MappedArrays, unpickle
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
 from contrastive_har.learning.pretraining import PretrainingBudget, PretrainingPlan, pretrain
 from contrastive_har.signals.windows import Windows
@@ -113,19 +112,6 @@ def test_large_arrays_are_mapped_and_not_copied(tmp_path: Path, monkeypatch: pyt
     assert list(ComputeSettings(device="cpu", workers=2).side_by_side(work, range(2))) == [True, True]
     assert not array.any()
     assert not list(tmp_path.iterdir()), "files are deleted"
-
-
-def test_equal_arrays_are_written_once(tmp_path: Path) -> None:
-    large, small = np.random.default_rng(0).normal(size=2**20), np.arange(3)
-    with MappedArrays() as mapped:
-        first, second = (mapped.pickle({"large": large, "again": large[:], "small": small}) for _ in range(2))
-        assert len(list(mapped.folder.iterdir())) == 1
-        assert len(first[0]) < 2000
-        assert first == second
-        back = unpickle(first[0], mapped.folder, first[1])
-    for name, array in {"large": large, "again": large, "small": small}.items():
-        np.testing.assert_array_equal(back[name], array)
-    assert not mapped.folder.exists()
 
 
 def write_and_wait(folder: Path, array: np.ndarray, compute: Compute, parts: Sequence[int]) -> list[int]:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
-from contrastive_har.learning.mapped_arrays import MappedArrays, unpickle
+from contrastive_har.files.large_arrays import MappedArrays, unpickle
 
 Result = TypeVar("Result")
 
@@ -115,15 +115,15 @@ class _Task:
 
     Attributes:
         call: The pickled call.
-        arrays: Names of the files of its large arrays.
-        folder: Their folder.
+        arrays: Where its large arrays are.
+        folder: The folder of those that were written for it.
         threads: Threads of the worker.
         quiet: Whether it shows no progress.
         parent: The process that waits for it.
     """
 
     call: bytes
-    arrays: list[str]
+    arrays: list[Any]
     folder: Path
     threads: int
     quiet: bool
@@ -186,7 +186,7 @@ def _work(task: _Task) -> tuple[Any, list[LogRecord]]:
     _this.is_worker, _this.is_quiet = True, task.quiet
     torch.set_num_threads(task.threads)
     threadpool_limits(task.threads)  # of libraries that do not ask torch
-    call = unpickle(task.call, task.folder, task.arrays)  # which may import modules that configure logging
+    call = unpickle(task.call, task.arrays)  # which may import modules that configure logging
     records = _Records()
     logging.root.handlers = [records]
     logging.root.setLevel(logging.INFO)

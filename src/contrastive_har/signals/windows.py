@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, Json, PositiveInt
 
+from contrastive_har.files.large_arrays import allocate
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import check_schema, open_parquet, parquet_writer, schema_metadata
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
@@ -95,7 +96,9 @@ class Windows:
         description = self.description.only(wanted)
         known = self.description.channel_names
         indices = [known.index(name) for name in description.channel_names]
-        return replace(self, description=description, signals=np.ascontiguousarray(self.signals[..., indices]))
+        signals = allocate((*self.signals.shape[:2], len(indices)))
+        np.take(self.signals, indices, axis=2, out=signals, mode="clip")  # which fills it without a buffer
+        return replace(self, description=description, signals=signals)
 
     @property
     def are_clips(self) -> bool:
@@ -189,7 +192,7 @@ def write_windows(stream: WindowStream, path: Path) -> None:
 
 
 def read_windows(path: Path) -> Windows:
-    """Read a windows file into one array, in the memory of that array and one recording's windows.
+    """Read a windows file into one array, in the memory of one recording's windows, and of the array if it fits.
 
     Raises:
         SchemaError: if the file is not a windows file of this schema version, is damaged, or holds invalid
@@ -200,7 +203,7 @@ def read_windows(path: Path) -> Windows:
         description, length = header.description, header.length
         with open_parquet(path, memory_map=True) as file:
             refuse_other_columns(file.schema_arrow, _arrow_schema(description, length, header.stride))
-            signals = np.empty((file.metadata.num_rows, length, len(description.channels)), np.float32)
+            signals = allocate((file.metadata.num_rows, length, len(description.channels)))
             tables = []
             filled = 0
             for group in range(file.num_row_groups):

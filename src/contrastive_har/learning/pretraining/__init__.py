@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from contrastive_har.files.fingerprints import code_version, fingerprint
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.objectives import Objective
+from contrastive_har.learning.pretraining.batches import Batches
 from contrastive_har.learning.pretraining.checkpoints import Checkpoints
 from contrastive_har.learning.pretraining.diagnostics import NOT_MEASURED, measure_retrieval
 from contrastive_har.learning.pretraining.encoders import EncoderSet
@@ -40,6 +41,9 @@ __all__ = [
 
 _MEASURED = [*MEASURED, "recall_at_1", "recall_at_5"]
 HISTORY_COLUMNS = ["repeat", "epoch", *_MEASURED]
+
+_MOST_MEASURED = 200_000
+"""Windows of which channels are normalised and features calibrated; of more, a sample."""
 
 _MOST_UNSEEN = 500
 """Windows among which the partners of one another are searched for."""
@@ -143,6 +147,9 @@ def checkpoints_of(checkpoints: Path, encoders: str) -> Path:
 def _initial_backbone(
     plan: PretrainingPlan, layout: Layout, signals: NDArray[np.float32], repeat: int, members: NDArray[np.int64]
 ) -> Backbone:
+    if len(members) > _MOST_MEASURED:
+        chosen = np.random.default_rng(derive_seed(plan.seed, "measured", repeat)).permutation(members)
+        members = np.sort(chosen[:_MOST_MEASURED])
     learned_from = signals[members]
     normalisation = plan.backbone.normalisation_of(learned_from, layout)
     with seeded(derive_seed(plan.seed, "weights", repeat)):
@@ -233,8 +240,8 @@ def _train_repeat(job: _Job, compute: Compute, repeat: int) -> _Trained:
         )
         title = f"{plan.name} {repeat + 1}/{len(job.members)}"
         trainer = Trainer(objective, plan.budget, compute, derive_seed(plan.seed, repeat), title, saving)
-        normalised = backbone.normalise(job.signals[torch.from_numpy(members)])
-        rows = trainer.run(normalised, job.classes[members])
+        batches = Batches(job.signals, torch.from_numpy(members), backbone.normalise, compute.device)
+        rows = trainer.run(batches, job.classes[members])
     unseen = backbone.normalise(job.signals[_sample_of_unseen(len(job.signals), members, plan.seed)])
     retrieval = measure_retrieval(objective.eval(), unseen.to(compute.device))
     rows = [*({**dict.fromkeys(retrieval, NOT_MEASURED), **row} for row in rows[:-1]), {**rows[-1], **retrieval}]

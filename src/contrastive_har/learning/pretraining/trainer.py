@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.objectives import Objective, Step, StepResult
+from contrastive_har.learning.pretraining.batches import Batches
 from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.pretraining.diagnostics import SPREADS, diagnose, measure_spread
 from contrastive_har.learning.pretraining.plans import PretrainingBudget
@@ -67,8 +68,8 @@ class Trainer:
         if not budget.dropout:
             switch_off_dropout(objective)
 
-    def run(self, windows: Tensor, classes: NDArray[np.int64]) -> list[dict[str, float]]:
-        """Train on normalised ``windows`` (windows, time, channels); leave the chosen epoch's weights in the encoders.
+    def run(self, windows: Batches, classes: NDArray[np.int64]) -> list[dict[str, float]]:
+        """Train on windows; leave the chosen epoch's weights in the encoders.
 
         Args:
             windows: Windows to learn from.
@@ -80,7 +81,6 @@ class Trainer:
         Raises:
             FloatingPointError: if the loss is not finite.
         """
-        windows = windows.to(self.compute.device)
         if self.checkpoints and (state := self.checkpoints.newest()):
             with refuse_broken(self.checkpoints.path(state.epoch), "checkpoint"):
                 self._restore(state)
@@ -125,7 +125,7 @@ class Trainer:
         self.optimiser.step()
         return result
 
-    def _epoch(self, epoch: int, windows: Tensor, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
+    def _epoch(self, epoch: int, windows: Batches, classes: NDArray[np.int64], bar: tqdm[Any]) -> dict[str, float]:
         started = time.perf_counter()
         # Dropout draws from the global random state, which must differ between the processes.
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch, self.compute.rank))
@@ -138,7 +138,7 @@ class Trainer:
             if not self.budget.uses(len(index), len(windows), self.compute.processes):
                 continue
             progress = (epoch - 1 + counted / len(windows)) / self.budget.epochs
-            result = self.step(windows.index_select(0, self.compute.share(index).to(windows.device)), progress)
+            result = self.step(windows.take(self.compute.share(index)), progress)
             total += result.loss.detach() * len(index)
             counted += len(index)
             first = first or diagnose(result, classes[index.numpy()])
@@ -149,7 +149,7 @@ class Trainer:
                 f"{self.title}: the loss is {loss}. Lower budget.learning_rate or set compute.precision: float32."
             )
         seconds = time.perf_counter() - started
-        spread = measure_spread(self.objective, windows[order[: self.budget.batch_size]])
+        spread = measure_spread(self.objective, windows.take(order[: self.budget.batch_size]))
         return {"loss": loss, "seconds": seconds, "windows_per_second": len(windows) / seconds, **first, **spread}
 
     def _encoder_state(self) -> dict[str, Tensor]:
