@@ -19,16 +19,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from contrastive_har.files.memory import free_memory
+
 _LARGE = 2**20  # bytes: smaller arrays are copied
 _SHARE = 4  # one array may take a quarter of the free memory
 
 
 def fits_in_memory(size: int) -> bool:
     """Return whether an array of some bytes may be held in memory, beside all else."""
-    from psutil import virtual_memory
-
-    available: int = virtual_memory().available
-    return size <= available // _SHARE
+    return size <= free_memory() // _SHARE
 
 
 def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
-from psutil import virtual_memory
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from contrastive_har.files.memory import free_memory
 from contrastive_har.learning.workers import Workers, available_threads, is_worker, shows_progress
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class ComputeSettings(BaseModel):
         wanted = available if self.workers == "auto" else self.workers
         if alone or wanted == 1:
             return None
-        affordable = max(1, virtual_memory().available // _MEMORY_OF_WORKER) if self.workers == "auto" else wanted
+        affordable = max(1, free_memory() // _MEMORY_OF_WORKER) if self.workers == "auto" else wanted
         return Workers(min(wanted, affordable), max(1, available // wanted))
 
     def run(self, work: Callable[..., None], *arguments: object) -> None:
