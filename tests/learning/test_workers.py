@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 
+from contrastive_har.files.errors import raised_in
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation import EvaluationPlan, evaluate
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
@@ -94,8 +95,10 @@ def fail(compute: Compute, parts: Sequence[int]) -> list[int]:
 
 
 def test_errors_are_those_of_the_work() -> None:
-    with pytest.raises(FloatingPointError, match="the loss of 0 is not finite"):
+    with pytest.raises(FloatingPointError, match="the loss of 0 is not finite") as raised:
         list(ComputeSettings(device="cpu", workers=2).side_by_side(fail, range(2)))
+    assert raised_in(raised.value) == Path(__file__)
+    assert "in fail" in str(raised.value.__cause__), "the log has the traceback"
 
 
 def is_shared(shared: np.ndarray, compute: Compute, parts: Sequence[int]) -> list[bool]:

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+from contrastive_har.files.errors import note_file
 from contrastive_har.files.large_arrays import MappedArrays, unpickle
 
 Result = TypeVar("Result")
@@ -191,7 +192,11 @@ def _work(task: _Task) -> tuple[Any, list[LogRecord]]:
     logging.root.handlers = [records]
     logging.root.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    return call(), records.kept
+    try:
+        return call(), records.kept
+    except Exception as error:
+        note_file(error)
+        raise
 
 
 class _Records(logging.Handler):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from types import TracebackType
 from click import ClickException
 from pydantic import ValidationError
 
+from contrastive_har.files.errors import raised_in
 from contrastive_har.files.texts import shorten
 
 _PACKAGE = Path(__file__).parents[1]
@@ -38,8 +38,8 @@ def find_refusal(error: BaseException) -> str | None:
     Errors that others raise from it, such as Kedro's when an artifact cannot be stored, are looked through.
     """
     for cause in _causes(error):
-        frames = traceback.extract_tb(cause.__traceback__)
-        is_own = bool(frames) and _PACKAGE in Path(frames[-1].filename).parents
+        file = raised_in(cause)
+        is_own = file is not None and _PACKAGE in file.parents
         if isinstance(cause, ValidationError):
             from contrastive_har.files.stamps import (
                 explain,  # imports torch, which a listing of pipelines does not need
