@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 from collections.abc import Mapping
@@ -100,7 +101,13 @@ class RunSession(KedroSession):
         options["pipeline_names"] = [MAIN if name == "__default__" else name for name in names]
         resumes = (self.store.get("runtime_params") or {}).get("resume")
         options["runner"] = ResumingRunner() if resumes else SideBySideRunner()
-        return super().run(*arguments, **options)
+        # Until the first node, almost all that is made stays: modules, settings, the catalog. To look for garbage among
+        # it takes a second.
+        gc.disable()
+        try:
+            return super().run(*arguments, **options)
+        finally:
+            gc.enable()
 
 
 def _refuse_unsuited(options: Mapping[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from contrastive_har.protocols import ViewsPlan
@@ -14,6 +15,9 @@ from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Draws, View
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.skeletons import centred
 from contrastive_har.signals.windows import Windows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def preview_views(windows: Windows, plan: ViewsPlan, report: ReportSettings) -> Figure:

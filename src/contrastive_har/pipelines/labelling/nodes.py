@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.trials import ChoosingPlan, try_strategies
@@ -20,6 +20,9 @@ from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.trials import TRIAL, compare_trials, summarise_trials
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def propose_windows(new_recordings: Path, labelling: LabellingSettings) -> pd.DataFrame:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.protocols import ProtocolSettings, evaluation_titles, spells, titles, vocabulary_of
 from contrastive_har.refining import plain
@@ -17,6 +18,9 @@ from contrastive_har.scores.selection import last_epoch
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.words import telling_words
 from contrastive_har.signals.windows import Windows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
