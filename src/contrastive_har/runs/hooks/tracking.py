@@ -125,9 +125,14 @@ class TrackingHooks(ContextHooks):
         import mlflow
         from mlflow.tracking.context.default_context import DefaultRunContext
 
+        from contrastive_har.runs.tracking_server import find_tracked
+
         tags = {PROCESS: this_process()}
-        self._tracked_run = manifest.tracked_run
-        if self._tracked_run is None:
+        known = find_tracked(manifest.tracked_run) if manifest.tracked_run else None
+        resumes = known is not None and known.info.experiment_id == experiment
+        if resumes:
+            self._tracked_run = manifest.tracked_run
+        else:
             # Not by mlflow.start_run, which imports IPython to find out whether it runs in a notebook.
             source = DefaultRunContext().tags()  # type: ignore[no-untyped-call]
             first = {**source, **described.tags, **tags, "kedro.run_id": manifest.run_id}
@@ -135,7 +140,7 @@ class TrackingHooks(ContextHooks):
             self._tracked_run = created.info.run_id
         mlflow.start_run(run_id=self._tracked_run)
         mlflow.set_tags(tags)
-        if manifest.tracked_run is None:
+        if not resumes:
             mlflow.log_params(described.parameters)
         return manifest.model_copy(update={"tracked_run": self._tracked_run})
 
