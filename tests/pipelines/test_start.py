@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from kedro.framework.project import pipelines
@@ -92,6 +93,16 @@ def test_the_garbage_collector_rests_until_the_first_node(project: Project, monk
     with pytest.raises(ValueError, match="there is no parameter"):
         project.run("ingestion", sed=1)
     assert gc.isenabled(), "also where nothing was run"
+
+
+def test_kedro_can_look_at_the_types_of_all_nodes(project: Project) -> None:
+    """It validates the parameters of those whose types it finds, and skips the others with a warning."""
+    with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=project.tiny) as session:
+        session.load_context()
+        functions = {inspect.unwrap(node.func) for one in pipelines.values() for node in one.nodes}
+    assert len(functions) > 30
+    for function in functions:
+        get_type_hints(function)
 
 
 def test_plans_are_one_entry_of_the_catalog_each(project: Project) -> None:

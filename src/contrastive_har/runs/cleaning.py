@@ -16,7 +16,7 @@ from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.parts import working
-from contrastive_har.runs.session import RUN_ID, RUN_ID_FORMAT
+from contrastive_har.runs.session import RUN_ID, time_of
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked
 
@@ -79,13 +79,9 @@ def plan(project: Path, keep: int) -> Plan:
             found[folder.name].append(folder)
     leftovers = sorted([*project.glob("data/06_models/**/checkpoints/*"), *project.glob("data/0*/**/.writing-*")])
     for path in leftovers if manifests and not running else ():  # a run may be using the checkpoints of another one
-        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < _time_of(oldest_kept):
+        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < time_of(oldest_kept):
             found[UNFINISHED].append(path)
     return Plan([manifest for manifest in old if manifest.run_id not in needed], dict(found))
-
-
-def _time_of(run_id: str) -> datetime:
-    return datetime.strptime(run_id, RUN_ID_FORMAT).replace(tzinfo=UTC)
 
 
 def clean(project: Path, keep: int) -> Plan:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from contrastive_har.protocols import ViewsPlan
-from contrastive_har.reports.figures import draw_views
+from contrastive_har.reports.figures import Figure, draw_views
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Draws, View, first_problem, make_view
 from contrastive_har.signals.normalisation import Normalisation
 from contrastive_har.signals.skeletons import centred
 from contrastive_har.signals.windows import Windows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def preview_views(windows: Windows, plan: ViewsPlan, report: ReportSettings) -> Figure:

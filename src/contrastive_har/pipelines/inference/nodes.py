@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from contrastive_har.reports import timelines
+from contrastive_har.reports.figures import Figure
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.use.export import export_onnx
 from contrastive_har.use.new_recordings import columns_of, open_new_recordings
 from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.timelines import InferenceSettings, Timeline
 from contrastive_har.use.timelines import recognise_recordings as plan_timeline
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def recognise_recordings(new_recordings: Path, recogniser: TrainedRecogniser, inference: InferenceSettings) -> Timeline:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,15 +13,13 @@ from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.protocols import ProtocolSettings, titles
 from contrastive_har.reports import figures
+from contrastive_har.reports.figures import Figure
 from contrastive_har.reports.trials import write_page
 from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.trials import TRIAL, compare_trials, summarise_trials
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def propose_windows(new_recordings: Path, labelling: LabellingSettings) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from contrastive_har.protocols import ProtocolSettings, evaluation_titles, spells, titles, vocabulary_of
@@ -11,6 +9,7 @@ from contrastive_har.refining import plain
 from contrastive_har.reports import charts, figures
 from contrastive_har.reports.answer import answer, best_rows
 from contrastive_har.reports.charts import Chart
+from contrastive_har.reports.figures import Figure
 from contrastive_har.reports.maps import place_windows
 from contrastive_har.reports.words import common_words, neighbours
 from contrastive_har.scores.cells import by_cell
@@ -18,9 +17,6 @@ from contrastive_har.scores.selection import last_epoch
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.words import telling_words
 from contrastive_har.signals.windows import Windows
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 COLOUR_CODES = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d"),  # Okabe and Ito 2008
     *("#332288", "#882255", "#999933", "#44aa99", "#aa4499", "#117733", "#ddcc77", "#661100", "#88ccee"),  # Tol 2021
@@ -27,11 +26,10 @@ _DOTS_PER_INCH = 110  # of stored figures
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of the given size in inches, without global state."""
-    from matplotlib import rcParams  # slow to import
-    from matplotlib.figure import Figure
+    from matplotlib import figure, rcParams  # slow to import
 
     rcParams["text.parse_math"] = False  # names of activities and subjects are no formulas
-    return Figure(figsize=(width, height), layout="constrained")
+    return figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def empty_figure(reason: str) -> Figure:
