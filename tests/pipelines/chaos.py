@@ -184,15 +184,23 @@ class Chaos:
         return "removals"
 
     def move(self) -> str:
-        """Move the folder of the project: refused, until its paths are corrected."""
-        before = self.project.path
+        """Move the folder of the project: refused, until its paths are corrected, if any have been tracked."""
+        before, tracked = self.project.path, self.is_tracked()
         after = before.with_name(f"moved_{self.steps['moves']}")
         before.rename(after)
         self.project = Project(after)
         self.flipped = {after / path.relative_to(before) for path in self.flipped}
-        self.require(wait(start(self.project)) == REFUSED)
+        self.require(wait(start(self.project)) == (REFUSED if tracked else 0))
         self.require(wait(fork(self.project, lambda: moving.correct(self.project.path))) == 0)
         return "moves"
+
+    def is_tracked(self) -> bool:
+        """Return whether the tracking database has the experiment, and so paths of the project."""
+        database = self.project.path / "mlflow.db"
+        if not database.exists():
+            return False
+        with closing(sqlite3.connect(database)) as connection:
+            return bool(connection.execute("SELECT 1 FROM experiments WHERE name = 'contrastive_har'").fetchall())
 
     def require(self, holds: bool) -> None:
         """End with the log of the project if something does not hold."""
