@@ -87,6 +87,15 @@ def test_a_moved_project_is_refused_until_its_paths_are_corrected(project: Proje
     assert not (project.path / "mlartifacts").exists()
 
 
+@pytest.mark.parametrize("name", ["job%2Fbranch", "what?"])
+def test_folders_that_mlflow_takes_for_others_are_refused(project: Project, name: str) -> None:
+    project.path.rename(project.path.with_name(name))
+    moved = Project(project.path.with_name(name))
+    with pytest.raises(ValueError, match=r"in a folder with .* Rename the folder"):
+        moved.run("ingestion")
+    assert not list(moved.path.glob("data/02*"))
+
+
 @pytest.mark.parametrize("loss", ["deleted", "other database", "other experiment"])
 def test_a_part_of_a_run_whose_tracked_run_is_gone_is_tracked_anew(project: Project, loss: str) -> None:
     mlflow.set_tracking_uri(address(project.path))

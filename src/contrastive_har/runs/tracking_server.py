@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict
@@ -52,6 +52,8 @@ class TrackingSettings(BaseModel):
         if location and "://" not in location:
             location = (project / location).as_uri()
         address = absolute_uri(_ADDRESS or self.tracking_uri, project)
+        if address.startswith(SQLITE):
+            _require_usable(project)
         if _ADDRESS and address != absolute_uri(self.tracking_uri, project):
             logging.getLogger(__name__).info(
                 "MLflow: %s, as MLFLOW_TRACKING_URI says, not %s.", _ADDRESS, self.tracking_uri
@@ -78,6 +80,19 @@ def absolute_uri(uri: str, project: Path) -> str:
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         return f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
     return uri
+
+
+def _require_usable(project: Path) -> None:
+    """Refuse a folder that MLflow would take for another one.
+
+    Raises:
+        ValueError: with the cure.
+    """
+    if "?" in str(project) or unquote(str(project)) != str(project):
+        raise ValueError(
+            f"{project}: MLflow cannot store runs in a folder with '?' in its path, or with '%' and two hexadecimal "
+            "digits, which stand for something else in an address. Rename the folder, or use a tracking server."
+        )
 
 
 def connect(tracking: TrackingSettings) -> str:
