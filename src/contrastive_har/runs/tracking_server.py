@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
@@ -14,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contrastive_har.files.atomic import sync
 from contrastive_har.files.locks import locked
+from contrastive_har.files.texts import shorten
 from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.parts import working
 from contrastive_har.runs.processes import PROCESS, is_dead
@@ -93,6 +96,27 @@ def _require_usable(project: Path) -> None:
             f"{project}: MLflow cannot store runs in a folder with '?' in its path, or with '%' and two hexadecimal "
             "digits, which stand for something else in an address. Rename the folder, or use a tracking server."
         )
+
+
+@contextmanager
+def usable(tracking: TrackingSettings) -> Iterator[None]:
+    """Turn the errors of MLflow into one that says what to do.
+
+    Raises:
+        RuntimeError: if MLflow cannot be used.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy."):
+            raise
+        cure = "Restore the file" if tracking.tracking_uri.startswith(SQLITE) else "Start the server"
+        raise RuntimeError(
+            f"MLflow at {tracking.tracking_uri} cannot be used ({shorten(str(error))}). {cure}, or correct "
+            "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
+        ) from error
 
 
 def connect(tracking: TrackingSettings) -> str:

@@ -100,9 +100,7 @@ class TrackingHooks(ContextHooks):
         )
 
     def _start(self, described: Described) -> None:
-        from mlflow.exceptions import MlflowException
-
-        from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs
+        from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs, usable
 
         settings = TrackingSettings.model_validate(dict(self.context.config_loader["mlflow"]))
         located = settings.located(Path(self.context.project_path))
@@ -110,15 +108,10 @@ class TrackingHooks(ContextHooks):
             logging.getLogger(__name__).warning(
                 "MLFLOW_RUN_ID is ignored: a run continues an earlier one with --params=run_id=TIME, the Kedro id."
             )
-        try:
+        with usable(located):
             experiment = connect(located)
             end_stale_runs(located.experiment, self._manifests)
             self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, described, experiment))
-        except MlflowException as error:
-            raise RuntimeError(
-                f"MLflow at {located.tracking_uri} cannot be used ({error}). Start the server, or correct "
-                "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
-            ) from error
 
     def _tracked(self, manifest: Manifest, described: Described, experiment: str) -> Manifest:
         """Return the manifest with its tracked run, which is started or resumed."""
