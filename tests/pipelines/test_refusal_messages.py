@@ -105,6 +105,7 @@ def test_a_misspelt_parameter_ends_a_run_with_one_short_message(tmp_path: Path) 
         ({"pipeline_names": ["ingestion"]}, {"dataset": "motionsense"}, "unknown data set 'motionsense'"),
         ({"pipeline_names": ["ingestion"]}, {"resume": "flase"}, "resume=flase: it is true or false."),
         ({"pipeline_names": ["ingestion"]}, {"run_id": "2026-13-01T12.00.00.000Z"}, "is not a time like"),
+        ({"pipeline_names": ["describe"]}, {"recordings": None}, "Give it, as in --params=recordings=PATH."),
         ({"pipeline_names": ["compare"]}, {"runs": "1999"}, "0 runs begin with '1999'"),
     ],
 )

@@ -29,6 +29,8 @@ _LINK = re.compile(r"\n *For further information visit https://errors\.pydantic\
 def show_refusals() -> None:
     """Print the message of a refusal instead of its traceback, which the log of the run has."""
     others = sys.excepthook
+    if getattr(others, "__module__", None) == __name__:
+        return
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         refusal = find_refusal(error)

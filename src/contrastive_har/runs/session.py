@@ -20,6 +20,7 @@ from kedro.utils import find_kedro_project
 from pluggy import PluginManager
 
 from contrastive_har.refining import is_protocol
+from contrastive_har.runs.refusals import show_refusals
 from contrastive_har.runs.runner import SideBySideRunner
 from contrastive_har.runs.settings import OF_SESSIONS, configuration_folder
 
@@ -64,6 +65,7 @@ class RunSession(KedroSession):
         Raises:
             ValueError: if ``run_id`` is not a valid id, or ``resume`` neither true nor false.
         """
+        show_refusals()  # again: the logging of Kedro, which is set up after the settings are read, shows tracebacks
         project = Path(project_path or find_kedro_project(Path.cwd()) or Path.cwd())
         options["conf_source"] = options.get("conf_source") or str(configuration_folder(project))
         session = super().create(project, *arguments, **options)
