@@ -25,7 +25,7 @@ from contrastive_har.files.hashes import FileHashes
 
 PACKAGE = Path(fingerprints.__file__).parents[1]
 NOT_COMPUTING = {
-    *("joblib", "threadpoolctl"),  # processes and threads
+    *("joblib", "threadpoolctl", "cloudpickle", "psutil"),  # processes, threads and memory
     *("kedro", "kedro_datasets", "mlflow", "pluggy", "click", "rich"),  # what surrounds the nodes
     *("starlette", "uvicorn", "fastapi"),  # the page to label in, and the service of a model
     *(
