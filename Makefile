@@ -8,6 +8,7 @@ AIRFLOW := .venv-airflow
 AIRFLOW_PORT := 8080
 AIRFLOW_TASKS := 2
 STEPS := 500
+SEED := 0
 AIRFLOW_ADDRESS = http://127.0.0.1:$(AIRFLOW_PORT)
 
 # kedro-viz and mlflow send no usage statistics.
@@ -34,8 +35,8 @@ mutate: $(VENV)/.installed-mutation ## change the code and see which changes no 
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(if $(ONLY),'$(ONLY)')
 	@$(BIN)/mutmut results
 
-chaos: $(VENV)/.installed-dev ## disturb runs on tiny data at random: make chaos STEPS=500
-	$(BIN)/python -m tests.pipelines.chaos --steps=$(STEPS)
+chaos: $(VENV)/.installed-dev ## disturb runs on tiny data at random: make chaos STEPS=500 SEED=1
+	$(BIN)/python -m tests.pipelines.chaos --steps=$(STEPS) --seed=$(SEED)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, import-linter and the documentation site
 	$(BIN)/ruff check .

@@ -17,8 +17,9 @@ from contrastive_har.signals.windows import Windows, read_windows, write_windows
 
 @pytest.fixture(autouse=True)
 def no_tracking_server_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow puts the address in use into the environment, where the commands that tests start would find it."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    """MLflow puts what is in use into the environment, where the commands that tests start would find it."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
 
 
 ACTIVITIES = {0: "rest", 1: "walk", 2: "run"}

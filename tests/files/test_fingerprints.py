@@ -13,12 +13,19 @@ import pytest
 import yaml
 
 from contrastive_har.files import fingerprints, hashes
-from contrastive_har.files.fingerprints import COMPUTING, SHOWING, code_version, fingerprint_folder, meaning_of
+from contrastive_har.files.fingerprints import (
+    CHECKSUMS,
+    COMPUTING,
+    SHOWING,
+    code_version,
+    fingerprint_folder,
+    meaning_of,
+)
 from contrastive_har.files.hashes import FileHashes
 
 PACKAGE = Path(fingerprints.__file__).parents[1]
 NOT_COMPUTING = {
-    *("joblib", "threadpoolctl"),  # processes and threads
+    *("joblib", "threadpoolctl", "cloudpickle", "psutil"),  # processes, threads and memory
     *("kedro", "kedro_datasets", "mlflow", "pluggy", "click", "rich"),  # what surrounds the nodes
     *("starlette", "uvicorn", "fastapi"),  # the page to label in, and the service of a model
     *(
@@ -158,6 +165,9 @@ def test_data_is_what_files_hold(raw: Path, tmp_path: Path, monkeypatch: pytest.
         opened.write("1,2\n")
     os.utime(file, ns=(kept.st_atime_ns, kept.st_mtime_ns))
     assert now() == before
+    for hidden in (".~lock.a.csv#", ".archive.zip", CHECKSUMS):
+        (raw / hidden).write_text("3")
+        assert now() == before
     for broken in (b"", b"[]", b"\xff", b'{"x": 5}', f'{{"{file}": [1, 2]}}'.encode()):
         memory.write_bytes(broken)
         assert now() == before

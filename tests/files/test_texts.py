@@ -26,6 +26,7 @@ BROKEN = {
     "deep": (f"title: {'[' * 700}", "nested too deeply"),
     "large": ("x" * (1 << 19), "more than 262144 bytes"),
     "not text": ("\udcff", "UnicodeDecodeError|utf-8"),
+    "half a character": ('title: "\\ud800"', "surrogates not allowed"),
     "not YAML": ("a: {", "while parsing a flow node"),
 }
 

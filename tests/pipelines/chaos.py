@@ -87,6 +87,13 @@ def wait(number: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
+def pause(number: int, seconds: float) -> None:
+    """Wait for some seconds, or until a process has ended, whose exit status is still to be asked for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.05)
+
+
 def finish(project: Project, seed: int = SEEDS[0]) -> pd.DataFrame:
     """Let the job come to its end; return its scores."""
     if wait(start(project, seed)) != 0:
@@ -144,7 +151,7 @@ class Chaos:
     def kill(self) -> str:
         """Kill the job at a random moment."""
         number = start(self.project, self.chance.choice(SEEDS))
-        time.sleep(self.chance.uniform(0.2, self.longest))
+        pause(number, self.chance.uniform(0.2, self.longest))
         os.kill(number, self.chance.choice(TROUBLES))
         status = wait(number)
         self.check_tracking(status)
@@ -166,7 +173,7 @@ class Chaos:
         numbers = []
         for seed in seeds:
             numbers.append(start(self.project, seed, **params))
-            time.sleep(self.chance.choice((0, self.chance.uniform(0, self.longest))))
+            pause(numbers[-1], self.chance.choice((0, self.chance.uniform(0, self.longest))))
         statuses = [wait(number) for number in numbers]
         self.require(set(statuses) <= ({0, REFUSED} if same else {0}) and 0 in statuses)
         self.check_tracking(0)
@@ -176,7 +183,7 @@ class Chaos:
         """Remove old runs at a random moment of the job, which ends well."""
         seed = self.chance.choice(SEEDS)
         number = start(self.project, seed)
-        time.sleep(self.chance.uniform(0, self.longest))
+        pause(number, self.chance.uniform(0, self.longest))
         keep = self.chance.randint(1, 3)
         cleaned = wait(fork(self.project, lambda: cleaning.clean(self.project.path, keep)))
         self.require(wait(number) == 0 and cleaned == 0)
@@ -184,15 +191,23 @@ class Chaos:
         return "removals"
 
     def move(self) -> str:
-        """Move the folder of the project: refused, until its paths are corrected."""
-        before = self.project.path
+        """Move the folder of the project: refused, until its paths are corrected, if any have been tracked."""
+        before, tracked = self.project.path, self.is_tracked()
         after = before.with_name(f"moved_{self.steps['moves']}")
         before.rename(after)
         self.project = Project(after)
         self.flipped = {after / path.relative_to(before) for path in self.flipped}
-        self.require(wait(start(self.project)) == REFUSED)
+        self.require(wait(start(self.project)) == (REFUSED if tracked else 0))
         self.require(wait(fork(self.project, lambda: moving.correct(self.project.path))) == 0)
         return "moves"
+
+    def is_tracked(self) -> bool:
+        """Return whether the tracking database has the experiment, and so paths of the project."""
+        database = self.project.path / "mlflow.db"
+        if not database.exists():
+            return False
+        with closing(sqlite3.connect(database)) as connection:
+            return bool(connection.execute("SELECT 1 FROM experiments WHERE name = 'contrastive_har'").fetchall())
 
     def require(self, holds: bool) -> None:
         """End with the log of the project if something does not hold."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,14 @@ def test_an_installed_package_runs_in_any_folder(
             session.run(pipeline_names=["ingestion"])
     assert list(elsewhere.glob("data/02_intermediate/my_data/recordings.parquet/*/recordings.parquet"))
     shutil.rmtree(elsewhere)
+
+
+def test_refusals_are_short_without_a_configuration_of_logging(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "contrastive_har", "--pipeline=windowing"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stdout + ran.stderr
+    assert ran.stderr.endswith("Error: recordings has no version yet. Run 'kedro run --pipeline=ingestion' first.\n")
 
 
 def test_pipelines_are_those_of_the_configuration_of_the_session(project: Project, tmp_path: Path) -> None:

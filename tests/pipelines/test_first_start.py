@@ -11,9 +11,11 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from contrastive_har.runs import moving, tracking_server
+from contrastive_har.runs import cleaning, moving, tracking_server
 from contrastive_har.runs.tracking_server import TrackingSettings, connect
-from tests.pipelines.conftest import Project
+from tests.pipelines.conftest import Project, empty_tracking_database
+
+RUN = "2026-01-31T12.00.00.000Z"
 
 
 def address(path: Path) -> str:
@@ -85,6 +87,37 @@ def test_a_moved_project_is_refused_until_its_paths_are_corrected(project: Proje
     assert not (project.path / "mlartifacts").exists()
 
 
+@pytest.mark.parametrize("name", ["job%2Fbranch", "what?"])
+def test_folders_that_mlflow_takes_for_others_are_refused(project: Project, name: str) -> None:
+    project.path.rename(project.path.with_name(name))
+    moved = Project(project.path.with_name(name))
+    with pytest.raises(ValueError, match=r"in a folder with .* Rename the folder"):
+        moved.run("ingestion")
+    assert not list(moved.path.glob("data/02*"))
+
+
+@pytest.mark.parametrize("loss", ["deleted", "other database", "other experiment"])
+def test_a_part_of_a_run_whose_tracked_run_is_gone_is_tracked_anew(project: Project, loss: str) -> None:
+    mlflow.set_tracking_uri(address(project.path))
+    project.run("ingestion", run_id=RUN)
+    (first,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    if loss == "deleted":
+        mlflow.delete_run(first.info.run_id)
+    elif loss == "other database":
+        (project.path / "mlflow.db").write_bytes(empty_tracking_database())
+    else:
+        (project.path / "conf/local/mlflow.yml").write_text("experiment: renamed")
+    project.run("ingestion", run_id=RUN)
+    found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    again = [run for run in found if run.info.run_id != first.info.run_id]
+    assert [(run.info.status, run.data.params["dataset"]) for run in again] == [("FINISHED", "my_data")]
+    project.run("ingestion")
+    if loss == "other database":
+        (project.path / "mlflow.db").write_bytes(empty_tracking_database())
+    cleaning.clean(project.path, 1)
+    assert not list(project.path.glob(f"data/08_reporting/run_manifest.json/{RUN}"))
+
+
 def test_an_address_in_the_environment_is_obeyed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,6 +132,22 @@ def test_an_address_in_the_environment_is_obeyed(
     ]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
     assert runpy.run_module(tracking_server.__name__)["_ADDRESS"] == "sqlite:///other.db"
+
+
+def test_an_experiment_in_the_environment_is_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = TrackingSettings(tracking_uri="sqlite:///mlflow.db", experiment="e", artifact_location="art")
+    monkeypatch.setattr(tracking_server, "_EXPERIMENT", "other")
+    monkeypatch.setattr(tracking_server, "_EXPERIMENT_ID", "7")
+    with caplog.at_level(logging.INFO):
+        assert settings.located(tmp_path).experiment == "other"
+    assert [record.getMessage() for record in caplog.records] == [
+        "MLflow: the experiment 'other', as MLFLOW_EXPERIMENT_NAME says, not 'e'.",
+        "MLFLOW_EXPERIMENT_ID is ignored: the experiment is 'other', which mlflow.yml or MLFLOW_EXPERIMENT_NAME says.",
+    ]
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "third")
+    assert runpy.run_module(tracking_server.__name__)["_EXPERIMENT"] == "third"
 
 
 def test_the_id_of_a_tracked_run_in_the_environment_is_ignored(

@@ -40,7 +40,7 @@ def test_a_run_is_described_by_its_manifest(finished_few: Project) -> None:
     assert run.best is not None
     assert run.best[0] == summary.loc[summary["metric"] == "macro_f1", "mean"].max()
     assert find_run(finished_few.path, run.run_id) == run
-    with pytest.raises(LookupError, match="0 runs begin with '1999'"):
+    with pytest.raises(ValueError, match="0 runs begin with '1999'"):
         find_run(finished_few.path, "1999")
 
 
@@ -161,5 +161,5 @@ def test_runs_are_compared_by_a_pipeline(finished_few: Project) -> None:
     table = read_table(finished_few.newest("run_comparison.parquet"), "run_comparison")
     assert (table["difference"] == 0).all()
     assert (table["p"] == 1).all()
-    with pytest.raises(LookupError, match="contrastive-har runs lists them"):
+    with pytest.raises(ValueError, match="contrastive-har runs lists them"):
         finished_few.run("compare", runs="1999+1998")

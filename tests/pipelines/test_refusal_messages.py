@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from pydantic import BaseModel
 
 from contrastive_har.runs.refusals import find_refusal
-from contrastive_har.runs.session import RunSession
+from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recordings, write_recordings
 from tests.conftest import OWN_DESCRIPTION
@@ -91,6 +93,56 @@ def test_a_misspelt_parameter_ends_a_run_with_one_short_message(tmp_path: Path) 
     with pytest.raises(ValueError, match=r"no parameter 'datset'\. Did you mean 'dataset'\?") as caught:
         project.run("ingestion", datset="watch")
     assert find_refusal(caught.value) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "params", "message"),
+    [
+        ({"pipeline_names": ["ingestionn"]}, {}, "Did you mean one of these instead?\n    ingestion"),
+        ({"pipeline_names": [MAIN], "namespaces": [f"{MAIN}.paper.simclrr"]}, {}, f"'{MAIN}.paper.simclrr'"),
+        ({"pipeline_names": ["ingestion"], "tags": ["reportin"]}, {}, "Pipeline contains no nodes"),
+        ({"pipeline_names": ["ingestion"], "load_versions": {"recording": "1"}}, {}, "[recording] are not found"),
+        ({"pipeline_names": ["ingestion"]}, {"dataset": "motionsense"}, "unknown data set 'motionsense'"),
+        ({"pipeline_names": ["ingestion"]}, {"resume": "flase"}, "resume=flase: it is true or false."),
+        ({"pipeline_names": ["ingestion"]}, {"run_id": "2026-13-01T12.00.00.000Z"}, "is not a time like"),
+        ({"pipeline_names": ["describe"]}, {"recordings": None}, "Give it, as in --params=recordings=PATH."),
+        ({"pipeline_names": ["compare"]}, {"runs": "1999"}, "0 runs begin with '1999'"),
+    ],
+)
+def test_arguments_that_kedro_or_the_project_refuses(
+    project: Project, arguments: dict[str, Any], params: dict[str, Any], message: str
+) -> None:
+    def run() -> None:
+        with RunSession.create(project.path, runtime_params={**project.tiny, **params}) as session:
+            session.run(**arguments)
+
+    with contextlib.chdir(project.path):
+        refusal = find_refusal(raised(run))
+    assert refusal is not None
+    assert message in refusal
+    assert "pydantic.dev" not in refusal
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("resume: true", r"resume is set in .*/conf\. Remove it there, and use --params=resume="),
+        ("seed: ${globals:sed}", "sed"),
+        ("seed: {", r"parameters\.yml"),
+        ("seed: 1\nseed: 2", "seed"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_refused(project: Project, content: str, message: str) -> None:
+    (project.path / "conf/local/parameters.yml").write_text(content)
+
+    def load() -> None:
+        with RunSession.create(project.path) as session:
+            session.load_context()
+
+    with contextlib.chdir(project.path):
+        refusal = find_refusal(raised(load))
+    assert refusal is not None
+    assert re.search(message, refusal)
 
 
 def test_what_comes_first_is_named(project: Project) -> None:

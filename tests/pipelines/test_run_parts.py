@@ -189,6 +189,17 @@ def test_a_removed_run_leaves_no_artifacts_and_no_model(project: Project, capsys
     assert [int(version.version) for version in client.search_model_versions("name = 'model'")] == [2]
 
 
+def test_nothing_is_removed_while_mlflow_cannot_be_used(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for run_id in (FIRST, SECOND):
+        project.run("ingestion", run_id=run_id)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (project.path / "conf/local/mlflow.yml").write_text("tracking_uri: http://127.0.0.1:9")
+    with pytest.raises(RuntimeError, match=r"http://127\.0\.0\.1:9 cannot be used.*Start the server"):
+        cleaning.clean(project.path, 1)
+    assert [one.run_id for one in manifests(project).newest_first()] == [SECOND, FIRST]
+    assert len(list(project.path.glob("data/02*/**/recordings.parquet/*/recordings.parquet"))) == 2
+
+
 def test_only_finished_checkpoints_are_deleted(tmp_path: Path) -> None:
     """Another run may be saving one of the same training."""
     hooks = CheckpointHooks()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import inspect
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from kedro.framework.project import pipelines
@@ -14,6 +16,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 from contrastive_har.pipeline_registry import PipelineOnDemand
+from contrastive_har.runs.hooks.tracking import TrackingHooks
 from contrastive_har.runs.session import MAIN, RunSession
 from tests.pipelines.conftest import Project
 
@@ -48,7 +51,10 @@ def test_the_default_pipeline_is_the_only_one_that_is_built(project: Project, mo
     assert built == {MAIN, "__default__"}
 
 
-LATER = ("IPython", "git", "lightning_fabric", "plotly", "sklearn", "scipy.stats", "tokenizers", "wordllama", "xgboost")
+LATER = (
+    *("IPython", "git", "lightning_fabric", "matplotlib", "plotly"),
+    *("sklearn", "scipy.stats", "tokenizers", "wordllama", "xgboost"),
+)
 """Packages that take long to import and that the first node does not need."""
 START = """
 import sys
@@ -66,6 +72,37 @@ def test_nothing_is_imported_before_it_is_needed(project: Project) -> None:
     command = [sys.executable, "-c", START, "run", "mlflow", "torch", *LATER]
     started = subprocess.run(command, cwd=project.path, capture_output=True, text=True)
     assert started.stderr.splitlines()[-1] == "mlflow torch", started.stderr
+
+
+def test_the_garbage_collector_rests_until_the_first_node(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    collects: list[bool] = []
+    hooks, run = TrackingHooks._start, Node.run
+
+    def before(*arguments: Any) -> None:
+        collects.append(gc.isenabled())
+        hooks(*arguments)
+
+    def first(*arguments: Any) -> Any:
+        collects.append(gc.isenabled())
+        return run(*arguments)
+
+    monkeypatch.setattr(TrackingHooks, "_start", before)
+    monkeypatch.setattr(Node, "run", first)
+    project.run("ingestion")
+    assert collects[:2] == [False, True]
+    with pytest.raises(ValueError, match="there is no parameter"):
+        project.run("ingestion", sed=1)
+    assert gc.isenabled(), "also where nothing was run"
+
+
+def test_kedro_can_look_at_the_types_of_all_nodes(project: Project) -> None:
+    """It validates the parameters of those whose types it finds, and skips the others with a warning."""
+    with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=project.tiny) as session:
+        session.load_context()
+        functions = {inspect.unwrap(node.func) for one in pipelines.values() for node in one.nodes}
+    assert len(functions) > 30
+    for function in functions:
+        get_type_hints(function)
 
 
 def test_plans_are_one_entry_of_the_catalog_each(project: Project) -> None:

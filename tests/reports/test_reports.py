@@ -54,7 +54,6 @@ def results() -> CellResults:
         curves=curves(table),
         history=history,
         classes=CLASSES,
-        digest="abc",
         source="somewhere",
     )
 
@@ -89,7 +88,7 @@ def test_tracked_cell() -> None:
     assert [metric for metric, _, _ in run.metrics[:3]] == ["macro_f1", "macro_f1_low", "macro_f1_high"]
     assert run.tags == row
     assert run.parameters == {"seed": "1", "objective.temperature": "0.1", **row}
-    assert (run.dataset, run.digest, run.source) == ("uci_har", "abc", "somewhere")
+    assert (run.dataset, run.source) == ("uci_har", "somewhere")
     assert list(run.figures) == ["confusion_matrix"]
     points = {(name, step): value for name, value, step in run.metrics}
     assert points["pretraining_loss_repeat_0_by_epoch", 2] == 1.0

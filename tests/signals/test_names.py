@@ -25,6 +25,10 @@ def describe(**change: Any) -> DatasetDescription:
         ("a\x00b", "has control characters"),
         ("a\nb", "has control characters"),
         (" ", "is empty"),
+        ("\u200b", "is empty"),
+        ("a\x85b", "has control characters"),
+        ("a\u202eb", "has control characters"),
+        ("\ud800", "has control characters"),
         ("activity", "a column of a served model's answers is"),
     ],
 )
@@ -34,7 +38,15 @@ def test_activities_with_unusable_names_are_refused(name: str, reason: str) -> N
     assert len(str(caught.value)) < 1000
 
 
-@pytest.mark.parametrize("subject", ["s" * 101, "s\x00", ""])
+def test_channels_and_groups_with_unusable_names_are_refused() -> None:
+    for change in ({"channels": [{"name": "\ud800", "unit": "g"}]}, {"groups": ["g" * 101]}):
+        with pytest.raises(ValueError, match="the name of a channel, group or modality has"):
+            describe(**change)
+    joined = ["\u0645\u06cc\u200c\u0631\u0648\u0645", "\U0001f469\u200d\U0001f9bd"]  # joiners control nothing
+    assert describe(activities=dict(enumerate(joined))).class_names == joined
+
+
+@pytest.mark.parametrize("subject", ["s" * 101, "s\x00", "s\udc80", ""])
 def test_subjects_with_unusable_names_are_refused(subject: str) -> None:
     made = recording("1", np.random.default_rng(0))
     check_recording(replace(made, subject="走路 $x^$ .."), describe(), "file.csv")

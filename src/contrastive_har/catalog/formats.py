@@ -51,9 +51,14 @@ class FolderDataset(AbstractDataset[None, Path]):
     Args:
         filepath: The folder.
         metadata: For kedro-viz and other plugins.
+
+    Raises:
+        ValueError: if there is no path.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str | None, metadata: dict[str, Any] | None = None) -> None:
+        if not filepath:
+            raise ValueError("a folder has no path. Give it, as in --params=recordings=PATH.")
         self._path = Path(filepath)
         self.metadata = metadata
 

@@ -43,6 +43,9 @@ SHOWING = ("matplotlib", "plotly", "pillow", "jinja2")
 TEXTS = ("title", "description", "citation", "licence", "url")
 """Settings that only reports show."""
 
+CHECKSUMS = "checksums.json"
+"""Name of the file with the checksums of downloaded archives, beside them."""
+
 _OF_DOWNLOADS = ("download", "checksums", "request")  # settings that say how files are had, not what they hold
 _DESCRIPTION = "dataset.yml"  # of a user's own data
 _DESCRIPTIONS = "descriptions.yml"  # of the public data sets, by name
@@ -135,9 +138,12 @@ def raw_hash_of(path: Path) -> str:
 
 
 def fingerprint_folder(folder: Path, hashes: FileHashes) -> str:
-    """Return a fingerprint of the names and the content of all files in a folder, or of one file."""
-    inside = folder.rglob("*") if folder.is_dir() else [folder]
-    files = sorted(path for path in inside if path.is_file())
+    """Return a fingerprint of the names and the content of all files in a folder, or of one file.
+
+    Hidden files hold no data: editors, spreadsheets and interrupted downloads leave them.
+    """
+    inside = (path for path in folder.rglob("*") if path.name != CHECKSUMS and not path.name.startswith("."))
+    files = sorted(path for path in (inside if folder.is_dir() else [folder]) if path.is_file())
     found = fingerprint(*(f"{path.relative_to(folder).as_posix()} {hashes.of(path)}" for path in files))
     hashes.remember()
     return found

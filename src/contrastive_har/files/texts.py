@@ -40,9 +40,15 @@ def read_yaml(path: Path) -> Any:
 
 
 def _count(node: yaml.Node, known: dict[int, int]) -> int:
-    """Return the number of values in a node, written out; ``known`` are those of the nodes inside, by id."""
+    """Return the number of values in a node, written out; ``known`` are those of the nodes inside, by id.
+
+    Raises:
+        UnicodeError: if a text has half a character, as escapes can say, which no file could hold.
+    """
     if id(node) not in known:
         known[id(node)] = _MOST  # while it is being counted: it refers to itself
+        if isinstance(node, yaml.ScalarNode):
+            node.value.encode()
         parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
         known[id(node)] = 1 if isinstance(node, yaml.ScalarNode) else 1 + sum(_count(part, known) for part in parts)
     return known[id(node)]

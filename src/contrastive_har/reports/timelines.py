@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from contrastive_har.reports.figures import COLOURS
+from contrastive_har.reports.figures.style import COLOURS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SHOWN = 20  # recordings in a figure or table at most
 _TOUCHING = 1e-6  # seconds between rows that follow one another
@@ -25,11 +26,13 @@ def draw_timeline(timeline: pd.DataFrame) -> Figure:
         timeline: Columns recording, start, end (seconds), activity, probability, unfamiliar, and ``p(<activity>)`` for
             each.
     """
+    from matplotlib.patches import Patch  # slow to import
+
     names = [column[2:-1] for column in timeline.columns if column.startswith("p(")]
     colours = dict(zip(names, cycle(COLOURS), strict=False))
     recordings = list(timeline.groupby("recording", sort=False))
     shown = recordings[:_SHOWN]
-    figure = Figure(figsize=(10, 1.4 + 0.45 * len(shown)), layout="constrained")
+    figure = new_figure(10, 1.4 + 0.45 * len(shown))
     axis = figure.subplots()
     for index, (_, rows) in enumerate(shown):
         opacities = rows["probability"].fillna(1.0).to_numpy().clip(0.3, 1.0)

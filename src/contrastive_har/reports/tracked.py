@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +36,10 @@ class TrackedRun:
         metrics: (name, value, step); the step is the repeat, or the epoch where the name ends in ``by_epoch``.
         figures: Figures by name.
         dataset: Name of the input data set.
-        digest: Fingerprint of the windows: signals and activities.
         source: Address of the data set.
         description: What it is and how good, in Markdown.
+        digest: Fingerprint of the windows: signals and activities. Empty until the runs of all cells, which have the
+            same windows, are gathered.
     """
 
     name: str
@@ -47,9 +48,9 @@ class TrackedRun:
     metrics: Sequence[tuple[str, float, int]]
     figures: Mapping[str, Figure]
     dataset: str
-    digest: str
-    source: str = field(default="")
-    description: str = field(default="")
+    source: str = ""
+    description: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,6 @@ class CellResults:
         curves: Learning curves.
         history: Pre-training history of its encoders.
         classes: Names of the class indices.
-        digest: Fingerprint of the windows: signals and activities.
         source: Address of the data set.
     """
 
@@ -71,7 +71,6 @@ class CellResults:
     curves: pd.DataFrame
     history: pd.DataFrame
     classes: Sequence[str]
-    digest: str
     source: str
 
     def rows(self) -> Iterator[tuple[dict[str, str], CellResults]]:
@@ -116,7 +115,6 @@ def describe_row(
         ],
         figures={"confusion_matrix": draw_one_confusion(results.predictions, results.classes, name)} if in_full else {},
         dataset=row["dataset"],
-        digest=results.digest,
         source=results.source,
         description=_describe(name, row, summary),
     )

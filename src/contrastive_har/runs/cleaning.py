@@ -16,9 +16,9 @@ from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.parts import working
-from contrastive_har.runs.session import RUN_ID, RUN_ID_FORMAT
+from contrastive_har.runs.session import RUN_ID, time_of
 from contrastive_har.runs.settings import load_configuration
-from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked
+from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked, usable
 
 UNFINISHED = "left by interrupted runs"
 
@@ -79,13 +79,9 @@ def plan(project: Path, keep: int) -> Plan:
             found[folder.name].append(folder)
     leftovers = sorted([*project.glob("data/06_models/**/checkpoints/*"), *project.glob("data/0*/**/.writing-*")])
     for path in leftovers if manifests and not running else ():  # a run may be using the checkpoints of another one
-        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < _time_of(oldest_kept):
+        if datetime.fromtimestamp(path.stat().st_mtime, UTC) < time_of(oldest_kept):
             found[UNFINISHED].append(path)
     return Plan([manifest for manifest in old if manifest.run_id not in needed], dict(found))
-
-
-def _time_of(run_id: str) -> datetime:
-    return datetime.strptime(run_id, RUN_ID_FORMAT).replace(tzinfo=UTC)
 
 
 def clean(project: Path, keep: int) -> Plan:
@@ -93,22 +89,26 @@ def clean(project: Path, keep: int) -> Plan:
 
     Raises:
         ValueError: if ``keep`` is less than one.
+        RuntimeError: if MLflow cannot be used; nothing is deleted then.
     """
     with manifests_in(project).locked():  # no run begins meanwhile
         planned = plan(project, keep)
+        tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
+        settings = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
+        if tracked:  # only manifests know them: they are not deleted before MLflow can be used
+            with usable(settings):
+                connect(settings)
         sys.stdout.write(f"{planned.describe()} are removed.\n")
         for folder in chain.from_iterable(planned.versions.values()):
             # A path inside another folder of the list may have been removed with it.
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink(missing_ok=True)
-    tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
     if tracked:
-        _delete_tracked(project, tracked)
+        with usable(settings):
+            _delete_tracked(settings, tracked)
     return planned
 
 
-def _delete_tracked(project: Path, tracked: list[str]) -> None:
-    settings = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
-    connect(settings)
+def _delete_tracked(settings: TrackingSettings, tracked: list[str]) -> None:
     kept = [run for run in tracked if not delete_tracked(run, settings.experiment)]
     if kept:
         sys.stdout.write(f"{len(kept)} tracked runs are kept: their model is the newest, or has an alias.\n")

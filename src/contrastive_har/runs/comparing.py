@@ -15,7 +15,7 @@ def read_runs(project: Path, names: Sequence[str]) -> list[ComparedRun]:
     """Return the runs whose ids begin with the names.
 
     Raises:
-        LookupError: if a name is that of no run, or of several, or if a run has reported no scores.
+        ValueError: if a name is that of no run, or of several, or if a run has reported no scores.
     """
     return [_read(find_run(project, name)) for name in names if name]
 
@@ -23,7 +23,7 @@ def read_runs(project: Path, names: Sequence[str]) -> list[ComparedRun]:
 def _read(run: Run) -> ComparedRun:
     tables = [run.scores(protocol) for protocol in run.reports]
     if not tables:
-        raise LookupError(f"Run {run.run_id} has no report, and so no scores to compare.")
+        raise ValueError(f"Run {run.run_id} has no report, and so no scores to compare.")
     manifest = run.manifest
     return ComparedRun(
         run_id=run.run_id,

@@ -102,7 +102,8 @@ class _Tracing:
                 if isinstance(self._catalog.get(name), (AtomicDataset, FolderDataset)):
                     ancestors[name] = own
             parts.append(f"{name}={own}")
-        whole = fingerprint(code_version(shows=texts), node.name, *parts)
+        code = code_version(shows=True) if texts else code_version()  # remembered by how it is called
+        whole = fingerprint(code, node.name, *parts)
         outputs = {name: fingerprint(whole, name) for name in node.outputs}
         for name, own in outputs.items():
             self._add(name, Origin(own, ancestors))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ from contrastive_har.files.tables import read_facts, read_table
 from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.manifest import Manifest
 from contrastive_har.runs.parts import FAILED, working
-from contrastive_har.runs.session import RUN_ID_FORMAT
+from contrastive_har.runs.session import time_of
 
 _REPORTING = "data/08_reporting"
 
@@ -43,7 +43,7 @@ class Run:
     @property
     def started(self) -> datetime:
         """When it was started."""
-        return datetime.strptime(self.run_id, RUN_ID_FORMAT).replace(tzinfo=UTC)
+        return time_of(self.run_id)
 
     @property
     def status(self) -> str:
@@ -99,12 +99,12 @@ def find_run(project: Path, name: str) -> Run:
     """Return the run whose id begins with a text.
 
     Raises:
-        LookupError: if there is none, or more than one.
+        ValueError: if there is none, or more than one.
     """
     found = [run for run in runs_of(project) if run.run_id.startswith(name)]
     if len(found) == 1:
         return found[0]
-    raise LookupError(
+    raise ValueError(
         f"{len(found)} runs begin with '{name}'; give the id of one, or as much of it as no other has: "
         "contrastive-har runs lists them."
     )

@@ -86,7 +86,7 @@ def commit_of(project: Path) -> str:
 
     def ask(*arguments: str) -> str:
         asked = [git, "-C", str(project), *arguments]
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+        return subprocess.run(asked, capture_output=True, check=False).stdout.decode(errors="replace").strip()  # noqa: S603
 
     commit = ask("rev-parse", "HEAD")
     changed = ask("status", "--porcelain", "--untracked-files=no") if commit else ""

@@ -72,7 +72,7 @@ def _without_unknown(manifest: Manifest) -> Manifest:
 def main() -> None:
     """Mark parts of a run as failed, and its tracked run as killed."""
     from contrastive_har.runs.settings import load_configuration
-    from contrastive_har.runs.tracking_server import TrackingSettings, connect, mark_killed
+    from contrastive_har.runs.tracking_server import TrackingSettings, connect, mark_killed, usable
 
     parser = argparse.ArgumentParser(prog="python -m contrastive_har.runs.parts", description=__doc__)
     parser.add_argument("--ended", required=True, metavar="RUN_ID", help="the run whose processes have ended")
@@ -86,8 +86,10 @@ def main() -> None:
     if left := working(manifest):
         sys.exit(f"Still running: {', '.join(describe_process(process) for process in left)}.")
     if manifest.tracked_run:
-        connect(TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project))
-        mark_killed(manifest.tracked_run)
+        settings = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
+        with usable(settings):
+            connect(settings)
+            mark_killed(manifest.tracked_run)
 
 
 if __name__ == "__main__":

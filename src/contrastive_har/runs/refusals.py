@@ -1,14 +1,18 @@
-"""Errors that the project raises itself end a command with their message; others with a traceback."""
+"""Errors by which something is refused end a command with their message; others with a traceback."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+import kedro
 from click import ClickException
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from yaml import YAMLError
 
 from contrastive_har.files.errors import raised_in
 from contrastive_har.files.texts import shorten
@@ -16,11 +20,17 @@ from contrastive_har.files.texts import shorten
 _PACKAGE = Path(__file__).parents[1]
 _MEANT = (ValueError, RuntimeError, OSError, ClickException)
 """Types that the project raises on purpose; others, such as ``KeyError``, are faults of the program."""
+_KEDRO = Path(kedro.__file__).parent
+_OF_ARGUMENTS = ("framework/session/", "pipeline/pipeline.py", "config/", "validation/", "io/data_catalog.py")
+"""Where Kedro refuses arguments and configuration; elsewhere it reports faults of nodes."""
+_LINK = re.compile(r"\n *For further information visit https://errors\.pydantic\.dev/\S*")
 
 
 def show_refusals() -> None:
     """Print the message of a refusal instead of its traceback, which the log of the run has."""
     others = sys.excepthook
+    if getattr(others, "__module__", None) == __name__:
+        return
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         refusal = find_refusal(error)
@@ -38,17 +48,26 @@ def find_refusal(error: BaseException) -> str | None:
     Errors that others raise from it, such as Kedro's when an artifact cannot be stored, are looked through.
     """
     for cause in _causes(error):
-        file = raised_in(cause)
-        is_own = file is not None and _PACKAGE in file.parents
         if isinstance(cause, ValidationError):
             from contrastive_har.files.stamps import (
                 explain,  # imports torch, which a listing of pipelines does not need
             )
 
             return f"{cause.title}: {explain(cause)}"
-        if is_own and isinstance(cause, _MEANT):
-            return shorten(str(cause))
+        if _is_meant(cause):
+            return shorten(_LINK.sub("", str(cause)).strip())
     return None
+
+
+def _is_meant(error: BaseException) -> bool:
+    """Return whether the project refuses something by an error, or Kedro refuses arguments or configuration."""
+    where = raised_in(error) or Path()
+    if _PACKAGE in where.parents:
+        return isinstance(error, _MEANT)
+    if isinstance(error, (OmegaConfBaseException, YAMLError)):  # of a configuration that cannot be read
+        return True
+    of_arguments = _KEDRO in where.parents and where.relative_to(_KEDRO).as_posix().startswith(_OF_ARGUMENTS)
+    return of_arguments and (isinstance(error, ValueError) or type(error).__module__.startswith("kedro."))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

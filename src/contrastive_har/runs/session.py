@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,14 +20,14 @@ from kedro.utils import find_kedro_project
 from pluggy import PluginManager
 
 from contrastive_har.refining import is_protocol
+from contrastive_har.runs.refusals import show_refusals
 from contrastive_har.runs.runner import SideBySideRunner
-from contrastive_har.runs.settings import configuration_folder
+from contrastive_har.runs.settings import OF_SESSIONS, configuration_folder
 
 MAIN = "semi_supervised"
 """The protocol of the main job, and of the stages that can be run by name."""
 
-RUN_ID_FORMAT = "%Y-%m-%dT%H.%M.%S.%fZ"
-"""How the time is written."""
+_RUN_ID_FORMAT = "%Y-%m-%dT%H.%M.%S.%fZ"
 
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3}Z")
 """Form of the id of a run: a time, because it is the version of all it stores and versions are sorted by name."""
@@ -61,14 +63,18 @@ class RunSession(KedroSession):
         Outside a project, the folder is the working directory and the configuration that of the package.
 
         Raises:
-            ValueError: if ``run_id`` is not a valid id.
+            ValueError: if ``run_id`` is not a valid id, or ``resume`` neither true nor false.
         """
+        show_refusals()  # again: the logging of Kedro, which is set up after the settings are read, shows tracebacks
         project = Path(project_path or find_kedro_project(Path.cwd()) or Path.cwd())
         options["conf_source"] = options.get("conf_source") or str(configuration_folder(project))
         session = super().create(project, *arguments, **options)
-        run_id = (session.store.get("runtime_params") or {}).get("run_id")
+        given = session.store.get("runtime_params") or {}
+        run_id, resume = given.get("run_id"), given.get("resume")
+        if not isinstance(resume, bool | None):
+            raise ValueError(f"resume={resume}: it is true or false.")  # noqa: TRY004 - an option of the command
         if run_id is not None:
-            if not RUN_ID.fullmatch(str(run_id)):
+            if not _is_run_id(str(run_id)):
                 raise ValueError(
                     f"run_id '{run_id}' is not a time like 2026-01-31T12.00.00.000Z: everything a run stores has its "
                     "id as version, and versions are sorted by name."
@@ -78,9 +84,19 @@ class RunSession(KedroSession):
         return session  # type: ignore[return-value]
 
     def load_context(self) -> KedroContext:
-        """Return the context, which has the configuration."""
+        """Return the context, which has the configuration.
+
+        Raises:
+            ValueError: if the configuration has ``run_id`` or ``resume``, which are of one run.
+        """
         context = super().load_context()
         RunSession.configuration = context.config_loader
+        given = self.store.get("runtime_params") or {}
+        for name in OF_SESSIONS:
+            if (value := context.config_loader["parameters"].get(name)) != given.get(name) and value:
+                raise ValueError(
+                    f"{name} is set in {self._conf_source}. Remove it there, and use --params={name}={value}."
+                )
         return context
 
     def close(self) -> None:
@@ -100,7 +116,29 @@ class RunSession(KedroSession):
         options["pipeline_names"] = [MAIN if name == "__default__" else name for name in names]
         resumes = (self.store.get("runtime_params") or {}).get("resume")
         options["runner"] = ResumingRunner() if resumes else SideBySideRunner()
-        return super().run(*arguments, **options)
+        # Until the first node, almost all that is made stays: modules, settings, the catalog. To look for garbage among
+        # it takes a second.
+        gc.disable()
+        try:
+            return super().run(*arguments, **options)
+        finally:
+            gc.enable()
+
+
+def _is_run_id(text: str) -> bool:
+    """Return whether a text is the id of a run: a time."""
+    if not RUN_ID.fullmatch(text):
+        return False
+    try:
+        time_of(text)
+    except ValueError:  # a 13th month
+        return False
+    return True
+
+
+def time_of(run_id: str) -> datetime:
+    """Return the time that the id of a run is."""
+    return datetime.strptime(run_id, _RUN_ID_FORMAT).replace(tzinfo=UTC)
 
 
 def _refuse_unsuited(options: Mapping[str, Any]) -> None:

@@ -5,21 +5,31 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlparse
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
 from pydantic import BaseModel, ConfigDict
 
 from contrastive_har.files.atomic import sync
 from contrastive_har.files.locks import locked
+from contrastive_har.files.texts import shorten
 from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.parts import working
 from contrastive_har.runs.processes import PROCESS, is_dead
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 SQLITE = "sqlite:///"
 _FILES = "file://"
-_ADDRESS = os.environ.get("MLFLOW_TRACKING_URI")  # as the user has set it: later MLflow sets it to the address in use
+# As the user has set them: later MLflow sets them to what is in use.
+_ADDRESS, _EXPERIMENT, _EXPERIMENT_ID = (
+    os.environ.get(f"MLFLOW_{name}") for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID")
+)
 
 
 class TrackingSettings(BaseModel):
@@ -28,7 +38,7 @@ class TrackingSettings(BaseModel):
     Attributes:
         tracking_uri: Address of a database beside the project, or of a server. The environment variable
             ``MLFLOW_TRACKING_URI`` overrides it.
-        experiment: Name of the experiment.
+        experiment: Name of the experiment. The environment variable ``MLFLOW_EXPERIMENT_NAME`` overrides it.
         artifact_location: Folder or bucket of artifacts, used when the experiment is created; null leaves it to the
             server.
     """
@@ -40,17 +50,32 @@ class TrackingSettings(BaseModel):
     artifact_location: str | None = None
 
     def located(self, project: Path) -> TrackingSettings:
-        """Return the settings with the address of the environment, if it has one, and absolute paths."""
+        """Return the settings with address and experiment of the environment, if it has them, and absolute paths."""
         location = self.artifact_location
         if location and "://" not in location:
             location = (project / location).as_uri()
         address = absolute_uri(_ADDRESS or self.tracking_uri, project)
+        if address.startswith(SQLITE):
+            _require_usable(project)
         if _ADDRESS and address != absolute_uri(self.tracking_uri, project):
             logging.getLogger(__name__).info(
                 "MLflow: %s, as MLFLOW_TRACKING_URI says, not %s.", _ADDRESS, self.tracking_uri
             )
             location = location if address.startswith(SQLITE) else None  # the server knows
-        return self.model_copy(update={"tracking_uri": address, "artifact_location": location})
+        experiment = _EXPERIMENT or self.experiment
+        if experiment != self.experiment:
+            logging.getLogger(__name__).info(
+                "MLflow: the experiment '%s', as MLFLOW_EXPERIMENT_NAME says, not '%s'.", experiment, self.experiment
+            )
+        if _EXPERIMENT_ID:
+            logging.getLogger(__name__).warning(
+                "MLFLOW_EXPERIMENT_ID is ignored: the experiment is '%s', which mlflow.yml or MLFLOW_EXPERIMENT_NAME "
+                "says.",
+                experiment,
+            )
+        return self.model_copy(
+            update={"tracking_uri": address, "experiment": experiment, "artifact_location": location}
+        )
 
 
 def absolute_uri(uri: str, project: Path) -> str:
@@ -58,6 +83,40 @@ def absolute_uri(uri: str, project: Path) -> str:
     if uri.startswith(SQLITE) and not uri.startswith(f"{SQLITE}/"):
         return f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
     return uri
+
+
+def _require_usable(project: Path) -> None:
+    """Refuse a folder that MLflow would take for another one.
+
+    Raises:
+        ValueError: with the cure.
+    """
+    if "?" in str(project) or unquote(str(project)) != str(project):
+        raise ValueError(
+            f"{project}: MLflow cannot store runs in a folder with '?' in its path, or with '%' and two hexadecimal "
+            "digits, which stand for something else in an address. Rename the folder, or use a tracking server."
+        )
+
+
+@contextmanager
+def usable(tracking: TrackingSettings) -> Iterator[None]:
+    """Turn the errors of MLflow into one that says what to do.
+
+    Raises:
+        RuntimeError: if MLflow cannot be used.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy."):
+            raise
+        cure = "Restore the file" if tracking.tracking_uri.startswith(SQLITE) else "Start the server"
+        raise RuntimeError(
+            f"MLflow at {tracking.tracking_uri} cannot be used ({shorten(str(error))}). {cure}, or correct "
+            "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
+        ) from error
 
 
 def connect(tracking: TrackingSettings) -> str:
@@ -155,27 +214,43 @@ def end_stale_runs(experiment: str, manifests: Manifests) -> None:
             logging.getLogger(__name__).warning("The run '%s' was killed; it is now marked so.", run.info.run_name)
 
 
+def find_tracked(run_id: str) -> Run | None:
+    """Return a tracked run; None if the server does not have it: another one did, or it was deleted there."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = mlflow.MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
 def mark_killed(run_id: str) -> None:
     """Mark a tracked run as killed, if it is shown as running."""
     import mlflow
 
-    client = mlflow.MlflowClient()
-    if client.get_run(run_id).info.status == "RUNNING":
-        client.set_terminated(run_id, "KILLED")
+    run = find_tracked(run_id)
+    if run and run.info.status == "RUNNING":
+        mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
 def delete_tracked(run_id: str, experiment: str) -> bool:
     """Delete a tracked run with its children, artifacts and registered models.
 
     Returns:
-        Whether it was deleted: not if a model of it is the newest version of its name, or has an alias.
+        Whether it is deleted: not if a model of it is the newest version of its name, or has an alias.
     """
     import mlflow
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     from contrastive_har.runs.tracked_views import delete_views
 
-    client = mlflow.MlflowClient()
+    client, tracked = mlflow.MlflowClient(), find_tracked(run_id)
+    if tracked is None:
+        return True
     registered = client.search_model_versions(f"run_id = '{run_id}'")
     for found in registered:
         versions = client.search_model_versions(f"name = '{found.name}'")
@@ -187,7 +262,7 @@ def delete_tracked(run_id: str, experiment: str) -> bool:
     children = mlflow.search_runs(
         experiment_names=[experiment], filter_string=f"tags.`mlflow.parentRunId` = '{run_id}'", output_format="list"
     )
-    for run in (*children, client.get_run(run_id)):
+    for run in (*children, tracked):
         models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
         for model in models:
             client.delete_logged_model(model.model_id)

@@ -31,17 +31,18 @@ ANSWER_COLUMNS = ("activity", "unfamiliar")
 """Columns of what a served model answers, beside the probabilities of the activities."""
 
 _LONGEST_NAME = 100  # characters
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Also ends of lines, changes of the direction of writing, and halves of characters, which no file can hold.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _WINDOW_COLUMNS = ("window", "start", "end", "signal")  # of stored windows
 
 
 def find_fault(name: str) -> str | None:
     """Return why something cannot have a name, which stands in tables, figures and names of metrics; else None."""
-    if not name.strip():
-        return "is empty"
     if len(name) > _LONGEST_NAME:
         return f"has {len(name)} characters, more than {_LONGEST_NAME}"
-    return "has control characters" if _CONTROL.search(name) else None
+    if _CONTROL.search(name):
+        return "has control characters"
+    return None if any(letter.isprintable() and not letter.isspace() for letter in name) else "is empty"
 
 
 def _is_web_address(address: str) -> str:
@@ -147,13 +148,16 @@ class DatasetDescription(BaseModel):
     def _activities_have_usable_names(cls, activities: dict[int, str]) -> dict[int, str]:
         for name in activities.values():
             if fault := find_fault(name):
-                raise ValueError(f"the name of an activity {fault}: '{name[:_LONGEST_NAME]}'")
+                raise ValueError(f"the name of an activity {fault}: {name[:_LONGEST_NAME]!r}")
             if name in ANSWER_COLUMNS:
                 raise ValueError(f"no activity can be named '{name}': a column of a served model's answers is")
         return activities
 
     @model_validator(mode="after")
     def _names_are_consistent(self) -> DatasetDescription:
+        for name in (*self.channel_names, *self.groups, *slices_by_modality(self.channels)):
+            if fault := find_fault(name):
+                raise ValueError(f"the name of a channel, group or modality {fault}: {name[:_LONGEST_NAME]!r}")
         if len(set(self.channel_names)) != len(self.channels):
             raise ValueError(f"channel names must differ; found {self.channel_names}")
         if len(set(self.groups)) != len(self.groups):

@@ -130,7 +130,7 @@ def check_recording(
 
     for what, name in {"subject": recording.subject, **recording.groups}.items():
         if fault := find_fault(name):
-            raise BadRecordingError(f"{where}: the name of its {what} {fault}: '{name[:100]}'. Correct it.")
+            raise BadRecordingError(f"{where}: the name of its {what} {fault}: {name[:100]!r}. Correct it.")
     samples = recording.samples
     if len(samples) == 0:
         raise BadRecordingError(f"{where}: no samples. The file is empty or truncated; copy it again.")

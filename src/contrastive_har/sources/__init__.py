@@ -185,4 +185,5 @@ def _read(file: File, description: DatasetDescription) -> Iterator[tuple[str, Re
 @cache
 def _descriptions() -> dict[str, dict[str, object]]:
     text = resources.files(__name__).joinpath("descriptions.yml").read_text(encoding="utf-8")
-    return cast(dict[str, dict[str, object]], yaml.safe_load(text))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast; not in every build of PyYAML
+    return cast(dict[str, dict[str, object]], yaml.load(text, loader))  # noqa: S506 - both are safe

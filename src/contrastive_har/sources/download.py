@@ -15,10 +15,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tqdm.auto import tqdm
 
 from contrastive_har.files.atomic import sync, write_atomically
+from contrastive_har.files.fingerprints import CHECKSUMS
 from contrastive_har.files.stamps import explain
 from contrastive_har.sources import describe_source, downloadable_sources, raw_folder
 
-CHECKSUMS = "checksums.json"
 _CHUNK = 1 << 16
 _TIMEOUT = 60  # seconds without a response
 _CHECKSUMS: TypeAdapter[dict[str, str]] = TypeAdapter(

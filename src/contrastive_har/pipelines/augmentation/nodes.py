@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from contrastive_har.protocols import ViewsPlan
-from contrastive_har.reports.figures import draw_views
+from contrastive_har.reports.figures import Figure, draw_views
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.signals.augmentations import ALL_AUGMENTATIONS, Draws, View, first_problem, make_view
 from contrastive_har.signals.normalisation import Normalisation

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.reports import timelines
+from contrastive_har.reports.figures import Figure
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.use.export import export_onnx
 from contrastive_har.use.new_recordings import columns_of, open_new_recordings

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.trials import ChoosingPlan, try_strategies
@@ -14,6 +13,7 @@ from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.protocols import ProtocolSettings, titles
 from contrastive_har.reports import figures
+from contrastive_har.reports.figures import Figure
 from contrastive_har.reports.trials import write_page
 from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.statistics import ReportSettings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.protocols import ProtocolSettings, evaluation_titles, spells, titles, vocabulary_of
 from contrastive_har.refining import plain
 from contrastive_har.reports import charts, figures
 from contrastive_har.reports.answer import answer, best_rows
 from contrastive_har.reports.charts import Chart
+from contrastive_har.reports.figures import Figure
 from contrastive_har.reports.maps import place_windows
 from contrastive_har.reports.words import common_words, neighbours
 from contrastive_har.scores.cells import by_cell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,6 @@ def describe_runs(
         curves=artifacts["learning_curves"],
         history=artifacts["history"],
         classes=description.class_names,
-        digest=fingerprint(windows.signals, windows.table["activity"].to_numpy()),
         source=description.url,
     )
     shown = {budget.name for budget in protocol.budgets_of_all}
@@ -125,9 +125,10 @@ def describe_runs(
     return runs
 
 
-def gather_runs(*described: list[TrackedRun]) -> list[TrackedRun]:
-    """Concatenate the runs of all splits and methods into one list."""
-    return [run for runs in described for run in runs]
+def gather_runs(windows: Windows, *described: list[TrackedRun]) -> list[TrackedRun]:
+    """Concatenate the runs of all splits and methods into one list, and add the fingerprint of their windows."""
+    digest = fingerprint(windows.signals, windows.table["activity"].to_numpy())  # once: there may be gigabytes
+    return [replace(run, digest=digest) for runs in described for run in runs]
 
 
 def gather_facts(

@@ -124,11 +124,12 @@ def _tracking(cells: list[Cell]) -> Pipeline:
     described = from_cells(cells, "described_runs")
     node = Node(
         func=gather_runs,
-        inputs=list(described.values()),
+        inputs=["windows", *described.values()],
         outputs="tracked_runs",
         name="gather_runs",
     )
-    return in_namespace(Pipeline([node]), cells[0].protocol, inputs=inverted(described))
+    protocol = cells[0].protocol
+    return in_namespace(Pipeline([node]), protocol, inputs={"windows": f"{protocol}.windows", **inverted(described)})
 
 
 def _complexity(cells: list[Cell]) -> Pipeline:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import to_hex
 
-from contrastive_har.reports.figures.style import COLOURS, MARKERS
+from contrastive_har.reports.figures.style import COLOUR_CODES, MARKERS
 
 Chart = dict[str, Any]
 """``data`` and ``layout`` as Plotly has them, and ``choices``: what a reader chooses, and if ``one`` or ``many``.
@@ -48,7 +47,7 @@ def axis(title: str, **settings: Any) -> dict[str, Any]:
 
 def colour(number: int) -> str:
     """Return the colour of a method, activity or split by its number."""
-    return to_hex(COLOURS[number % len(COLOURS)])
+    return COLOUR_CODES[number % len(COLOUR_CODES)]
 
 
 def symbol(number: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from contrastive_har.reports.figures.answer import draw_answer
 from contrastive_har.reports.figures.calibration import draw_reliability
 from contrastive_har.reports.figures.curves import (
@@ -20,8 +22,14 @@ from contrastive_har.reports.figures.sweeps import draw_sweep
 from contrastive_har.reports.figures.trials import draw_trials
 from contrastive_har.reports.figures.words import draw_word_graph
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+else:
+    Figure = object  # Kedro looks at the types of nodes, and Matplotlib takes long to import
+
 __all__ = [
     "COLOURS",
+    "Figure",
     "draw_answer",
     "draw_budgets",
     "draw_cluster_agreement",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, MARKERS, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _APART = 0.3  # of a row, between the points of its splits
 
@@ -30,6 +32,8 @@ def draw_answer(rows: pd.DataFrame, split: str, methods: Mapping[str, str], spli
         methods: Titles of the methods.
         splits: Titles of the splits.
     """
+    from matplotlib.lines import Line2D  # slow to import
+
     ordered = order_methods(rows, split)
     figure = new_figure(8.5, 0.42 * len(ordered) + 1.2)
     axis = figure.subplots()

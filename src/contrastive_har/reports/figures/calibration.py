@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, new_figure
 from contrastive_har.scores.calibration import calibration_error
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LARGEST = 400  # area of a marker of all windows, in square points
 

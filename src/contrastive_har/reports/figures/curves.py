@@ -5,16 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import KeysView, Mapping
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, MARKERS, arrange, empty_figure, new_figure
 from contrastive_har.reports.tables import name_row
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import parse_budget
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _STYLES = ("-", "--", ":", "-.")  # of the evaluations' lines
 _HISTORIES_WIDE = 3  # panels in a row

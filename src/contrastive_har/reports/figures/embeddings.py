@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import COLOURS, arrange, new_figure
 from contrastive_har.reports.maps import panels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MARKERS = "o^sDvPX<>*"
 _COLUMNS = 4

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import new_figure
 from contrastive_har.scores.metrics import confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WIDTH, _HEIGHT = 3.9, 3.7  # inches of a matrix with its labels
 _LABELS, _CELL = 1.3, 0.22  # inches of the labels, and of the least cell that a number fits in

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from contrastive_har.reports.figures.skeletons import StickFigures
 from contrastive_har.reports.figures.style import COLOURS, new_figure
 from contrastive_har.signals.sensors import Layout
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
 
 _MOST_LINES = 12  # channels of a modality; more could not be told apart
 _TITLE, _NAME = 40, 28  # letters that fit above a panel, and beside it
@@ -61,6 +62,8 @@ def _draw_lines(
     axes: NDArray[np.object_], views: Sequence[NDArray[np.float32]], layout: Layout, rate: float
 ) -> list[Artist]:
     """Draw a line per channel into ``axes`` (views, windows); return the entries of the legend."""
+    from matplotlib.patches import Patch  # slow to import
+
     shown = layout.channels[:_MOST_LINES]
     for row, windows in zip(axes, views, strict=True):
         seconds = np.arange(windows.shape[1]) / rate

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from contrastive_har.reports.figures.style import COLOURS
 from contrastive_har.signals.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+    from matplotlib.typing import ColorType
 
 _FRAMES = 5  # stick figures per window
 _TRUNK = "#444444"  # bones outside limbs
@@ -61,6 +64,8 @@ class StickFigures:
 
     def legend(self) -> list[Line2D]:
         """Return a line of each limb's colour, labelled with its name."""
+        from matplotlib.lines import Line2D  # slow to import
+
         return [
             Line2D([], [], color=COLOURS[index % len(COLOURS)], label=limb)
             for index, limb in enumerate(self._skeleton.limbs)

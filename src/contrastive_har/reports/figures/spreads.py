@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import scipy  # its parts are imported when they are used, which takes long
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, empty_figure, new_figure
 from contrastive_har.reports.tables import describe_budget, name_row
 from contrastive_har.scores.comparisons import critical_difference, families
 from contrastive_har.scores.table import SUBJECT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_subjects(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib import rcParams
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-rcParams["text.parse_math"] = False  # names of activities and subjects are no formulas
-
-_SAFE = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D"),  # Okabe and Ito 2008
-    *("#332288", "#882255", "#999933", "#44AA99", "#AA4499", "#117733", "#DDCC77", "#661100", "#88CCEE"),  # Tol 2021
+COLOUR_CODES = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d"),  # Okabe and Ito 2008
+    *("#332288", "#882255", "#999933", "#44aa99", "#aa4499", "#117733", "#ddcc77", "#661100", "#88ccee"),  # Tol 2021
 )
-COLOURS: tuple[tuple[float, float, float], ...] = tuple((*to_rgb(code),) for code in _SAFE)
 """Sixteen colours of methods and activities; the first seven differ for colour-blind readers too."""
+COLOURS: tuple[tuple[float, float, float], ...] = tuple(
+    (int(code[1:3], 16) / 255, int(code[3:5], 16) / 255, int(code[5:], 16) / 255) for code in COLOUR_CODES
+)
+"""The same as shares of red, green and blue."""
 MARKERS = "os^Dv*PX"
 """Markers of methods, so that no two of the first fifty-six have the same colour and marker."""
 GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
@@ -26,7 +26,10 @@ _DOTS_PER_INCH = 110  # of stored figures
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of the given size in inches, without global state."""
-    return Figure(figsize=(width, height), layout="constrained")
+    from matplotlib import figure, rcParams  # slow to import
+
+    rcParams["text.parse_math"] = False  # names of activities and subjects are no formulas
+    return figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def empty_figure(reason: str) -> Figure:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_trials(summary: pd.DataFrame, methods: Mapping[str, str], splits: Mapping[str, str]) -> Figure:

@@ -1,6 +1,7 @@
 """Hooks around every Kedro run, one concern per module; nodes do not depend on them."""
 
 from contrastive_har.runs.hooks.checkpoints import CheckpointHooks
+from contrastive_har.runs.hooks.collector import CollectorHooks
 from contrastive_har.runs.hooks.context import NodeClock
 from contrastive_har.runs.hooks.origin import OriginHooks
 from contrastive_har.runs.hooks.plans import PlanHooks
@@ -20,5 +21,6 @@ HOOKS = (
     SummaryHooks(_CLOCK),
     WorkerHooks(),
     CheckpointHooks(),
+    CollectorHooks(),
     OriginHooks(),  # the last begins first: the others read what it adds
 )

@@ -24,7 +24,7 @@ class OriginHooks(ContextHooks):
         """Add the facts, and the runs to compare where they are compared.
 
         Raises:
-            LookupError: if a run to compare is not known.
+            ValueError: if a run to compare is not known.
         """
         from contrastive_har.runs.origin import describe_run
 

@@ -100,9 +100,7 @@ class TrackingHooks(ContextHooks):
         )
 
     def _start(self, described: Described) -> None:
-        from mlflow.exceptions import MlflowException
-
-        from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs
+        from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs, usable
 
         settings = TrackingSettings.model_validate(dict(self.context.config_loader["mlflow"]))
         located = settings.located(Path(self.context.project_path))
@@ -110,24 +108,24 @@ class TrackingHooks(ContextHooks):
             logging.getLogger(__name__).warning(
                 "MLFLOW_RUN_ID is ignored: a run continues an earlier one with --params=run_id=TIME, the Kedro id."
             )
-        try:
+        with usable(located):
             experiment = connect(located)
             end_stale_runs(located.experiment, self._manifests)
             self._manifests.update(self._run_id, lambda manifest: self._tracked(manifest, described, experiment))
-        except MlflowException as error:
-            raise RuntimeError(
-                f"MLflow at {located.tracking_uri} cannot be used ({error}). Start the server, or correct "
-                "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
-            ) from error
 
     def _tracked(self, manifest: Manifest, described: Described, experiment: str) -> Manifest:
         """Return the manifest with its tracked run, which is started or resumed."""
         import mlflow
         from mlflow.tracking.context.default_context import DefaultRunContext
 
+        from contrastive_har.runs.tracking_server import find_tracked
+
         tags = {PROCESS: this_process()}
-        self._tracked_run = manifest.tracked_run
-        if self._tracked_run is None:
+        known = find_tracked(manifest.tracked_run) if manifest.tracked_run else None
+        resumes = known is not None and known.info.experiment_id == experiment
+        if resumes:
+            self._tracked_run = manifest.tracked_run
+        else:
             # Not by mlflow.start_run, which imports IPython to find out whether it runs in a notebook.
             source = DefaultRunContext().tags()  # type: ignore[no-untyped-call]
             first = {**source, **described.tags, **tags, "kedro.run_id": manifest.run_id}
@@ -135,7 +133,7 @@ class TrackingHooks(ContextHooks):
             self._tracked_run = created.info.run_id
         mlflow.start_run(run_id=self._tracked_run)
         mlflow.set_tags(tags)
-        if manifest.tracked_run is None:
+        if not resumes:
             mlflow.log_params(described.parameters)
         return manifest.model_copy(update={"tracked_run": self._tracked_run})
 
