@@ -107,6 +107,16 @@ def test_without_aeon_the_message_says_how_it_is_installed(
     )
 
 
+@pytest.mark.parametrize("settings", BOTH)
+def test_features_are_in_single_precision_where_others_are_not(windows: Windows, settings: dict[str, object]) -> None:
+    encoders = trained(windows, settings)
+    signals = torch.from_numpy(windows.signals[:20])
+    expected = encoders.build(0)(signals)
+    module._transformers.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoders.build(0)(signals), expected)
+
+
 @pytest.mark.parametrize(
     ("settings", "changed"),
     [

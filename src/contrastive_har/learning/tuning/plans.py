@@ -51,7 +51,7 @@ class SearchSettings(BaseModel):
         if unknown := [name for name in self.spaces if name not in known]:
             raise ValueError(f"search.spaces: there is no method '{unknown[0]}'. {suggest(unknown[0], known)}")
         for row in rows:
-            list(row.examples())
+            list(row.examples())  # refuses what cannot be tried
         for name, split in splits.items():
             if not (split.validates and split.leak_free):
                 raise ValueError(

@@ -89,7 +89,7 @@ class Quant(_AeonFeatures):
     def __init__(self, sensor_channels: int, length: int, settings: QuantSettings) -> None:
         self.shape = (length, sensor_channels)
         self.settings = settings
-        with torch.device("cpu"):
+        with _undisturbed():
             features = self.transform(_nothing(sensor_channels, length)).shape[1]
         super().__init__(features, length)
 
@@ -140,7 +140,7 @@ class MultiRocketHydra(_AeonFeatures):
 
     def __init__(self, sensor_channels: int, length: int, settings: MultiRocketHydraSettings) -> None:
         self.shape = (settings.kernels, settings.groups, sensor_channels, length)
-        with torch.device("cpu"):
+        with _undisturbed():
             rocket, hydra = _transformers(0, *self.shape)
             nothing = _nothing(sensor_channels, length)
             features = sum(each.transform(nothing).shape[1] for each in (rocket, hydra))
@@ -184,15 +184,16 @@ def _fitted(series: NDArray[np.float32], seed: int, kernels: int, groups: int) -
     threads = torch.get_num_threads()  # Hydra sets the number
     rocket = MultiRocket(n_kernels=kernels, n_jobs=threads, random_state=seed)
     hydra = HydraTransformer(n_groups=groups, n_jobs=threads, random_state=seed, output_type="numpy")
-    with seeded(0), _numpy_state():
+    with _undisturbed():
         return rocket.fit(series), hydra.fit(series)
 
 
 @contextmanager
-def _numpy_state() -> Iterator[None]:
-    """Restore NumPy's global random state, which MultiRocket seeds."""
+def _undisturbed() -> Iterator[None]:
+    """Compute on the CPU and in single precision, whatever is set around; restore random states, which aeon seeds."""
     state = np.random.get_state()  # noqa: NPY002 - of others
     try:
-        yield
+        with torch.device("cpu"), torch.autocast("cpu", enabled=False), seeded(0):
+            yield
     finally:
         np.random.set_state(state)  # noqa: NPY002
