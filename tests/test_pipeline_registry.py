@@ -91,7 +91,7 @@ def test_pipelines_are_built_when_looked_into() -> None:
         *("semi_supervised", "self_supervised", "ablation"),
         *("multimodal", "multimodal_concentration", "modality_subsets"),
         *("label_structures", "unseen_names", "names_on_encoders"),
-        "choosing_labels",
+        *("choosing_labels", "tuning"),
     ],
 )
 def test_no_namespace_is_interrupted(name: str) -> None:

@@ -19,6 +19,8 @@ from contrastive_har.runs.settings import load_configuration
 STAGES = ("ingestion", "windowing", "augmentation", "pretraining", "evaluation", "registration", "reporting")
 CHOOSING_STAGES = ("ingestion", "windowing", "pretraining", "labelling")
 """Stages of a protocol that tries strategies to choose the windows to label."""
+TUNING_STAGES = ("ingestion", "windowing", "tuning")
+"""Stages of a protocol that searches for the settings of its methods."""
 
 
 class PipelineOnDemand(Pipeline):
@@ -77,11 +79,15 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 def _create_protocols(protocols: dict[str, dict[str, Any]]) -> Pipeline:
     stages = (
-        _create_stage(stage, name, settings)
-        for name, settings in protocols.items()
-        for stage in (CHOOSING_STAGES if settings.get("choosing") else STAGES)
+        _create_stage(stage, name, settings) for name, settings in protocols.items() for stage in _stages(settings)
     )
     return sum(stages, Pipeline([]))
+
+
+def _stages(settings: dict[str, Any]) -> tuple[str, ...]:
+    if settings.get("choosing"):
+        return CHOOSING_STAGES
+    return TUNING_STAGES if settings.get("search") else STAGES
 
 
 def _create_report(protocol: str, settings: dict[str, Any]) -> Pipeline:
@@ -143,6 +149,7 @@ def _create_stage(stage: str, protocol: str, settings: dict[str, Any]) -> Pipeli
         "pretraining": (cells, trained_once(settings["methods"])),
         "evaluation": (cells,),
         "labelling": (cells,),
+        "tuning": (cells, (settings.get("search") or {}).get("trials", 0)),
         "registration": ([cell for cell in cells if cell.split in validated],),
         "reporting": (cells, bool(settings.get("sweep")), _spells(settings), chooses),
     }

@@ -21,7 +21,7 @@ from contrastive_har.runs.session import RUN_ID
 from tests.pipelines.conftest import FEW, Project
 
 
-@pytest.mark.parametrize("name", ["semi_supervised", "self_supervised", "ablation"])
+@pytest.mark.parametrize("name", ["semi_supervised", "self_supervised", "ablation", "tuning"])
 def test_tasks_run_every_node_once_and_follow_the_data(everything: Project, name: str) -> None:
     with contextlib.chdir(everything.path):
         bootstrap_project(everything.path)
@@ -106,7 +106,7 @@ def test_dag_files_are_python_that_needs_airflow_only(everything: Project, monke
         bootstrap_project(everything.path)
         written = write_dags(everything.path)
     assert [path.name for path in written] == [
-        f"contrastive_har_{name}.py" for name in ("semi_supervised", "self_supervised", "ablation")
+        f"contrastive_har_{name}.py" for name in ("semi_supervised", "self_supervised", "ablation", "tuning")
     ]
     tree = ast.parse(written[0].read_text())
     imported = {

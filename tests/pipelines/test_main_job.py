@@ -37,7 +37,7 @@ def test_registry(finished: Project) -> None:
     protocols = {"__default__", "semi_supervised", "self_supervised", "ablation"}
     protocols |= {"multimodal", "multimodal_concentration", "modality_subsets"}
     protocols |= {"label_structures", "label_structures_six", "unseen_names", "names_on_encoders"}
-    protocols |= {"choosing_labels"}
+    protocols |= {"choosing_labels", "tuning"}
     assert set(pipelines) == {*protocols, *stages, "report", "describe", "labelling", "compare", "inference", "export"}
     assert (
         sum((pipelines[stage] for stage in stages[1:]), pipelines["ingestion"]).describe()

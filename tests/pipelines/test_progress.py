@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from pathlib import Path
 
 import pytest
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, Version
 from kedro.pipeline import Node, Pipeline
 
+from contrastive_har.catalog import AtomicDataset
 from contrastive_har.runs.console import Quiet, ignore_expected_warnings
 from contrastive_har.runs.hooks.progress import ProgressHooks
 
@@ -45,6 +47,31 @@ def test_a_step_takes_as_long_as_all_its_nodes(
         "2 of 3 steps done, about 10 s left.",
         "3 of 3 steps done.",
     ]
+
+
+def test_nodes_that_an_earlier_run_has_finished_are_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A step with some of its nodes finished is done with the others, one with all of them is done."""
+    nodes = [
+        Node(lambda: 0, None, f"out_{row}_{name}", name=name, namespace=f"p.s.{row}", tags="tuning")
+        for row in ("a", "b")
+        for name in SECONDS
+    ]
+    finished = {nodes[0]: "earlier", nodes[2]: "earlier", nodes[3]: "earlier", nodes[1]: "r"}
+    catalog = DataCatalog()
+    for node, run in finished.items():
+        name = node.outputs[0]
+        entry = AtomicDataset(filepath=str(tmp_path / name), dataset="text.TextDataset", version=Version(None, None))
+        entry.pin(run)
+        catalog[name] = entry
+    monkeypatch.setattr(time, "monotonic", iter(range(9)).__next__)
+    hooks = ProgressHooks()
+    hooks.before_pipeline_run({"run_id": "r"}, Pipeline(nodes), catalog)
+    with caplog.at_level(logging.INFO):
+        hooks.before_node_run(nodes[1])
+        hooks.after_node_run(nodes[1])
+    assert [record.message for record in caplog.records] == ["2 of 2 steps done."]
 
 
 def test_the_console_shows_what_concerns_the_run() -> None:

@@ -12,11 +12,13 @@ import yaml
 ROOT = Path(__file__).parents[2]
 TABLE = re.compile(r"<!-- scores: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
 TRIALS = re.compile(r"<!-- trials: (\S+\.csv), (\w+), (\w+), ([\d.]+) -->\n((?:\|.*\n)+)")
+TUNED = re.compile(r"<!-- tuned: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
 PAGES = sorted(
-    page for page in (ROOT / "docs").rglob("*.md") for form in (TABLE, TRIALS) if form.search(page.read_text())
+    page for page in (ROOT / "docs").rglob("*.md") for form in (TABLE, TRIALS, TUNED) if form.search(page.read_text())
 )
 RESULTS = ROOT / "docs/results"
 CELL = re.compile(r"(\d+\.\d) ± (\d+\.\d)")
+DIFFERENCE = re.compile(r"([+-]?\d+\.\d) ± (\d+\.\d)")
 EVALUATIONS = {
     "linear": ("linear",),
     "linear at a rate of 10": ("linear_as_printed",),
@@ -101,6 +103,24 @@ def test_tables_are_their_trials(page: Path) -> None:
                 mine = values.loc[strategy.strip("`"), int(labels)]
                 assert float(mean) == pytest.approx(100 * mine["mean"], abs=0.0501), (strategy, labels)
                 assert float(deviation) == pytest.approx(100 * mine["std"], abs=0.0501), (strategy, labels)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_their_tuned_scores(page: Path) -> None:
+    for file, split, text in TUNED.findall(page.read_text()):
+        scores = pd.read_csv(page.parent / file)
+        names = method_names(scores["protocol"].iloc[0])
+        header, _, *body = rows(text)
+        assert {names[title.lower()] for title, *_ in body} == set(scores["method"])
+        for title, *cells in body:
+            mine = scores[(scores["split"] == split) & (scores["method"] == names[title.lower()])]
+            for column, cell in zip(header[1:], cells, strict=True):
+                setting, budget = column.split(", ")
+                wide = mine[mine["label_budget"] == budget].pivot(index="repeat", columns="setting", values="value")
+                wide["difference"] = wide["tuned"] - wide["untuned"]
+                mean, deviation = DIFFERENCE.match(cell.replace("−", "-")).groups()  # type: ignore[union-attr]
+                assert float(mean) == pytest.approx(100 * wide[setting].mean(), abs=0.0501), (title, column)
+                assert float(deviation) == pytest.approx(100 * wide[setting].std(), abs=0.0501), (title, column)
 
 
 def test_every_score_is_told_and_says_how_it_came_about() -> None:

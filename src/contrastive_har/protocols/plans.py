@@ -33,7 +33,7 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
 
     Returns:
         By dotted name, after that of the protocol: ``windows``, ``views``, ``registration``, ``splits`` and a split,
-        ``pretraining``, ``evaluation`` or ``choosing`` and a method.
+        ``pretraining``, ``evaluation`` or ``choosing`` and a method, ``trials``, a method and a number.
 
     Raises:
         ProtocolError: naming the protocol and the setting.
@@ -53,12 +53,16 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
         for split in protocol.splits:
             plans[f"{name}.splits.{split}"] = protocol.split_plan(split, seed)
         for method in protocol.methods:
-            plans[f"{name}.pretraining.{method}"] = protocol.pretraining_plan(method, seed)
-            plans[f"{name}.evaluation.{method}"] = protocol.evaluation_plan(method, seed)
+            plans[f"{name}.pretraining.{method}"] = pretraining = protocol.pretraining_plan(method, seed)
+            plans[f"{name}.evaluation.{method}"] = evaluation = protocol.evaluation_plan(method, seed)
             if protocol.choosing is not None:
                 few = protocol.fewest_labels
                 plan = ChoosingPlan(name=method, choosing=protocol.choosing, label_budget=few, seed=seed)
                 plans[f"{name}.choosing.{method}"] = plan
+            if protocol.search is not None:
+                first = protocol.search.plan(pretraining, evaluation)
+                for number in range(protocol.search.trials):
+                    plans[f"{name}.trials.{method}.{number}"] = first.model_copy(update={"number": number})
     return plans
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from contrastive_har.labelling.trials import ChoosingSettings
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.pretraining.plans import PretrainingBudget, PretrainingPlan
+from contrastive_har.learning.tuning.plans import SearchSettings
 from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.protocols.checks import IllPosedError
@@ -49,6 +50,7 @@ class ProtocolSettings(BaseModel):
             all evaluations are run with.
         choosing: Strategies that choose the windows to label, tried on every method's encoders in place of its
             evaluations.
+        search: Settings of every method that are tried and chosen on validation windows.
         sweep: Dotted name of a numeric setting of the rows, such as ``objective.negatives.concentration``, in which
             they differ: the report shows scores against it, and what choosing it on validation windows gives.
     """
@@ -73,6 +75,7 @@ class ProtocolSettings(BaseModel):
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
     registered_at: LabelBudget | None = None
     choosing: ChoosingSettings | None = None
+    search: SearchSettings | None = None
     sweep: str | None = None
 
     @model_validator(mode="before")
@@ -107,6 +110,9 @@ class ProtocolSettings(BaseModel):
         if self.sweep is not None and len(set(self.swept().values())) <= 1:
             raise ValueError(f"sweep is '{self.sweep}', in which no two rows differ")
         self._check_tests()
+        if self.search is not None:
+            plans = ((self.pretraining_plan(name, 0), self.evaluation_plan(name, 0)) for name in self.methods)
+            self.search.require([self.search.plan(*of_row) for of_row in plans], self.splits)
         return self
 
     def _check_tests(self) -> None:
@@ -221,11 +227,7 @@ class ProtocolSettings(BaseModel):
     def split_plan(self, split: str, seed: int) -> SplitPlan:
         """Return all settings that determine the roles of one split."""
         return SplitPlan(
-            name=split,
-            split=self.splits[split],
-            label_budgets=self.label_budgets,
-            repeats=self.repeats,
-            seed=seed,
+            name=split, split=self.splits[split], label_budgets=self.label_budgets, repeats=self.repeats, seed=seed
         )
 
     def pretraining_plan(self, method: str, seed: int) -> PretrainingPlan:

@@ -79,6 +79,10 @@ class Roles:
             rows = rows[rows["label_budget"] == (budget.name if budget else None)]
         return np.sort(rows["window"].to_numpy(np.int64))
 
+    def without(self, role: Role) -> Roles:
+        """Return the roles without one of them, whose windows then have none."""
+        return Roles(self.table[self.table["role"] != role])
+
     def untested(self, classes: NDArray[np.int64], count: int) -> dict[int, list[int]]:
         """Return the classes of which a repeat has no test window: the repeats by class index.
 

@@ -71,8 +71,9 @@ def evaluate(
     tries: dict[tuple[object, ...], list[Outcome]] = {}
     here = compute.resolve()
     hidden = None if here.shows_progress else True
-    with tqdm(total=_Evaluator(*parts, here).heads, unit=" heads", desc=plan.name, disable=hidden) as bar:
-        for outcome in compute.side_by_side(partial(_train_heads, parts), range(trained.repeats)):
+    evaluator = _Evaluator(*parts, here)
+    with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=hidden) as bar:
+        for outcome in compute.side_by_side(partial(_train_heads, parts), evaluator.repeats):
             tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()
     outcomes = [max(of_task, key=lambda tried: tried.validation_score() or 0.0) for of_task in tries.values()]
@@ -114,7 +115,12 @@ class _Evaluator:
             for name, settings in self.plan.evaluations.items()
             for task in self._tasks(name, settings, 0)
         )
-        return self.trained.repeats * sum(of_each)
+        return len(self.repeats) * sum(of_each)
+
+    @property
+    def repeats(self) -> Sequence[int]:
+        """The repeats to evaluate."""
+        return range(self.trained.repeats) if self.plan.repeats is None else self.plan.repeats
 
     def run(self, repeats: Sequence[int]) -> Iterator[Outcome]:
         """Train all heads of some repeats."""

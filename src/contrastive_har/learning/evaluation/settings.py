@@ -155,6 +155,7 @@ class EvaluationPlan(BaseModel):
         label_budgets: Label budgets of the protocol.
         shown: The label budget for which details are shown.
         seed: Seed of the whole run.
+        repeats: The repeats that are evaluated; None for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -164,3 +165,4 @@ class EvaluationPlan(BaseModel):
     label_budgets: tuple[LabelBudget, ...] = Field(min_length=1)
     shown: LabelBudget
     seed: int = 0
+    repeats: tuple[int, ...] | None = None

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from contrastive_har.models.encoders.aeon import MultiRocketHydraSettings, QuantSettings
 from contrastive_har.models.encoders.base import BaseEncoderSettings, Encoder, Sensors
 from contrastive_har.models.encoders.co_occurrence import CoOccurrenceSettings
 from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSettings
@@ -43,7 +44,9 @@ EncoderSettings = Annotated[
     | TARNetSettings
     | HandFeaturesSettings
     | RocketSettings
-    | MiniRocketSettings,
+    | MiniRocketSettings
+    | MultiRocketHydraSettings
+    | QuantSettings,
     Field(discriminator="name"),
 ]
 """Any encoder, chosen by its ``name`` in configuration; ``build(sensor_channels, length)`` returns it, untrained."""

@@ -56,14 +56,17 @@ def check_methods(windows: Windows, roles: Roles, protocol: ProtocolSettings) ->
         The fewest pre-training windows and the smallest batch of each method.
 
     Raises:
-        IllPosedError: if a method cannot; names the method and the cure.
+        IllPosedError: if a method cannot, or could not with one of the values to try; names the method and the cure.
     """
     counts = [len(roles.members(repeat, "pretrain")) for repeat in range(protocol.repeats)]
     checked = {}
     for method, row in protocol.methods_for(windows.description.name).items():
         protocol.require_modalities(method, windows.layout)
         protocol.require_length(method, windows.layout, windows.description.name)
-        require_trainable(protocol.pretraining_plan(method, 0), counts, windows.layout, windows.class_count)
+        plan = protocol.pretraining_plan(method, 0)
+        tried = protocol.search.plan(plan, protocol.evaluation_plan(method, 0)).examples() if protocol.search else ()
+        for one in (plan, *(pretraining for pretraining, _ in tried)):
+            require_trainable(one, counts, windows.layout, windows.class_count)
         smallest = min(row.budget.smallest_batch(count) for count in counts)
         checked[method] = {"pretraining_windows": min(counts), "smallest_batch": smallest}
     return checked

@@ -20,6 +20,7 @@ from contrastive_har.reports.figures.spreads import draw_critical_differences, d
 from contrastive_har.reports.figures.style import COLOURS
 from contrastive_har.reports.figures.sweeps import draw_sweep
 from contrastive_har.reports.figures.trials import draw_trials
+from contrastive_har.reports.figures.tuning import draw_tuning
 from contrastive_har.reports.figures.words import draw_word_graph
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "draw_sweep",
     "draw_training_curves",
     "draw_trials",
+    "draw_tuning",
     "draw_views",
     "draw_word_graph",
 ]

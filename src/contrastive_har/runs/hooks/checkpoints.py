@@ -25,7 +25,7 @@ class CheckpointHooks(ContextHooks):
 
         Not their folder with all that is in it: another run may be saving a checkpoint of the same training.
         """
-        if not dataset_name.endswith(".encoders") or self.is_worker():
+        if not dataset_name.endswith("encoders") or self.is_worker():
             return
         from contrastive_har.learning.pretraining import checkpoints_of
 

@@ -1,6 +1,6 @@
 """The progress of a run on the console: steps done of all, and the time that is left.
 
-A step is the pre-training or the evaluation of a cell.
+A step is the pre-training, the evaluation or the tuning of a cell.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from kedro.pipeline.node import Node
 from contrastive_har.runs.console import quieten
 from contrastive_har.scores.cells import Cell
 
-_STAGES = ("pretraining", "evaluation", "labelling")
+_STAGES = ("pretraining", "evaluation", "labelling", "tuning")
 
 
 class ProgressHooks:
     """Says how many steps of a run are done, and about how long the others will take."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, tuple[Cell, str]] = {}
+        self._nodes: dict[Node, tuple[Cell, str]] = {}
         self._left: Counter[tuple[Cell, str]] = Counter()  # nodes of each step that are still to run
         self._spent: dict[tuple[Cell, str], float] = defaultdict(float)
         self._seconds: dict[str, list[float]] = defaultdict(list)
@@ -39,7 +39,7 @@ class ProgressHooks:
         self._seconds.clear()
         self._spent.clear()
         self._nodes = {
-            node.name: (cell, stage)
+            node: (cell, stage)
             for node in pipeline.nodes
             for stage in _STAGES
             if stage in node.tags and (cell := Cell.parse(node.namespace))
@@ -52,12 +52,12 @@ class ProgressHooks:
         """Note when a node starts; nodes that a resumed run skips do not."""
         self._started[node.name] = time.monotonic()
         if len(self._started) == 1:
-            self._left = Counter({of: nodes for of, nodes in self._left.items() if not self._is_finished(of[0])})
+            self._left = Counter(step for of_step, step in self._nodes.items() if not self._is_finished(of_step))
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
         """Log the progress when the last node of a step is done."""
-        step = self._nodes.get(node.name)
+        step = self._nodes.get(node)
         if step is None or step not in self._left:
             return
         self._spent[step] += time.monotonic() - self._started[node.name]
@@ -79,12 +79,12 @@ class ProgressHooks:
         """Forget the nodes."""
         self._started.clear()
 
-    def _is_finished(self, cell: Cell) -> bool:
-        """Return whether an earlier run has scored a cell, whose scores this run takes over."""
+    def _is_finished(self, node: Node) -> bool:
+        """Return whether an earlier run has finished a node, whose results this run takes over."""
         from contrastive_har.catalog import AtomicDataset
 
-        scores = self._catalog.get(cell.artifact("scores"))
-        return isinstance(scores, AtomicDataset) and scores.is_pinned and scores.version != self._run_id
+        stored = (self._catalog.get(name) for name in node.outputs)
+        return all(isinstance(one, AtomicDataset) and one.is_pinned and one.version != self._run_id for one in stored)
 
     def _time_left(self) -> str:
         """Return how long the other nodes take, if each takes as long as those of its stage have on average.

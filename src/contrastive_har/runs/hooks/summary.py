@@ -26,6 +26,8 @@ _LOCATIONS = {
     "proposed_windows": "Table:  ",
     "trials_report": "Report: ",
     "trials_curves": "Picture:",
+    "tuning_report": "Report: ",
+    "tuning_figure": "Picture:",
     "run_comparison_page": "Page:   ",
 }
 """Labels of the artifacts whose path is printed, besides reports."""
