@@ -42,9 +42,9 @@ def test_run_and_predict_call_the_pipelines(given: list[tuple[str, ...]], tmp_pa
     recordings.touch()
     invoke("predict", str(recordings), "--protocol", "multimodal")
     assert given == [
-        ("--pipeline=semi_supervised",),
-        ("--pipeline=multimodal", "--params=dataset=utd_mhad,resume=true,seed=1", "--env=paper"),
-        ("--pipeline=inference", f"--params=recordings={recordings},protocol=multimodal"),
+        ("--pipelines=semi_supervised",),
+        ("--pipelines=multimodal", "--params=dataset=utd_mhad,resume=true,seed=1", "--env=paper"),
+        ("--pipelines=inference", f"--params=recordings={recordings},protocol=multimodal"),
     ]
 
 

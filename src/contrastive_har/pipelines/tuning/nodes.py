@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.learning import tuning
 from contrastive_har.learning.compute import ComputeSettings
@@ -23,6 +22,9 @@ from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.table import score
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TRIAL, ENCODERS = "trial_{}", "trial_{}_encoders"
 """Names of the results of a trial, by its number."""

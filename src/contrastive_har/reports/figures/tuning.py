@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from contrastive_har.reports.figures.style import COLOURS, GRID, new_figure
 from contrastive_har.reports.tables import describe_budget, name_row
 from contrastive_har.scores.tuning import SETTINGS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _GREY = "#999999"
 
