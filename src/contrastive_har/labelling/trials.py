@@ -115,7 +115,7 @@ def try_strategies(
     """
     settings = plan.choosing
     rows: list[dict[str, object]] = []
-    hidden = None if compute.resolve().shows_progress else True
+    hidden = compute.resolve().hides_bars
     with tqdm(total=trained.repeats * settings.draws, unit=" draws", desc=plan.name, disable=hidden) as bar:
         for repeat in range(trained.repeats):
             trial = _Trial.of(windows, roles, trained, repeat, plan, compute)

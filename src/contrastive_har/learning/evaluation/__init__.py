@@ -70,9 +70,8 @@ def evaluate(
     parts = (windows.only(own), roles, trained, plan, Neighbours.of(windows))
     tries: dict[tuple[object, ...], list[Outcome]] = {}
     here = compute.resolve()
-    hidden = None if here.shows_progress else True
     evaluator = _Evaluator(*parts, here)
-    with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=hidden) as bar:
+    with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=here.hides_bars) as bar:
         for outcome in compute.side_by_side(partial(_train_heads, parts), evaluator.repeats):
             tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()

@@ -93,7 +93,7 @@ class Trainer:
             desc=self.title,
             bar_format="{desc} {percentage:3.0f}%{postfix}, {rate_fmt}, {remaining} left |{bar}|",
             postfix=f"epoch {len(self.rows) + 1}/{self.budget.epochs}",
-            disable=None if self.compute.shows_progress else True,
+            disable=self.compute.hides_bars,
         ) as bar:
             for epoch in range(len(self.rows) + 1, self.budget.epochs + 1):
                 rate = self.budget.rate_after([row["loss"] for row in self.rows])
