@@ -54,7 +54,7 @@ def test_stages_that_draw_nothing_do_not_import_figures() -> None:
 
 def test_the_main_job_is_built_without_statistics() -> None:
     code = LIST_PIPELINES.format(root=str(ROOT)) + "pipelines['semi_supervised'].nodes"
-    assert heavy_modules_after(code) == {"torch", "pandas", "matplotlib"}
+    assert heavy_modules_after(code) == {"torch", "pandas"}
 
 
 def test_mlflow_is_told_not_to_report_before_it_is_imported() -> None:
