@@ -100,6 +100,24 @@ def test_clusters_choose_the_weighted_negatives(beta: float, prior: float, tau: 
 
 @pytest.mark.parametrize(("beta", "prior", "tau", "within"), GRID)
 @pytest.mark.parametrize("clustered", [False, True])
+def test_parts_of_anchors_sum_to_the_loss(beta: float, prior: float, tau: float, within: bool, clustered: bool) -> None:
+    """Their gradients too, with respect to all projections."""
+    a, b = (view.requires_grad_() for view in unit_views(15, 6, 3))
+    labels = torch.randint(0, 4, (2, 15), generator=torch.Generator().manual_seed(5))
+    clusters = (labels[0], labels[1]) if clustered else None
+    negatives = Negatives(within, beta, prior)
+    whole = contrast(a, b, tau, negatives, clusters)
+    parts = [contrast(a, b, tau, negatives, clusters, slice(*ends)) for ends in ((0, 4), (4, 5), (5, 15))]
+    torch.testing.assert_close(torch.stack(parts).sum(), whole)
+    assert all(part.item() > 0 for part in parts)
+    expected = torch.autograd.grad(whole, (a, b))
+    found = torch.autograd.grad(3 * torch.stack(parts).sum(), (a, b))
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, 3 * theirs)
+
+
+@pytest.mark.parametrize(("beta", "prior", "tau", "within"), GRID)
+@pytest.mark.parametrize("clustered", [False, True])
 def test_shifted_exponentials_give_the_same(
     beta: float, prior: float, tau: float, within: bool, clustered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

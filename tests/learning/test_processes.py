@@ -96,8 +96,10 @@ def test_two_processes_learn_across_modalities_what_one_does(windows: Windows, o
     (alone, history), (together, shared_history) = (
         train(both, members, objective, processes, encoder) for processes in (1, 2)
     )
-    measured = ["loss", "alignment", "uniformity", "cluster_nmi", "recall_at_1"]
-    np.testing.assert_allclose(shared_history[measured], history[measured], rtol=1e-4, atol=1e-6)
+    # Rounding can move a window from one cluster to the next, which changes the loss.
+    measured = ["alignment", "uniformity", "cluster_nmi", "recall_at_1"]
+    np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=2e-3)
+    np.testing.assert_allclose(shared_history[measured], history[measured], rtol=1e-3, atol=1e-6)
     others, _ = train(both, members, objective, 1, encoder, seed=4)
     assert_alike(together, alone, others)
 
@@ -119,6 +121,29 @@ def test_gradients_before_and_after_the_gathering_are_those_of_one_process() -> 
     alone, together = (torch.full((processes, 26), torch.nan, dtype=torch.float64) for processes in (1, 2))
     settings(1).run(differentiate, batch, alone)
     settings(2).run(differentiate, batch, together)
+    assert alone.abs().min() > 0
+    for rank in range(2):
+        torch.testing.assert_close(together[rank], alone[0], rtol=1e-9, atol=1e-12)
+
+
+def differentiate_parts(compute: Compute, batch: torch.Tensor, found: torch.Tensor) -> None:
+    """Fill in a row of ``found`` (processes, 1 + parameters): a loss, each process its anchors' part, and gradients."""
+    torch.manual_seed(0)
+    layer = nn.Linear(3, 4).double()
+    outputs = compute.gather_for_anchors(layer(compute.share(batch)).tanh())
+    rows = outputs[compute.anchors(len(outputs)) or slice(None)]
+    loss = compute.total((rows @ outputs.T).logsumexp(1).sum())
+    loss.backward()
+    compute.average_gradients(layer.parameters())
+    gradients = [parameter.grad.flatten() for parameter in layer.parameters()]
+    found[compute.rank] = torch.cat([loss.detach()[None], *gradients])
+
+
+def test_parts_of_a_loss_sum_to_that_of_one_process() -> None:
+    batch = torch.randn(8, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    alone, together = (torch.full((processes, 17), torch.nan, dtype=torch.float64) for processes in (1, 2))
+    settings(1).run(differentiate_parts, batch, alone)
+    settings(2).run(differentiate_parts, batch, together)
     assert alone.abs().min() > 0
     for rank in range(2):
         torch.testing.assert_close(together[rank], alone[0], rtol=1e-9, atol=1e-12)
@@ -186,4 +211,5 @@ def test_only_contiguous_shares_are_sent(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(compute, "_fabric", object())
     monkeypatch.setattr(compute, "processes", 2)
     transposed = torch.arange(6.0).view(2, 3).T
-    assert torch.equal(compute.gather(transposed), torch.cat([transposed, transposed]))
+    for gather in (compute.gather, compute.gather_for_anchors):
+        assert torch.equal(gather(transposed), torch.cat([transposed, transposed]))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from contrastive_har.files.memory import free_memory
+from contrastive_har.learning import gathering
 from contrastive_har.learning.workers import Workers, available_threads, is_worker, shows_progress
 
 if TYPE_CHECKING:
@@ -201,13 +202,26 @@ class Compute:
         :meth:`average_gradients` takes the mean: the result is the sum over shares for parameters used before the
         gathering, and the mean of equal gradients for parameters used after it.
         """
+        return share if self._fabric is None else gathering.gather(share, self.processes, self.rank)
+
+    def gather_for_anchors(self, share: Tensor) -> Tensor:
+        """Return the whole batch, in order, for a loss of which each process computes the part of its anchors.
+
+        The parts of all processes have gradients with respect to this process's share; their sum flows into it,
+        multiplied as in :meth:`gather`.
+        """
+        return share if self._fabric is None else gathering.gather_for_parts(share, self.processes, self.rank)
+
+    def anchors(self, batch: int) -> slice | None:
+        """Return the windows of a gathered batch whose part of a loss this process computes; None if it is alone."""
         if self._fabric is None:
-            return share
-        share = share.contiguous()  # required by NCCL
-        shares = [torch.empty_like(share) for _ in range(self.processes)]
-        torch.distributed.all_gather(shares, share.detach())
-        shares[self.rank] = cast(Tensor, _ScaledGradient.apply(share, self.processes))  # type: ignore[no-untyped-call]
-        return torch.cat(shares)
+            return None
+        share = batch // self.processes
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def total(self, part: Tensor) -> Tensor:
+        """Return the sum of the parts of a loss over all processes, whose gradient is that of this process's part."""
+        return part if self._fabric is None else part + (gathering.total(part) - part.detach())
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradients of every process by their mean over all processes.
@@ -228,20 +242,6 @@ class Compute:
 
 def _list(work: Callable[[], Iterable[Result]]) -> list[Result]:
     return list(work())
-
-
-class _ScaledGradient(torch.autograd.Function):
-    """The identity, with a gradient that is multiplied by a factor."""
-
-    @staticmethod
-    def forward(ctx: Any, share: Tensor, factor: int) -> Tensor:
-        ctx.factor = factor
-        return share.view_as(share)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = gradients
-        return gradient * ctx.factor, None
 
 
 def _run_in_process(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from contrastive_har.learning.anchors import nt_xent_of_anchors
 from contrastive_har.learning.negatives import Negatives, only, weighted_nt_xent
 
 SMALLEST_TEMPERATURE = 0.03
@@ -26,6 +27,7 @@ def contrast(
     temperature: float,
     negatives: Negatives = _ALL,
     clusters: tuple[Tensor, Tensor] | None = None,
+    anchors: slice | None = None,
 ) -> Tensor:
     """Return the contrastive loss of two views of a batch, averaged over windows and both directions.
 
@@ -47,7 +49,10 @@ def contrast(
         negatives: Which negatives count, and their weights.
         clusters: Cluster of each window in view a and in view b, each (batch,); windows in the anchor's cluster in the
             anchor's view are no negatives. None: all other windows are.
+        anchors: Windows whose part in the loss is returned, where several processes share it; None: all.
     """
+    if anchors is not None:
+        return nt_xent_of_anchors(view_a, view_b, temperature, negatives, clusters, anchors)
     if negatives.concentration or negatives.class_prior:
         return weighted_nt_xent(view_a, view_b, temperature, negatives, clusters)
     loss: Tensor = _ClusterNTXent.apply(  # type: ignore[no-untyped-call]

@@ -84,12 +84,12 @@ class _WeightedNTXent(torch.autograd.Function):
         shared = (1 + beta) / temperature < _SHARE_OF_RANGE * math.log(torch.finfo(precision).max)
         if shared:
             terms = _Terms.of(across, beta)
-            of_a = _Anchors.sharing(terms, within[0], kept_a, beta)
-            of_b = _Anchors.sharing(terms.transposed, within[1], kept_b, beta)
+            of_a = Anchors.sharing(terms, within[0], kept_a, beta)
+            of_b = Anchors.sharing(terms.transposed, within[1], kept_b, beta)
         else:
             lowest = -1 / temperature
-            of_a = _Anchors.shifted(across, within[0], kept_a, beta, lowest)
-            of_b = _Anchors.shifted(across.T, within[1], kept_b, beta, lowest)
+            of_a = Anchors.shifted(across, within[0], kept_a, beta, lowest)
+            of_b = Anchors.shifted(across.T, within[1], kept_b, beta, lowest)
         pull_a, pull_b = of_a.pull(positive, temperature, negatives), of_b.pull(positive, temperature, negatives)
         gradient = of_a.across.gradient(pull_a, of_b.across.transposed, pull_b)
         gradient.diagonal().sub_(pull_a.positive + pull_b.positive)
@@ -157,16 +157,22 @@ class _Terms:
 
     def gradient(self, pull: _Pull, columns: _Terms, of_columns: _Pull) -> Tensor:
         """Return the gradient with respect to the similarities of anchors in the rows and anchors in the columns."""
-        gradient = self.weighted * pull.weighted[:, None]
+        gradient = self.gradient_of_rows(pull)
         gradient.addcmul_(columns.weighted, of_columns.weighted)
-        if self.weights is not None and columns.weights is not None:
-            gradient.addcmul_(self.weights, pull.weights[:, None], value=-1)
+        if columns.weights is not None:
             gradient.addcmul_(columns.weights, of_columns.weights, value=-1)
+        return gradient
+
+    def gradient_of_rows(self, pull: _Pull) -> Tensor:
+        """Return the gradient with respect to the similarities of anchors in the rows."""
+        gradient = self.weighted * pull.weighted[:, None]
+        if self.weights is not None:
+            gradient.addcmul_(self.weights, pull.weights[:, None], value=-1)
         return gradient
 
 
 @dataclass(frozen=True)
-class _Anchors:
+class Anchors:
     """The anchors of one view, in rows.
 
     Attributes:
@@ -182,16 +188,14 @@ class _Anchors:
     peak: Tensor
 
     @classmethod
-    def sharing(cls, across: _Terms, within: Tensor | None, kept: Tensor | None, beta: float) -> _Anchors:
+    def sharing(cls, across: _Terms, within: Tensor | None, kept: Tensor | None, beta: float) -> Anchors:
         """Return anchors of which the other view's terms are known; the similarities within are overwritten."""
         inner = None if within is None else _Terms.of(within, beta).only(kept)
         none = across.weighted.new_zeros(len(across.weighted))
         return cls(across.only(kept), inner, _count(kept, none), none)
 
     @classmethod
-    def shifted(
-        cls, across: Tensor, within: Tensor | None, kept: Tensor | None, beta: float, lowest: float
-    ) -> _Anchors:
+    def shifted(cls, across: Tensor, within: Tensor | None, kept: Tensor | None, beta: float, lowest: float) -> Anchors:
         """Return anchors whose exponentials are at most one, as each is reduced by its largest similarity."""
         if kept is None:
             kept = ~torch.eye(len(across), dtype=torch.bool, device=across.device)

@@ -138,17 +138,18 @@ class Contrastive(ProjectedModalities):
         """Return the mean loss over all pairs of views of ``windows`` (batch, time, channels).
 
         Clustering has its own generator, so that it does not change the views. Clusters and negatives come from the
-        projections of all processes.
+        projections of all processes, each of which computes the part of its own anchors.
         """
         views = self._project_views(windows, step)
         clusters = self._cluster(views, step)
         negatives = self.settings.negatives.at(step.progress, self.classes)
+        anchors = step.compute.anchors(len(views[0]))
         losses = []
         for a, b in combinations(range(len(views)), 2):
             of_pair = None if clusters is None else (clusters[a], clusters[b])
-            losses.append(contrast(views[a], views[b], self.settings.temperature, negatives, of_pair))
+            losses.append(contrast(views[a], views[b], self.settings.temperature, negatives, of_pair, anchors))
         loss = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
-        return StepResult(loss, clusters, torch.stack(views).detach())
+        return StepResult(step.compute.total(loss), clusters, torch.stack(views).detach())
 
     def _project_views(self, windows: Tensor, step: Step) -> list[Tensor]:
         """Return the L2-normalised projections (batch, features) of each view of the batch of all processes.
@@ -164,7 +165,7 @@ class Contrastive(ProjectedModalities):
             augmented = torch.cat([make_view(part, view, draws, layout) for view in views])
             with step.compute.autocast():
                 projections = self.project_one(index, augmented)
-            projected += [step.compute.gather(view) for view in projections.chunk(len(views))]
+            projected += [step.compute.gather_for_anchors(view) for view in projections.chunk(len(views))]
         return projected
 
     def _cluster(self, views: list[Tensor], step: Step) -> Tensor | None:
