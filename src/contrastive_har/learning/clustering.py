@@ -179,7 +179,7 @@ def kmeans(
         restarts: Seedings per set.
         trial_iterations: Lloyd iterations of every seeding; then the one with the least inertia is continued.
         iterations: Limit of the further iterations.
-        generator: CPU generator for the seedings.
+        generator: Generator of the seedings, on the points' device or the CPU.
 
     Returns:
         Labels (sets, points) and inertia (sets,).
@@ -229,9 +229,8 @@ def _seed_greedily(points: Tensor, squares: Tensor, clusters: int, restarts: int
     """Greedy k-means++ (Arthur and Vassilvitskii 2007): of several candidates drawn by distance, take the best."""
     sets, count, features = points.shape
     trials = 2 + int(math.log(clusters))
-    draws = torch.rand(clusters, sets, restarts, trials, generator=generator, dtype=torch.float64).to(
-        points.device, points.dtype
-    )
+    shape = (clusters, sets, restarts, trials)
+    draws = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64).to(points)
     first = (draws[0, :, :, 0] * count).long().clamp(max=count - 1)
     chosen = [_take(points, first)]
     closest = _distances(points, squares, chosen[0])

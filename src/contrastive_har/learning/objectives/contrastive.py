@@ -172,6 +172,7 @@ class Contrastive(ProjectedModalities):
         """Return the cluster of each window in each view (views, batch); None without clustering."""
         if self.clustering is None:
             return None
-        generator = torch.Generator().manual_seed(derive_seed(step.seed, "clusters"))
+        device = views[0].device if views[0].is_cuda else "cpu"  # MPS has no double precision
+        generator = torch.Generator(device).manual_seed(derive_seed(step.seed, "clusters"))
         with torch.no_grad():
             return self.clustering(torch.stack(views), self.clusters, generator)

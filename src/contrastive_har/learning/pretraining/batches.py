@@ -36,7 +36,7 @@ class Batches:
         return len(self._members)
 
     def take(self, index: Tensor) -> Tensor:
-        """Return the windows (batch, time, channels) with some numbers (batch,)."""
+        """Return the windows (batch, time, channels) with some numbers (batch,), which may be on the device."""
         if self._held is not None:
             return self._held.index_select(0, index.to(self.device))
-        return self._normalise(self._signals[self._members[index]]).to(self.device)
+        return self._normalise(self._signals[self._members[index.cpu()]]).to(self.device)

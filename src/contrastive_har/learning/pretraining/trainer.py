@@ -134,11 +134,13 @@ class Trainer:
         total = torch.zeros((), device=windows.device)
         counted = 0
         first: dict[str, float] = {}
-        for index in order.split(self.budget.batch_size):
+        size = self.budget.batch_size
+        # Copied to the device once: a step would wait for each copy.
+        for index, placed in zip(order.split(size), order.to(windows.device).split(size), strict=True):
             if not self.budget.uses(len(index), len(windows), self.compute.processes):
                 continue
             progress = (epoch - 1 + counted / len(windows)) / self.budget.epochs
-            result = self.step(windows.take(self.compute.share(index)), progress)
+            result = self.step(windows.take(self.compute.share(placed)), progress)
             total += result.loss.detach() * len(index)
             counted += len(index)
             first = first or diagnose(result, classes[index.numpy()])
@@ -149,7 +151,7 @@ class Trainer:
                 f"{self.title}: the loss is {loss}. Lower budget.learning_rate or set compute.precision: float32."
             )
         seconds = time.perf_counter() - started
-        spread = measure_spread(self.objective, windows.take(order[: self.budget.batch_size]))
+        spread = measure_spread(self.objective, windows.take(order[:size]))
         return {"loss": loss, "seconds": seconds, "windows_per_second": len(windows) / seconds, **first, **spread}
 
     def _encoder_state(self) -> dict[str, Tensor]:

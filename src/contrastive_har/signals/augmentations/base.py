@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +53,12 @@ class Draws:
     def _draw_share(self, draw: Callable[..., Tensor], windows: Tensor, *shape: int) -> Tensor:
         drawn = draw(*shape, device=windows.device, dtype=windows.dtype, generator=self.generator)
         return drawn.chunk(self.processes)[self.rank]
+
+
+@cache
+def constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return numbers in nested tuples as a tensor that is copied to its device once: a step would wait for a copy."""
+    return torch.tensor(values, device=device, dtype=dtype)
 
 
 class BaseAugmentation(BaseModel, ABC):

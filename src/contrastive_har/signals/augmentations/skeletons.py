@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
+from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws, constant
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.skeletons import PLANE, Skeleton
 
@@ -195,9 +195,9 @@ class LimbDropout(JointAugmentation):
         )
 
     def _move(self, positions: Tensor, joints: list[str], draws: Draws, skeleton: Skeleton) -> Tensor:
-        belongs = [[joint in limb for joint in joints] for limb in skeleton.limbs.values()]
+        belongs = tuple(tuple(joint in limb for joint in joints) for limb in skeleton.limbs.values())
         limb = draws.integers(positions, 0, len(belongs))
-        hidden = torch.tensor(belongs, device=positions.device)[limb]
+        hidden = constant(belongs, positions.device)[limb]
         return _hide(positions, hidden, _centre_of(positions, joints, skeleton))
 
 

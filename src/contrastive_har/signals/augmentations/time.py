@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
+from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws, constant
 from contrastive_har.signals.sensors import Layout
 
 
@@ -60,7 +60,7 @@ class TimeWarp(BaseAugmentation):
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
         time = windows.shape[1]
         drawn = 1 + self.deviation * draws.normal(windows, self.knots + 2)
-        speeds = drawn @ torch.from_numpy(_spline_basis(self.knots + 2, time)).to(drawn)
+        speeds = drawn @ constant(_spline_basis(self.knots + 2, time), drawn.device, drawn.dtype)
         # Speeds near or below zero would stop or reverse time.
         clock = speeds.clamp(min=0.05).cumsum(1)
         clock = (clock - clock[:, :1]) / (clock[:, -1:] - clock[:, :1])
@@ -92,7 +92,7 @@ class Resampling(BaseAugmentation):
 
     def _change(self, windows: Tensor, draws: Draws, layout: Layout) -> Tensor:
         length = windows.shape[1]
-        pairs = torch.tensor(self.inserted_and_skipped, device=windows.device)
+        pairs = constant(self.inserted_and_skipped, windows.device)
         drawn = draws.once(windows, 2) if self.draw == "per_batch" else draws.uniform(windows, 2)
         inserted, skipped = pairs[(drawn[:, 0] * len(pairs)).long()].unbind(1)
         last_start = (length - 1) * (inserted + 1) + 1 - length * (skipped + 1)
@@ -157,10 +157,10 @@ def _at_samples(windows: Tensor, samples: Tensor) -> Tensor:
 
 
 @cache
-def _spline_basis(knots: int, time: int) -> np.ndarray:
+def _spline_basis(knots: int, time: int) -> tuple[tuple[float, ...], ...]:
     """Return the basis functions (knots, time) of cubic splines through equally spaced knots."""
     from scipy.interpolate import CubicSpline
 
     knot_times = np.linspace(0, time - 1, knots)
     basis: np.ndarray = CubicSpline(knot_times, np.eye(knots))(np.arange(time)).T
-    return np.ascontiguousarray(basis)
+    return tuple(map(tuple, basis.tolist()))

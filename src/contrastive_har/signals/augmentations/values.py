@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws
+from contrastive_har.signals.augmentations.base import BaseAugmentation, Draws, constant
 from contrastive_har.signals.sensors import Layout
 
 _MOST_NUMBERED = 20  # things whose orders can be numbered in 64 bits
@@ -143,7 +143,7 @@ class ChannelShuffle(BaseAugmentation):
         if self.of == "channels":
             order = _another_order(windows, draws, windows.shape[2])
         else:
-            axes = torch.tensor(list(layout.sensors.values()), device=windows.device)
+            axes = constant(tuple(map(tuple, layout.sensors.values())), windows.device)
             order = torch.arange(windows.shape[2], device=windows.device).repeat(len(windows), 1)
             order[:, axes.flatten()] = axes[_another_order(windows, draws, len(axes))].flatten(1)
         return windows.gather(2, order.unsqueeze(1).expand_as(windows))
