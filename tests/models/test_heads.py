@@ -314,6 +314,47 @@ def test_a_window_that_weighs_twice_counts_as_two(settings: BaseHeadSettings) ->
     assert not torch.allclose(plain(features).softmax(1), weighted(features).softmax(1), atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LogisticSettings(inverse_penalty=0.3),
+        LogisticSettings(standardise=True),
+        RidgeSettings(penalty=2.0),
+        LateFusionSettings(head=LogisticSettings()),
+        BoostedTreesSettings(rounds=3, depth=2),
+    ],
+)
+@pytest.mark.parametrize(("earlier", "later"), [((0, 1), (0, 1)), ((0, 2), (0, 1, 2, 3)), ((0, 1, 2, 3), (1, 3))])
+@pytest.mark.parametrize("width", [5, 200])
+def test_a_head_that_is_fitted_again_is_as_one_that_was_not(
+    settings: BaseHeadSettings, earlier: tuple[int, ...], later: tuple[int, ...], width: int
+) -> None:
+    features, targets = examples(60, width)
+    first, again = (torch.isin(targets, torch.tensor(some)) for some in (earlier, later))
+    refitted, fresh = (settings.build_for([2, width - 2], NAMES) for _ in range(2))
+    refitted.fit(features[first] + 1, targets[first])
+    for head in (refitted, fresh):
+        head.fit(features[again], targets[again])
+    torch.testing.assert_close(refitted(features).softmax(1), fresh(features).softmax(1), atol=5e-3, rtol=0)
+
+
+def test_a_regression_that_is_fitted_again_takes_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+
+    class Counted(reference.LogisticRegression):
+        def fit(self, *arguments: object, **options: object) -> Counted:
+            fitted = super().fit(*arguments, **options)
+            steps.append(int(self.n_iter_[0]))
+            return fitted
+
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", Counted)
+    features, targets = examples(200, 20)
+    head = LogisticSettings(standardise=True).build(20, NAMES)
+    head.fit(features[:190], targets[:190])
+    head.fit(features, targets)
+    assert steps[1] < 0.8 * steps[0]
+
+
 def test_a_standardised_regression_does_not_depend_on_units() -> None:
     features, targets = examples(60, 5)
     scale, shift = torch.tensor([1e-3, 1.0, 50.0, 2.0, 1e3]), torch.arange(5.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -48,7 +49,7 @@ class _Fitting:
         """Yield the head of each round, first that of the labelled windows alone, with its loss on them."""
         task, settings = self.task, self.task.settings.self_training
         labels = task.classes[task.train]
-        head = self._fit(task.train, labels)
+        head = self._fit(self.task.build_head(self.widths).to(self.features.device), task.train, labels)
         yield head, self._loss(head)
         if settings is None or len(task.unlabelled) == 0:
             return
@@ -60,14 +61,17 @@ class _Fitting:
             chosen, recognised = settings.choose(probabilities[len(task.train) :], labels, share)
             weights = settings.weights(len(labels), len(chosen))
             members = np.concatenate([task.train, task.unlabelled[chosen]])
-            head = self._fit(members, np.concatenate([labels, recognised]), weights)
+            head = self._fit(deepcopy(head), members, np.concatenate([labels, recognised]), weights)
             yield head, self._loss(head)
 
     def _fit(
-        self, members: NDArray[np.int64], classes: NDArray[np.int64], weights: NDArray[np.float64] | None = None
+        self,
+        head: Head,
+        members: NDArray[np.int64],
+        classes: NDArray[np.int64],
+        weights: NDArray[np.float64] | None = None,
     ) -> Head:
         device = self.features.device
-        head = self.task.build_head(self.widths).to(device)
         index, targets = torch.from_numpy(members).to(device), torch.from_numpy(classes).to(device)
         head.fit(
             self.features.index_select(0, index),

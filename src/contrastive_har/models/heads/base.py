@@ -35,6 +35,9 @@ class Head(nn.Module, ABC):
     def fit(self, features: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
         """Set the state from labelled windows.
 
+        What is minimised step by step starts from the present state, which is near the end if the windows are nearly
+        those of an earlier fit; the result does not depend on it, but for the tolerance of the minimisation.
+
         Args:
             features: Embeddings (windows, features).
             targets: Class indices (windows,).

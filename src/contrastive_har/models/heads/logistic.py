@@ -63,14 +63,18 @@ class Logistic(FittedLinear):
         from sklearn.linear_model import LogisticRegression  # takes long to import
 
         present = targets.unique()
+        weight, bias = self._present(present)
         self.weight.zero_()
         self.bias.fill_(IMPOSSIBLE)
         if len(present) == 1:
             self.bias[present] = 0.0
             return
         mean, deviation = _statistics(features) if self.settings.standardise else (0.0, 1.0)
-        regression = LogisticRegression(C=self.settings.variants[0].inverse_penalty, max_iter=2000)
         coordinates, basis = _row_space((features.double() - mean) / deviation)
+        penalty = self.settings.variants[0].inverse_penalty
+        regression = LogisticRegression(C=penalty, max_iter=2000, warm_start=True)
+        regression.coef_ = ((weight * deviation) @ basis.T).cpu().numpy()
+        regression.intercept_ = (bias + (weight * mean).sum(1)).cpu().numpy()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")  # few labels
             regression.fit(*(each.cpu().numpy() for each in (coordinates, targets)), sample_weight=_numpy(weights))
@@ -81,6 +85,12 @@ class Logistic(FittedLinear):
             weight, bias = torch.cat([-weight, weight], dim=1) / 2, torch.cat([-bias, bias]) / 2
         self.weight[:, present] = weight
         self.bias[present] = bias
+
+    def _present(self, classes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weights (classes, features) and biases (classes,) to start from, as scikit-learn has them."""
+        weight, bias = self.weight[:, classes].T.double(), self.bias[classes].double()
+        bias = torch.where(bias > IMPOSSIBLE, bias, torch.zeros_like(bias))
+        return (weight[1:] - weight[:1], bias[1:] - bias[:1]) if len(classes) == 2 else (weight, bias)
 
 
 def _numpy(weights: Tensor | None) -> NDArray[np.float64] | None:
