@@ -74,8 +74,13 @@ class Reader:
                         "recording, then by time."
                     )
                 done.add(own_name)
-            for own_name, rows in found:
-                yield Candidate(own_name, kind.place.where, partial(self._loader.load, own_name, [rows]))
+            del section
+            while found:
+                own_name, rows = found.pop(0)
+                candidate = Candidate(own_name, kind.place.where, partial(self._loader.load, own_name, [rows]))
+                del rows
+                yield candidate
+                del candidate
         if not done:
             raise BadRecordingError(f"{kind.place.where}: a header but no rows. The file is truncated; copy it again.")
 

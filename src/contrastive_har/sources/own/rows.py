@@ -61,9 +61,12 @@ def sections(blocks: Iterable[NamedRows]) -> Iterator[tuple[NamedRows, bool]]:
         if changes and sum(map(len, waiting)) > _MANY:
             joined = NamedRows.joined(waiting)
             last = edges_of(joined)[-2]
+            # A copy, not a view, which would keep all that was joined.
+            waiting, changes = [joined.take(np.arange(last, len(joined)))], False
+            joined = joined.take(slice(0, last))
             if last:
-                yield joined.take(slice(0, last)), False
-            waiting, changes = [joined.take(slice(last, None))], False
+                yield joined, False
+            del joined
     if waiting:
         yield NamedRows.joined(waiting), True
 
