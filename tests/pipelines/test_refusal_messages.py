@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+from kedro.utils import load_obj
 from pydantic import BaseModel
 
 from contrastive_har.runs.refusals import find_refusal
@@ -53,6 +54,9 @@ def test_refusals_of_the_project_are_told_from_faults(tmp_path: Path) -> None:
     )
     assert find_refusal(raised(lambda: int("x"))) is None, "raised by others"
     assert find_refusal(raised(lambda: {}["x"])) is None
+    assert find_refusal(raised(lambda: object().x)) is None  # type: ignore[attr-defined]
+    unknown_runner = raised(lambda: load_obj("Nonsense", "kedro.runner"))  # as Kedro does with --runner
+    assert find_refusal(unknown_runner) == "module 'kedro.runner' has no attribute 'Nonsense'"
 
 
 def test_a_refused_run_ends_with_one_short_message(tmp_path: Path) -> None:

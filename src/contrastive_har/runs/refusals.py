@@ -66,6 +66,8 @@ def _is_meant(error: BaseException) -> bool:
         return isinstance(error, _MEANT)
     if isinstance(error, (OmegaConfBaseException, YAMLError)):  # of a configuration that cannot be read
         return True
+    if where == _KEDRO / "utils.py" and isinstance(error, AttributeError):  # there is no runner of that name
+        return True
     of_arguments = _KEDRO in where.parents and where.relative_to(_KEDRO).as_posix().startswith(_OF_ARGUMENTS)
     return of_arguments and (isinstance(error, ValueError) or type(error).__module__.startswith("kedro."))
 
