@@ -8,7 +8,7 @@ from typing import Any
 
 import mlflow
 from kedro.io import AbstractDataset, DatasetError
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.tracking import MlflowClient
 
 from contrastive_har.reports.tracked import TrackedRun
@@ -54,7 +54,7 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
 
     def _log(self, described: TrackedRun, client: MlflowClient, parent: mlflow.ActiveRun | None) -> None:
         experiment = parent.info.experiment_id if parent else "0"
-        tags = {**described.tags, "mlflow.note.content": described.description}
+        tags = {**described.tags, "mlflow.note.content": described.description, "stage": "evaluation"}
         if parent:
             tags["mlflow.parentRunId"] = parent.info.run_id
         run = client.create_run(experiment, run_name=described.name, tags=tags)
@@ -63,8 +63,10 @@ class MlflowRunsDataset(AbstractDataset[list[TrackedRun], None]):
             now = int(time.time() * 1000)
             metrics = [Metric(name, value, now, step) for name, value, step in described.metrics]
             parameters = [Param(name, value) for name, value in described.parameters.items()]
-            client.log_batch(run.info.run_id, params=parameters, tags=[RunTag("stage", "evaluation")])
-            for start in range(0, len(metrics), _BATCH):
+            # Each call is a transaction that waits for the disk. One may have 100 parameters and _BATCH things in all.
+            first = _BATCH - len(parameters)
+            client.log_batch(run.info.run_id, metrics=metrics[:first], params=parameters)
+            for start in range(first, len(metrics), _BATCH):
                 client.log_batch(run.info.run_id, metrics=metrics[start : start + _BATCH])
             client.log_inputs(run.info.run_id, [_input(described)])
             for name, figure in described.figures.items():

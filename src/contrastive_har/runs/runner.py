@@ -1,4 +1,4 @@
-"""The runner of a session: trainings and evaluations in worker processes, all else one after another in this one."""
+"""The runner of a session: nodes that take long in worker processes, all else one after another in this one."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 _COMPUTE = "params:compute"
 """Nodes that have this input take long, and do as it says."""
+_LONG = frozenset({"draw_embedding_map"})
+"""Functions of other nodes that take long, during which this process could give out no work."""
 
 
 class SideBySideRunner(SequentialRunner):
-    """Runs the nodes that train and evaluate in worker processes, side by side.
+    """Runs the nodes that take long in worker processes, side by side: those that train, evaluate or embed.
 
     This process loads their inputs, stores their outputs and calls the hooks, so that a run is tracked, resumed and
     stored as if its nodes ran one after another. A node that is alone runs here, with its repeats in the workers. A
@@ -69,6 +71,10 @@ class SideBySideRunner(SequentialRunner):
             raise
 
 
+def _takes_long(node: Node) -> bool:
+    return _COMPUTE in node.inputs or getattr(node.func, "__name__", "") in _LONG
+
+
 def _workers(pipeline: Pipeline, catalog: DataCatalog) -> Workers | None:
     """Return the worker processes for the nodes of a pipeline; None if they run one after another."""
     if not any(_COMPUTE in node.inputs for node in pipeline.nodes):
@@ -102,8 +108,8 @@ class _Schedule:
         running = self.running
         while left or running:
             ready = [node for node in left if needed[node] <= done]
-            for_workers = [node for node in ready if _COMPUTE in node.inputs]
-            here = [node for node in ready if _COMPUTE not in node.inputs]
+            for_workers = list(filter(_takes_long, ready))
+            here = [node for node in ready if not _takes_long(node)]
             if not running and len(ready) == 1:
                 here, for_workers = ready, []
             for node in for_workers[: self.workers.count - len(running)]:
@@ -121,7 +127,7 @@ class _Schedule:
     def _run_here(self, node: Node) -> Node:
         from contrastive_har.learning.workers import limited_to
 
-        with limited_to(self.workers.threads) if _COMPUTE in node.inputs else nullcontext():
+        with limited_to(self.workers.threads) if _takes_long(node) else nullcontext():
             return Task(node, self.catalog, False, self.hooks, self.run_id).execute()
 
 
