@@ -55,6 +55,17 @@ def test_a_baseline_is_best() -> None:
     assert "; the best pre-trained encoder (" in sentence
 
 
+def test_an_untrained_encoder_is_the_protocols_with_nothing_beside_it() -> None:
+    scores = long_scores(
+        {("a", "linear"): [0.9], ("b", "linear"): [0.8], ("c", "linear"): [0.7], ("d", "fine"): [0.85]}
+    )
+    summary = summarise(scores, read_published(), SETTINGS)
+    of_protocol = protocol(a="contrastive", b="untrained", c="untrained", d="untrained")
+    of_protocol["methods"]["b"]["beside"] = [{"name": "hand_features"}]
+    sentence = answer(summary, compare(scores, "b", SETTINGS), of_protocol, 6, 0.05).sentence
+    assert sentence.endswith("90.0 %; without pre-training, B has 80.0 %; an untrained encoder has 70.0 %.")
+
+
 def test_where_there_are_validation_windows_they_choose_method_and_evaluation() -> None:
     test = {("a", "linear"): [0.9], ("b", "linear"): [0.8], ("b", "fine"): [0.7]}
     validation = {("a", "linear"): [0.5], ("b", "linear"): [0.6], ("b", "fine"): [0.8]}

@@ -77,11 +77,15 @@ def answer(
         f"With {describe_budget(budget)}, {_title(protocol, best.method)} recognises {count_in_words(classes)} "
         f"activities best ({splits[split]['title'].lower()}; chosen on {chosen_on} windows): macro-F1 {_score(best)} %"
     ]
-    pretrained = _first(others, protocol, trains=True)
-    if pretrained and protocol["methods"][best.method]["objective"]["name"] == _UNTRAINED:
+    untrained = [row for row in others if _is_untrained(row, protocol) and _is_frozen(row, protocol)]
+    plain = next((row for row in untrained if _is_plain(row, protocol)), None)
+    if not _is_untrained(best, protocol):
+        fixed = [row for row in untrained[:1] if row != plain]
+        parts += [f"without pre-training, {_title(protocol, row.method)} has {_score(row)} %" for row in fixed]
+    elif pretrained := next((row for row in others if not _is_untrained(row, protocol)), None):
         parts.append(f"the best pre-trained encoder ({_title(protocol, pretrained.method)}) has {_score(pretrained)} %")
-    if baseline := _first(others, protocol, trains=False):
-        parts.append(f"an untrained encoder has {_score(baseline)} %")
+    if plain:
+        parts.append(f"an untrained encoder has {_score(plain)} %")
     family = comparisons[(comparisons["split"] == split) & (comparisons["label_budget"] == budget)]
     return Answer("; ".join(parts) + ".", _doubt(family, protocol, level), split, budget)
 
@@ -102,16 +106,18 @@ def _score(row: Any) -> str:
     return in_percent(row.mean) + (f" ± {in_percent(row.sd)}" if pd.notna(row.sd) else "")
 
 
-def _first(rows: list[Any], protocol: Mapping[str, Any], *, trains: bool) -> Any:
-    """Return the first row with a pre-trained encoder of the protocol, or with an untrained, frozen one."""
-    for row in rows:
-        method = protocol["methods"][row.method]
-        stages = protocol["evaluations"][parse_evaluation(row.evaluation)[0]]["trained_stages"]
-        untrained = method["objective"]["name"] == _UNTRAINED
-        same = method["encoder"]["name"] == protocol["encoder"]["name"]
-        if (trains and not untrained) or (not trains and untrained and same and stages == 0):
-            return row
-    return None
+def _is_untrained(row: Any, protocol: Mapping[str, Any]) -> bool:
+    return bool(protocol["methods"][row.method]["objective"]["name"] == _UNTRAINED)
+
+
+def _is_frozen(row: Any, protocol: Mapping[str, Any]) -> bool:
+    return bool(protocol["evaluations"][parse_evaluation(row.evaluation)[0]]["trained_stages"] == 0)
+
+
+def _is_plain(row: Any, protocol: Mapping[str, Any]) -> bool:
+    """Return whether a row has the protocol's encoder, and nothing beside it."""
+    method = protocol["methods"][row.method]
+    return method["encoder"]["name"] == protocol["encoder"]["name"] and not method.get("beside")
 
 
 def _doubt(family: pd.DataFrame, protocol: Mapping[str, Any], level: float) -> str:
