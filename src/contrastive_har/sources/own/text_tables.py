@@ -28,7 +28,7 @@ csv.field_size_limit(1 << 20)
 
 _HEAD = 1 << 20  # bytes that are looked at before a file is read; no line can be longer
 _TALLEST = 50  # lines of a cell, and blank lines, that are not looked into
-_BLOCK = 1 << 20  # bytes of a block; Arrow holds up to 32 of them
+_BLOCK = 2 << 20  # bytes of a block; Arrow holds up to 32 of them
 _AHEAD = 12  # blocks that are parsed while others are looked at
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 _BOMS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
