@@ -29,6 +29,7 @@ def invoke(*arguments: str) -> str:
 
 def test_help_lists_every_command_and_teaches(given: list[tuple[str, ...]]) -> None:
     text = invoke("--help")
+    assert "\n    contrastive-har runs " in text, "a step has a line of its own"
     for name in ("compare", "describe", "predict", "run", "runs", "serve", "version"):
         assert f"\n  {name} " in text
         assert len(invoke(name, "--help")) > 100

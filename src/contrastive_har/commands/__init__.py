@@ -28,7 +28,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def commands() -> None:
-    r"""Recognise human activities from wearable sensors with few labels.
+    """Recognise human activities from wearable sensors with few labels.
 
     \b
     First steps:
@@ -43,4 +43,4 @@ def commands() -> None:
     contrastive-har --pipeline=multimodal.
 
     Completion of a shell, here bash: eval "$(_CONTRASTIVE_HAR_COMPLETE=bash_source contrastive-har)".
-    """
+    """  # noqa: D301 - click keeps the lines of a paragraph as they are after this character
