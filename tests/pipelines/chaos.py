@@ -249,7 +249,8 @@ class Chaos:
         manifests = Manifests(self.project.path / f"data/08_reporting/{MANIFEST}.json")
         for path in self.project.path.glob("data/0[78]*/my_data/**/scores.parquet/*/scores.parquet"):
             state = (path, path.stat().st_mtime_ns)
-            if path in self.flipped or state in self.checked:
+            # A process that was killed may leave a whole file that it had not yet made visible.
+            if path in self.flipped or state in self.checked or _is_hidden(path.parent):
                 continue
             self.checked.add(state)
             found, manifest = read_table(path, "scores"), manifests.find(path.parent.name)
