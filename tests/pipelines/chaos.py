@@ -245,11 +245,10 @@ class Chaos:
         return [beside.with_name(beside.parents[1].name) for beside in stored if not _is_hidden(beside.parent)]
 
     def check_scores(self) -> None:
-        """Check that all scores are those of the undisturbed project with the seed of their run."""
+        """Check that all visible scores are those of the undisturbed project with the seed of their run."""
         manifests = Manifests(self.project.path / f"data/08_reporting/{MANIFEST}.json")
         for path in self.project.path.glob("data/0[78]*/my_data/**/scores.parquet/*/scores.parquet"):
             state = (path, path.stat().st_mtime_ns)
-            # A process that was killed may leave a whole file that it had not yet made visible.
             if path in self.flipped or state in self.checked or _is_hidden(path.parent):
                 continue
             self.checked.add(state)
