@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from contrastive_har.files.tables import read_facts, read_table
+from contrastive_har.files.tables import read_table
+from contrastive_har.reports.answer import asked, best_rows
 from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.manifest import Manifest
 from contrastive_har.runs.parts import FAILED, working
@@ -63,13 +64,18 @@ class Run:
 
     @property
     def best(self) -> tuple[float, str] | None:
-        """The best mean macro-F1 of its reports, and the row that has it; None without a report."""
-        scores = [
-            (float(value), f"{protocol}.{row}")
-            for protocol in self.reports
-            for row, value in read_facts(self._stored(protocol, "metrics.json"), "metrics").items()
-        ]
-        return max(scores, default=None)
+        """The mean macro-F1 that the first of its reports answers with, and the row that has it; None without a report.
+
+        It is of unseen people and the fewest labels, chosen on validation windows, as far as there are such.
+        """
+        for protocol in self.reports:
+            summary = self.summary(protocol)
+            split, budget = asked(summary, self.manifest.parameters[protocol]["splits"])
+            rows = best_rows(summary, budget)
+            row = rows[rows["split"] == split].sort_values("chosen_by", ascending=False, kind="stable").iloc[0]
+            name = f"{protocol}.{split}.{row['method']}, {row['evaluation']}, {budget} of the labels"
+            return float(row["mean"]), name
+        return None
 
     def summary(self, protocol: str) -> pd.DataFrame:
         """Return the summary of the scores of a protocol that it has reported."""
