@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -192,7 +193,7 @@ class Chaos:
 
     def move(self) -> str:
         """Move the folder of the project: refused, until its paths are corrected, if any have been tracked."""
-        before, tracked = self.project.path, self.is_tracked()
+        before, tracked = self.project.path, self.select("SELECT 1 FROM experiments WHERE name = 'contrastive_har'")
         after = before.with_name(f"moved_{self.steps['moves']}")
         before.rename(after)
         self.project = Project(after)
@@ -201,13 +202,13 @@ class Chaos:
         self.require(wait(fork(self.project, lambda: moving.correct(self.project.path))) == 0)
         return "moves"
 
-    def is_tracked(self) -> bool:
-        """Return whether the tracking database has the experiment, and so paths of the project."""
-        database = self.project.path / "mlflow.db"
-        if not database.exists():
-            return False
-        with closing(sqlite3.connect(database)) as connection:
-            return bool(connection.execute("SELECT 1 FROM experiments WHERE name = 'contrastive_har'").fetchall())
+    def select(self, query: str) -> list[Any]:
+        """Ask the tracking database, which MLflow would keep open; nothing if there is none, as after a refusal."""
+        path = self.project.path / "mlflow.db"
+        if not path.exists():
+            return []
+        with closing(sqlite3.connect(path)) as database:
+            return database.execute(query).fetchall()
 
     def require(self, holds: bool) -> None:
         """End with the log of the project if something does not hold."""
@@ -263,8 +264,7 @@ class Chaos:
 
     def check_tracking(self, status: int) -> None:
         """Check the state of the newest tracked run, and that nothing but one that was killed seems to be running."""
-        with closing(sqlite3.connect(self.project.path / "mlflow.db")) as database:  # MLflow would keep it open
-            states = [state for (state,) in database.execute(TRACKED)]
+        states = [state for (state,) in self.select(TRACKED)]
         killed = int(status != 0)  # the next start that is not refused marks it
         assert states.count("RUNNING") <= killed, states
         if status == 0:
