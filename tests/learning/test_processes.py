@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,9 +99,10 @@ def test_two_processes_learn_across_modalities_what_one_does(windows: Windows, o
         train(both, members, objective, processes, encoder) for processes in (1, 2)
     )
     # Rounding can move a window from one cluster to the next, which changes the loss.
+    near = 2e-3 if isinstance(objective, ContrastiveSettings) else 1e-4
     measured = ["alignment", "uniformity", "cluster_nmi", "recall_at_1"]
-    np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=2e-3)
-    np.testing.assert_allclose(shared_history[measured], history[measured], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(shared_history["loss"], history["loss"], rtol=near)
+    np.testing.assert_allclose(shared_history[measured], history[measured], rtol=min(near, 1e-3), atol=1e-6)
     others, _ = train(both, members, objective, 1, encoder, seed=4)
     assert_alike(together, alone, others)
 
@@ -116,16 +119,6 @@ def differentiate(compute: Compute, batch: torch.Tensor, found: torch.Tensor) ->
     found[compute.rank] = torch.cat([parameter.grad.flatten() for parameter in parameters])
 
 
-def test_gradients_before_and_after_the_gathering_are_those_of_one_process() -> None:
-    batch = torch.randn(8, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    alone, together = (torch.full((processes, 26), torch.nan, dtype=torch.float64) for processes in (1, 2))
-    settings(1).run(differentiate, batch, alone)
-    settings(2).run(differentiate, batch, together)
-    assert alone.abs().min() > 0
-    for rank in range(2):
-        torch.testing.assert_close(together[rank], alone[0], rtol=1e-9, atol=1e-12)
-
-
 def differentiate_parts(compute: Compute, batch: torch.Tensor, found: torch.Tensor) -> None:
     """Fill in a row of ``found`` (processes, 1 + parameters): a loss, each process its anchors' part, and gradients."""
     torch.manual_seed(0)
@@ -139,11 +132,12 @@ def differentiate_parts(compute: Compute, batch: torch.Tensor, found: torch.Tens
     found[compute.rank] = torch.cat([loss.detach()[None], *gradients])
 
 
-def test_parts_of_a_loss_sum_to_that_of_one_process() -> None:
+@pytest.mark.parametrize(("work", "numbers"), [(differentiate, 26), (differentiate_parts, 17)])
+def test_gradients_through_the_gathering_are_those_of_one_process(work: Callable[..., None], numbers: int) -> None:
     batch = torch.randn(8, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    alone, together = (torch.full((processes, 17), torch.nan, dtype=torch.float64) for processes in (1, 2))
-    settings(1).run(differentiate_parts, batch, alone)
-    settings(2).run(differentiate_parts, batch, together)
+    alone, together = (torch.full((processes, numbers), torch.nan, dtype=torch.float64) for processes in (1, 2))
+    settings(1).run(work, batch, alone)
+    settings(2).run(work, batch, together)
     assert alone.abs().min() > 0
     for rank in range(2):
         torch.testing.assert_close(together[rank], alone[0], rtol=1e-9, atol=1e-12)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contrastive_har.learning.negatives import Anchors, Negatives
+from contrastive_har.learning.negatives import Anchors, Negatives, TwoViewLoss
 
 
 def nt_xent_of_anchors(
@@ -53,16 +53,10 @@ def nt_xent_of_anchors(
     return known
 
 
-class _KnownGradient(torch.autograd.Function):
+class _KnownGradient(TwoViewLoss):
     """A loss of two views whose gradients are known."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, loss: Tensor, for_a: Tensor, for_b: Tensor) -> Tensor:
         ctx.save_for_backward(for_a, for_b)
         return loss
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        (gradient,) = gradients
-        for_a, for_b = ctx.saved_tensors
-        return gradient * for_a, gradient * for_b, None, None, None

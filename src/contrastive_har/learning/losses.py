@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from contrastive_har.learning.anchors import nt_xent_of_anchors
-from contrastive_har.learning.negatives import Negatives, only, weighted_nt_xent
+from contrastive_har.learning.negatives import Negatives, TwoViewLoss, only, weighted_nt_xent
 
 SMALLEST_TEMPERATURE = 0.03
 """Below this, exp((s - 1) / temperature) of the least similar pair is no longer a normal float32."""
@@ -61,7 +61,7 @@ def contrast(
     return loss
 
 
-class _ClusterNTXent(torch.autograd.Function):
+class _ClusterNTXent(TwoViewLoss):
     """The loss without weights and prior, which needs half the exponentials."""
 
     @staticmethod
@@ -96,9 +96,3 @@ class _ClusterNTXent(torch.autograd.Function):
         scale = 1 / (2 * len(a) * temperature)
         ctx.save_for_backward(for_a.mul_(scale), for_b.mul_(scale))
         return loss
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        (gradient,) = gradients
-        for_a, for_b = ctx.saved_tensors
-        return gradient * for_a, gradient * for_b, None, None, None

@@ -57,7 +57,18 @@ def only(terms: Tensor, kept: Tensor | None) -> Tensor:
     return terms.fill_diagonal_(0) if kept is None else terms * kept
 
 
-class _WeightedNTXent(torch.autograd.Function):
+class TwoViewLoss(torch.autograd.Function):
+    """A loss of five inputs, the first two of which are views whose gradients the forward pass saves."""
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        """Return the saved gradients, times that of the loss; none for the other inputs."""
+        (gradient,) = gradients
+        for_a, for_b = ctx.saved_tensors
+        return gradient * for_a, gradient * for_b, None, None, None
+
+
+class _WeightedNTXent(TwoViewLoss):
     """The loss with weights or a prior: finite for any concentration and precision.
 
     Its time is that of the passes over matrices (batch, batch), hence the operations in place. Both directions share
@@ -101,12 +112,6 @@ class _WeightedNTXent(torch.autograd.Function):
         scale = 1 / (2 * len(a) * temperature)
         ctx.save_for_backward(for_a.mul_(scale).to(a.dtype), for_b.mul_(scale).to(b.dtype))
         return (pull_a.loss + pull_b.loss).mean() / 2
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        (gradient,) = gradients
-        for_a, for_b = ctx.saved_tensors
-        return gradient * for_a, gradient * for_b, None, None, None
 
 
 @dataclass(frozen=True)

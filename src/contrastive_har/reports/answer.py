@@ -55,6 +55,12 @@ def asked(summary: pd.DataFrame, splits: Mapping[str, Mapping[str, Any]]) -> tup
     return next((name for name in scored if splits[name]["leak_free"]), scored[0]), budgets_of_all(summary)[0]
 
 
+def ranked(summary: pd.DataFrame, split: str, budget: str) -> pd.DataFrame:
+    """Return the best rows of a split with a label budget, by what chooses them: the first is the answer."""
+    rows = best_rows(summary, budget)
+    return rows[rows["split"] == split].sort_values("chosen_by", ascending=False, kind="stable")
+
+
 def answer(
     summary: pd.DataFrame, comparisons: pd.DataFrame, protocol: Mapping[str, Any], classes: int, level: float
 ) -> Answer:
@@ -69,9 +75,7 @@ def answer(
     """
     splits = protocol["splits"]
     split, budget = asked(summary, splits)
-    rows = best_rows(summary, budget)
-    rows = rows[rows["split"] == split].sort_values("chosen_by", ascending=False, kind="stable")
-    best, *others = rows.itertuples(index=False)
+    best, *others = ranked(summary, split, budget).itertuples(index=False)
     chosen_on = "validation" if best.validated else "these test"
     parts = [
         f"With {describe_budget(budget)}, {_title(protocol, best.method)} recognises {count_in_words(classes)} "

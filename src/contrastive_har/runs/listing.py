@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from contrastive_har.files.tables import read_table
-from contrastive_har.reports.answer import asked, best_rows
+from contrastive_har.reports.answer import asked, ranked
 from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.manifest import Manifest
 from contrastive_har.runs.parts import FAILED, working
@@ -68,14 +68,13 @@ class Run:
 
         It is of unseen people and the fewest labels, chosen on validation windows, as far as there are such.
         """
-        for protocol in self.reports:
-            summary = self.summary(protocol)
-            split, budget = asked(summary, self.manifest.parameters[protocol]["splits"])
-            rows = best_rows(summary, budget)
-            row = rows[rows["split"] == split].sort_values("chosen_by", ascending=False, kind="stable").iloc[0]
-            name = f"{protocol}.{split}.{row['method']}, {row['evaluation']}, {budget} of the labels"
-            return float(row["mean"]), name
-        return None
+        protocol = next(iter(self.reports), None)
+        if protocol is None:
+            return None
+        summary = self.summary(protocol)
+        split, budget = asked(summary, self.manifest.parameters[protocol]["splits"])
+        row = ranked(summary, split, budget).iloc[0]
+        return float(row["mean"]), f"{protocol}.{split}.{row['method']}, {row['evaluation']}, {budget} of the labels"
 
     def summary(self, protocol: str) -> pd.DataFrame:
         """Return the summary of the scores of a protocol that it has reported."""
