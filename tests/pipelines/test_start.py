@@ -95,6 +95,20 @@ def test_the_garbage_collector_rests_until_the_first_node(project: Project, monk
     assert gc.isenabled(), "also where nothing was run"
 
 
+ENDED = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count(), file=sys.stderr))
+from kedro.framework.cli import main
+main()
+"""
+
+
+def test_nothing_is_collected_when_the_program_ends(project: Project) -> None:
+    command = [sys.executable, "-c", ENDED, "run", "--pipeline=ingestion", "--params=sed=1"]
+    ended = subprocess.run(command, cwd=project.path, capture_output=True, text=True)
+    assert int(ended.stderr.splitlines()[-1]) > 100_000, ended.stderr
+
+
 def test_kedro_can_look_at_the_types_of_all_nodes(project: Project) -> None:
     """It validates the parameters of those whose types it finds, and skips the others with a warning."""
     with contextlib.chdir(project.path), RunSession.create(project.path, runtime_params=project.tiny) as session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import re
@@ -117,8 +118,9 @@ class RunSession(KedroSession):
         resumes = (self.store.get("runtime_params") or {}).get("resume")
         options["runner"] = ResumingRunner() if resumes else SideBySideRunner()
         # Until the first node, almost all that is made stays: modules, settings, the catalog. To look for garbage among
-        # it takes a second.
+        # it takes a second, and another one when the program ends.
         gc.disable()
+        atexit.register(gc.freeze)
         try:
             return super().run(*arguments, **options)
         finally:
