@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FEWER_EPOCHS = ('"simclr": 3, "clusterclhar_strong": 3', '"simclr": 1, "clusterclhar_strong": 1')
 
 
+@pytest.mark.slow
 def test_the_complete_example_without_kedro() -> None:
     """As it stands there, in under two minutes."""
     text = (ROOT / "docs/without_kedro.md").read_text(encoding="utf-8").partition("## A complete example")[2]

@@ -79,6 +79,7 @@ def run(extended: Path, *command: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.slow
 def test_the_examples_are_clean(extended: Path) -> None:
     run(extended, "-m", "ruff", "check", "src", "tests")
     run(extended, "-m", "ruff", "format", "--check", "src", "tests")

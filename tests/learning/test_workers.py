@@ -161,3 +161,12 @@ def is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_workers_share_a_gpu_if_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert ComputeSettings(device="cuda", workers="auto").pool() is None
+    assert ComputeSettings(device="cuda", workers=1).pool() is None
+    pool = ComputeSettings(device="cuda", workers=10).pool()
+    assert pool is not None
+    assert pool.count == 10

@@ -246,6 +246,7 @@ def test_the_self_supervised_protocol(tmp_path: Path) -> None:
     assert "whole encoder trained" in report
 
 
+@pytest.mark.slow
 def test_one_ablation_by_its_namespace(tmp_path: Path) -> None:
     project = make_project(tmp_path, FEW, "ablation")
     project.run("ingestion")

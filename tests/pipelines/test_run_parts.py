@@ -156,7 +156,7 @@ def test_the_end_is_registered_after_the_exit_handler_of_mlflow(
 
     monkeypatch.setattr(mlflow, "start_run", noted)
     project.run("ingestion")
-    assert registered == ["TrackingHooks._end", "start_run"]
+    assert [name for name in registered if name != "freeze"] == ["TrackingHooks._end", "start_run"]
 
 
 def test_a_removed_run_leaves_no_artifacts_and_no_model(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

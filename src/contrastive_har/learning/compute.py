@@ -38,8 +38,9 @@ class ComputeSettings(BaseModel):
         inference_batch: Windows embedded at once if no gradient is needed.
         processes: Processes per machine that share each batch of pre-training; one per GPU.
         machines: Number of machines; with more than one, torchrun starts the processes.
-        workers: Processes among which rows and their repeats are divided, on a CPU; each takes its share of this
-            process's threads. ``auto`` takes one for each thread, or as many as the memory suffices for.
+        workers: Processes among which rows and their repeats are divided; each takes its share of this process's
+            threads. ``auto`` takes one for each thread, or as many as the memory suffices for, and none on a GPU; a
+            number of them share the GPU, which has not enough to do for one.
         checkpoint_every: Epochs of pre-training between two checkpoints, from which it continues after a crash.
     """
 
@@ -76,7 +77,7 @@ class ComputeSettings(BaseModel):
     def side_by_side(
         self, work: Callable[[Compute, Sequence[Part]], Iterable[Result]], parts: Sequence[Part]
     ) -> Iterator[Result]:
-        """Yield the results of ``work(compute, parts)``; on a CPU, of groups of parts in processes side by side.
+        """Yield the results of ``work(compute, parts)``; with workers, of groups of parts in processes side by side.
 
         Args:
             work: A module-level function or a ``partial`` of one, whose large arrays the processes share.
@@ -97,7 +98,7 @@ class ComputeSettings(BaseModel):
         The threads of a worker, which decide how sums are rounded, depend on the settings and the number of threads
         only: not on the memory, and not on how many workers are busy.
         """
-        alone = is_worker() or self.processes_in_all > 1 or self.resolve().device.type != "cpu"
+        alone = is_worker() or self.processes_in_all > 1 or (self.workers == "auto" and self._device() != "cpu")
         available = available_threads()
         wanted = available if self.workers == "auto" else self.workers
         if alone or wanted == 1:
