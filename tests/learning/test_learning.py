@@ -743,6 +743,33 @@ def test_batches_are_a_share_of_the_labels_and_steps_are_enough(windows: Windows
     np.testing.assert_array_equal(small, same)
 
 
+@pytest.mark.parametrize("trained_stages", [0, 1])
+def test_an_annealed_learning_rate_falls_along_a_cosine(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch, trained_stages: int
+) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %"]
+    rates: list[float] = []
+    step = torch.optim.Adam.step
+
+    def noted(optimiser: torch.optim.Adam) -> None:
+        rates.append(optimiser.param_groups[0]["lr"])
+        step(optimiser)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    changes: dict[str, Any] = {"epochs": None, "steps": 7, "batch_size": 16, "trained_stages": trained_stages}
+    judge(windows, divide(windows, names), encoders, names, e=linear(annealed=True, learning_rate=0.2, **changes))
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=0.2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=7)
+    expected = []
+    for _ in range(7):
+        expected.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    np.testing.assert_allclose(rates[:7], expected)
+    assert len(rates) % 7 == 0
+
+
 def test_of_several_penalties_the_best_on_validation_windows_is_chosen(windows: Windows) -> None:
     encoders, _ = train(windows, UntrainedSettings())
     names = ["10 %"]

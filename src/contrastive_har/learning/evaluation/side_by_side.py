@@ -42,6 +42,7 @@ class _Heads:
         self.features = features
         self.tasks = tasks
         self.rate = rate
+        self.steps = 0
         self.generators = [torch.Generator().manual_seed(task.seed) for task in tasks]
         width = features.shape[1]
         initial = [_initial_head(width, task).linear for task in tasks]
@@ -88,6 +89,8 @@ class _Heads:
         logits = torch.baddbmm(self.biases, examples, self.weights)
         losses = functional.cross_entropy(logits.transpose(1, 2), self.targets.gather(1, index), reduction="none")
         summed = (losses * real).sum(1)
+        self.optimiser.param_groups[0]["lr"] = self.tasks[0].rate_at(self.steps, self.rate)
+        self.steps += 1
         self.optimiser.zero_grad(set_to_none=True)
         (summed / real.sum(1)).sum().backward()
         self.optimiser.step()

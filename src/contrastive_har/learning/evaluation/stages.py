@@ -39,6 +39,7 @@ class StageTraining:
         self.rate = rate
         self.compute = compute
         self.windows = windows
+        self.steps = 0
 
     def run(self, activations: Activations) -> Outcome:
         """Train on the activations of the frozen stages for all windows."""
@@ -73,6 +74,8 @@ class StageTraining:
         for index in batches:
             chosen = self._choose(activations, index)
             loss = self.head.loss(self._embed(chosen), targets.index_select(0, index))
+            optimiser.param_groups[0]["lr"] = self.task.rate_at(self.steps, self.rate)
+            self.steps += 1
             optimiser.zero_grad(set_to_none=True)
             (loss + self._penalty() + self._auxiliary(chosen) + self._consistency(len(index))).backward()
             optimiser.step()

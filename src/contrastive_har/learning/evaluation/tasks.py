@@ -79,10 +79,18 @@ class Task:
         """Batches in a whole epoch."""
         return -(-len(self.train) // self.batch_size)
 
+    @property
+    def steps(self) -> int:
+        """Steps in all, one per batch."""
+        return self.settings.steps or self.epochs * self.batches
+
     def steps_in(self, epoch: int) -> int:
         """Return the number of steps of an epoch (1, 2, ...), one per batch, up to the last step of all."""
-        steps = self.settings.steps or self.epochs * self.batches
-        return min(self.batches, steps - (epoch - 1) * self.batches)
+        return min(self.batches, self.steps - (epoch - 1) * self.batches)
+
+    def rate_at(self, step: int, rate: float) -> float:
+        """Return the learning rate of a step (0, 1, ...), given that of the first."""
+        return rate * (1 + math.cos(math.pi * step / self.steps)) / 2 if self.settings.annealed else rate
 
     def is_scored(self, epoch: int) -> bool:
         """Return whether the head is scored after an epoch (1, 2, ...), as it always is after the last."""
