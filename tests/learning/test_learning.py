@@ -757,7 +757,7 @@ def test_an_annealed_learning_rate_falls_along_a_cosine(
         step(optimiser)
 
     monkeypatch.setattr(torch.optim.Adam, "step", noted)
-    changes: dict[str, Any] = {"epochs": None, "steps": 7, "batch_size": 16, "trained_stages": trained_stages}
+    changes = {"epochs": None, "steps": 7, "batch_size": 16, "trained_stages": trained_stages}
     judge(windows, divide(windows, names), encoders, names, e=linear(annealed=True, learning_rate=0.2, **changes))
     optimiser = torch.optim.SGD([torch.zeros(1)], lr=0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=7)

@@ -38,8 +38,8 @@ class EvaluationSettings(BaseModel):
         label_budgets: Label budgets of the protocol that it is run with; null takes all.
         most_labels: Number of labelled windows above which it is not run, as it would take too long; null has no limit.
         learning_rate: Learning rate of Adam; of several, the best by macro-F1 on the validation windows is chosen.
-        annealed: Whether the learning rate falls to zero along a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983), so
-            that the last steps do not move what the last epoch is scored by; otherwise it is constant.
+        annealed: Whether the learning rate falls to zero along a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983),
+            so that the last steps do not move what the last epoch is scored by; otherwise it is constant.
         epochs: Passes over the labelled windows.
         steps: Steps of the optimiser, instead of ``epochs``: equally many with all label budgets. The last epoch ends
             with the last step.
