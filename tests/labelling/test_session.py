@@ -32,6 +32,15 @@ def test_windows_are_those_of_the_files(unlabelled_folder: Path) -> None:
         np.testing.assert_allclose(session.unlabelled.windows.signals[index], rows[["x", "y", "z"]], atol=1e-4)
 
 
+def test_recordings_of_two_files_with_one_name_are_refused(unlabelled_folder: Path) -> None:
+    """Answers find a recording by its name: joined, the two would be one signal of nobody."""
+    for name in ("anna", "ben"):
+        path = unlabelled_folder / f"{name}.csv"
+        pd.read_csv(path).assign(recording="1").to_csv(path, index=False)
+    with pytest.raises(BadRecordingError, match=r"ben.csv: a recording named '1' is also in .*anna.csv"):
+        open_session(unlabelled_folder)
+
+
 def test_a_session_that_is_opened_again_goes_on(unlabelled_folder: Path) -> None:
     session = open_session(unlabelled_folder)
     planned = session.proposals()

@@ -16,6 +16,7 @@ from contrastive_har.learning import evaluation
 from contrastive_har.learning.clustering import KMeans
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
+from contrastive_har.learning.evaluation.self_training import SelfTraining
 from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.objectives import ObjectiveSettings, Step, StepResult
 from contrastive_har.learning.objectives.contrastive import Contrastive, ContrastiveSettings
@@ -768,6 +769,21 @@ def test_an_annealed_learning_rate_falls_along_a_cosine(
         schedule.step()
     np.testing.assert_allclose(rates[:7], expected)
     assert len(rates) % 7 == 0
+
+
+@pytest.mark.parametrize("test_every", [4, 100])
+def test_the_last_round_of_self_training_is_scored(windows: Windows, test_every: int) -> None:
+    encoders, _ = train(windows, UntrainedSettings())
+    names = ["10 %"]
+    always = EvaluationSettings(title="S", head=LogisticSettings(), self_training=SelfTraining(rounds=2))
+    at_times = always.model_copy(update={"test_every": test_every})
+    roles = divide(windows, names)
+    (expected, all_curves, _), (found, curves, _) = (
+        judge(windows, roles, encoders, names, e=settings) for settings in (always, at_times)
+    )
+    assert len(expected)
+    pd.testing.assert_frame_equal(found, expected)
+    assert curves["epoch"].max() == all_curves["epoch"].max() == 3
 
 
 def test_of_several_penalties_the_best_on_validation_windows_is_chosen(windows: Windows) -> None:

@@ -84,6 +84,16 @@ def test_draws_are_spread_over_the_space() -> None:
     assert abs(np.corrcoef(drawn["log"], drawn["even"])[0, 1]) < 0.2
 
 
+def test_whole_numbers_are_drawn_if_they_are_asked_for() -> None:
+    sizes = Range(low=16, high=64, whole=True)
+    drawn = [draw({"budget.batch_size": sizes}, seed)["budget.batch_size"] for seed in range(200)]
+    assert all(isinstance(one, int) and 16 <= one <= 64 for one in drawn)
+    assert len(set(drawn)) > 30
+    settings = search(simclr={"budget.batch_size": sizes})
+    settings.require([settings.plan(*row())], {"s": UNSEEN})
+    assert settings.plan(*row()).plans({"budget.batch_size": drawn[0]})[0].budget.batch_size == drawn[0]
+
+
 def test_what_is_drawn_is_what_is_trained() -> None:
     drawn = {"objective.views": "rotated", "budget.learning_rate": 0.02, "evaluations.linear.head.inverse_penalty": 1.0}
     pretraining, evaluation = trial(1).plans(drawn)
@@ -103,6 +113,7 @@ def test_what_is_drawn_is_what_is_trained() -> None:
         ({"simclr": {"objective.clustering.clusters": {"choices": [4, 8]}}}, "there is no setting 'clusters'"),
         ({"simclr": {"objective.temperature": {"low": -1, "high": 1}}}, "simclr.objective.temperature: -1.0"),
         ({"simclr": {"budget.batch_size": {"choices": [64, 1]}}}, "simclr.budget.batch_size: 1"),
+        ({"simclr": {"budget.batch_size": {"low": 16, "high": 64}}}, "If whole numbers are meant, write whole: true"),
     ],
 )
 def test_a_space_that_does_not_fit_is_refused_by_name(spaces: dict[str, Any], says: str) -> None:
@@ -126,6 +137,7 @@ def test_a_split_without_unseen_validation_windows_is_refused(changed: dict[str,
     [
         ({"low": 2, "high": 1}, "is not below"),
         ({"low": 0, "high": 1, "log": True}, "no logarithm"),
+        ({"low": 0.5, "high": 2, "whole": True}, "does not begin and end with a whole number"),
         ({"choices": [1]}, "at least 2"),
     ],
 )

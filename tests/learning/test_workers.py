@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -161,6 +162,14 @@ def is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_worker_that_is_handed_a_gpu_repeats_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    handed = pickle.dumps(Compute(torch.device("cuda"), bfloat16=False, inference_batch=8))
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    assert pickle.loads(handed).device.type == "cuda"
+    assert torch.backends.cudnn.deterministic
 
 
 def test_workers_share_a_gpu_if_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

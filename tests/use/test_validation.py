@@ -33,7 +33,7 @@ from contrastive_har.signals.roles import Roles, rows_of
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.calibration import Calibration, calibrate
-from contrastive_har.use.cards import describe_recogniser
+from contrastive_har.use.cards import describe_recogniser, model_card
 from contrastive_har.use.export import export_onnx
 from contrastive_har.use.recogniser_files import read_recogniser, write_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, recognise
@@ -299,6 +299,9 @@ def test_a_temperature_changes_probabilities_and_no_prediction(
     np.testing.assert_allclose(after.sum(axis=1), 1, rtol=1e-5)
     assert np.abs(before - after).max() > 0.01
     assert describe_recogniser(warm)["temperature"] == temperature
+    assert "No temperature was fitted: there were no validation windows." in model_card(plain)
+    fitted = replace(warm, calibration=Calibration(temperature=temperature, windows=120, reason=None))
+    assert f"divided by a temperature of {temperature:.2f}, which was fitted" in model_card(fitted)
     session = onnxruntime.InferenceSession(export_onnx(warm), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"windows": signals[:9]})
     np.testing.assert_allclose(found, after[:9], atol=1e-5)
@@ -435,6 +438,24 @@ def test_whole_recordings_of_test_people_are_scored_second_by_second(
     right = [name == names[second // 20] for second, name in enumerate(covering)]
     assert found["accuracy"].iloc[1] == pytest.approx(np.mean(right), abs=0.03)
     assert 0.6 < found["macro_f1"].iloc[1] < 1
+
+
+def test_seconds_without_an_answer_are_wrong(
+    recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
+) -> None:
+    """A recording that is shorter than a window, of the activity that comes first."""
+    whole = days(9)
+    short = min(recogniser.length - 1, RATE)
+
+    def read() -> Iterator[Recording]:
+        for one in whole:
+            yield replace(one, sample=one.sample[:short], activity=one.activity[:short], samples=one.samples[:short])
+
+    found = score_recordings(
+        recogniser, Recordings(whole.description, read), worn_windows, roles, InferenceSettings(smoothing=1)
+    )
+    assert found["seconds"].item() == 1
+    assert found["accuracy"].item() == found["macro_f1"].item() == 0
 
 
 def test_people_without_recordings_are_not_scored(

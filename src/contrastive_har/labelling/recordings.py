@@ -88,14 +88,21 @@ def read_unlabelled(
         longest_gap: Seconds without samples that are interpolated; a longer gap divides a recording.
 
     Raises:
-        BadRecordingError: if no recording has a window, or one has no time stamps, by which labels could find it.
+        BadRecordingError: if no recording has a window, two files have one of the same name, or one has no time stamps:
+            labels find recordings by name and time.
     """
     rate = description.sampling_rate_hz
     pieces: dict[str, list[Piece]] = defaultdict(list)
     for piece in open_new_recordings(path, description.channels, rate, longest_gap):
         if isinstance(piece, Piece):
             _require_stamps(piece)
-            pieces[piece.recording].append(piece)
+            earlier = pieces[piece.recording]
+            if earlier and earlier[0].file != piece.file:
+                raise BadRecordingError(
+                    f"{piece.file}: a recording named '{piece.recording}' is also in {earlier[0].file}. "
+                    "Name them differently."
+                )
+            earlier.append(piece)
         else:
             _say(piece)
     parts = [one for name, found in pieces.items() for one in _parts(name, found, rate, longest_gap)]

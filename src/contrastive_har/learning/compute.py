@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -163,14 +163,22 @@ class Compute:
     def __init__(
         self, device: torch.device, bfloat16: bool, inference_batch: int, fabric: Fabric | None = None
     ) -> None:
-        if device.type == "cuda":
-            torch.backends.cudnn.deterministic = True  # equal seeds give equal results
         self.device = device
         self.bfloat16 = bfloat16
         self.inference_batch = inference_batch
         self.rank = fabric.global_rank if fabric else 0
         self.processes = fabric.world_size if fabric else 1
         self._fabric = fabric
+        self._repeat_results()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._repeat_results()
+
+    def _repeat_results(self) -> None:
+        """Let this process compute the same results from the same seeds."""
+        if self.device.type == "cuda":
+            torch.backends.cudnn.deterministic = True
 
     @property
     def shows_progress(self) -> bool:

@@ -1,4 +1,7 @@
-"""Classification metrics from a confusion matrix, which makes them fast for thousands of epochs and subjects."""
+"""Classification metrics from a confusion matrix, which makes them fast for thousands of epochs and subjects.
+
+A matrix may have a further column, of windows for which no class is predicted.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ def confusion_matrix(true: NDArray[np.int64], predicted: NDArray[np.int64], clas
 
 def f1_by_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return F1 of each class (classes,), NaN for a class that is neither present nor predicted."""
-    support = confusion.sum(1) + confusion.sum(0)
+    support = confusion.sum(1) + confusion.sum(0)[: len(confusion)]
     with np.errstate(invalid="ignore"):
         return np.where(support > 0, 2 * np.diag(confusion) / support, np.nan)
 

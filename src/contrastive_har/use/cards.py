@@ -53,13 +53,22 @@ validation windows.
 
 **Scores.** {_scores(recogniser)}
 
-**Calibration.** The scores are divided by a temperature of {recogniser.calibration.temperature:.2f}, which was
-fitted to validation windows.
+**Calibration.** {_calibration(recogniser)}
 
 **Limits.** Every window gets one of these activities, also when the person does something else. Other positions of the
 sensors, other devices and other groups of people can lower the scores by any amount: test it on labelled recordings of
 your own first. It is no medical device.
 """
+
+
+def _calibration(recogniser: TrainedRecogniser) -> str:
+    """Return how the scores were calibrated, or why they were not."""
+    found = recogniser.calibration
+    if found.reason:
+        return f"No temperature was fitted: {found.reason}."
+    return (
+        f"The scores are divided by a temperature of {found.temperature:.2f}, which was fitted to validation windows."
+    )
 
 
 def _data(description: DatasetDescription) -> str:

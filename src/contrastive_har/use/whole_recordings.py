@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from contrastive_har.scores.metrics import accuracy, confusion_matrix, macro_f1
+from contrastive_har.scores.metrics import accuracy, macro_f1
 from contrastive_har.signals.budgets import parse_budget
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import Piece, Recording, Recordings
@@ -31,7 +31,8 @@ def score_recordings(
     """Recognise the whole recordings of the test people as new recordings are, and score every second of them.
 
     Windows cross no border of activities, so that scores of windows leave out transitions and stretches that are
-    shorter than a window; here they count. The activity of a second is the one of most of its samples.
+    shorter than a window; here they count. The activity of a second is the one of most of its samples. A second for
+    which the timeline has none, as in a stretch between two gaps that is shorter than a window, counts as wrong.
 
     Args:
         recogniser: A recogniser.
@@ -49,14 +50,14 @@ def score_recordings(
     test = roles[origin.split].members(origin.repeat, "test", parse_budget(origin.label_budget))
     people = [] if recogniser.architecture.clips else windows.table["subject"].iloc[test].unique().tolist()
     classes, counts = len(recogniser.description.class_names), dict.fromkeys(people, 0)
-    confusions = {subject: np.zeros((classes, classes), np.int64) for subject in people}
+    confusions = {subject: np.zeros((classes, classes + 1), np.int64) for subject in people}
     unlabelled = dict.fromkeys(people, 0)
     for recording in recordings:
         if recording.subject not in confusions:
             continue
         true, predicted = _by_second(recogniser, recordings.description, recording, settings)
         known = true >= 0
-        confusions[recording.subject] += confusion_matrix(true[known], predicted[known], classes)
+        np.add.at(confusions[recording.subject], (true[known], predicted[known]), 1)  # -1: the last column
         unlabelled[recording.subject] += int((~known).sum())
         counts[recording.subject] += 1
     rows = [
@@ -70,7 +71,7 @@ def score_recordings(
 def _by_second(
     recogniser: TrainedRecogniser, description: DatasetDescription, recording: Recording, settings: InferenceSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the class of every second of a recording (-1 if it has no known activity), and the recognised one."""
+    """Return the class of every second of a recording, and the recognised one; -1 stands for none."""
     rate = description.sampling_rate_hz
     seconds = (recording.sample - recording.sample[0]) / rate
     names = list(recogniser.description.class_names)
@@ -85,8 +86,8 @@ def _by_second(
     starts, recognised = [], []
     for rows in _timeline(recogniser, description, recording, settings):
         starts.append(rows.start)
-        best = np.nan_to_num(rows.probabilities, nan=-1.0).argmax(axis=1)
-        recognised.append(best)
+        answered = np.isfinite(rows.probabilities).all(axis=1)
+        recognised.append(np.where(answered, np.nan_to_num(rows.probabilities).argmax(axis=1), -1))
     row = np.searchsorted(np.concatenate(starts), numbers + 0.5, side="right") - 1
     return true, np.concatenate(recognised)[row.clip(min=0)]
 

@@ -629,6 +629,17 @@ def test_sensors_stay_together_where_their_clock_goes_back(tmp_path: Path, resta
     assert recording.mended["times that go back"] == (2 if restart else 1)
 
 
+def test_an_empty_time_does_not_hide_that_the_clock_goes_back(tmp_path: Path) -> None:
+    _sensors(tmp_path, [0.0, 0.0], [0, 1], restart=True)
+    for name, row in (("acc", 40), ("gyr", 90)):
+        frame = pd.read_csv(tmp_path / f"{name}.csv")
+        frame.loc[row, "timestamp"] = np.nan
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    recording = one(tmp_path)
+    assert recording.mended["times that go back"] == 1
+    assert np.abs(recording.samples[:, 0] - recording.samples[:, 1]).max() < 0.02
+
+
 def test_sensors_whose_clocks_go_back_at_different_places_are_refused(tmp_path: Path) -> None:
     _sensors(tmp_path, [0.0, 0.0, 0.0], [0, 1, 2], restart=True)
     path = tmp_path / "gyr.csv"

@@ -93,6 +93,8 @@ def test_recordings_without_time_stamps_have_intervals_from_their_beginning(tmp_
         ("Session,start,end,activity\nanna,0,6,sit\n", "'Session' looks like the recording of intervals"),
         ("start,status,activity\n0,START,sit\n4,STOP,sit\n", "says in rows of their own when intervals start and end"),
         ("start,end,activity\n0,6,sit\n5,9,walk\n", "row 2: overlaps with the next interval"),
+        ("subject,start,end,activity\nanna,0,6,sit\n,5,9,walk\n", "row 2: overlaps with another interval for"),
+        ("subject,start,end,activity\nNone,0,6,sit\n", "labels.csv, row 2: 'subject' is empty. Fill it in"),
         ("start,end,activity\n1.5.2026 8:00,,sit\n", "row 2: '1.5.2026 8:00' is not a time"),
         ("0.0\t6.0\tsit\n6.0\t12.0\twalk\n", "has no header. Write 'delimiter: \"\\t\"', 'header: [column_1"),
     ],

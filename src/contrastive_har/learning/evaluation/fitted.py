@@ -71,14 +71,11 @@ class _Fitting:
         classes: NDArray[np.int64],
         weights: NDArray[np.float64] | None = None,
     ) -> Head:
-        device = self.features.device
-        index, targets = torch.from_numpy(members).to(device), torch.from_numpy(classes).to(device)
-        head.fit(
-            self.features.index_select(0, index),
-            targets,
-            None if weights is None else torch.from_numpy(weights).to(device),
-        )
-        return head
+        # Libraries fit on the CPU, and in double precision, which MPS does not have.
+        chosen = self.features.index_select(0, torch.from_numpy(members).to(self.features.device)).cpu()
+        of_windows = None if weights is None else torch.from_numpy(weights)
+        head.cpu().fit(chosen, torch.from_numpy(classes), of_windows)
+        return head.to(self.features.device)
 
     def _loss(self, head: Head) -> float:
         """Return the mean cross-entropy of the labelled windows."""

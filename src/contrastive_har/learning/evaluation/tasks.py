@@ -134,7 +134,8 @@ class Outcome:
             probabilities: Returns class probabilities (members, classes) of given windows.
         """
         task = self.task
-        if not task.is_scored(epoch):
+        is_last = epoch == (self.epochs or task.epochs)
+        if not (is_last or task.is_scored(epoch)):
             return
         for role, members in (("validation", task.validation), ("test", task.test)):
             if len(members) == 0:
@@ -146,7 +147,7 @@ class Outcome:
             self.curves.append(
                 {"learning_rate": self.learning_rate, "epoch": epoch, "loss": float(loss), "role": role, **scores}
             )
-            if epoch == (self.epochs or task.epochs) and role == "test":
+            if is_last and role == "test":
                 self._store_predictions(class_probabilities)
 
     def _store_predictions(self, class_probabilities: Tensor) -> None:

@@ -80,6 +80,11 @@ class ContrastiveSettings(ViewsSettings):
     clustering: Clustering | None = None
 
     @property
+    def loss_compares(self) -> bool:
+        """Whether the epoch of least loss is the best: not if the concentration falls, and the loss with it."""
+        return not (self.negatives.annealing_steps and self.negatives.concentration)
+
+    @property
     def joins_modalities(self) -> bool:
         """Whether it trains the encoders of several modalities together, and not each by itself."""
         return self.across_modalities

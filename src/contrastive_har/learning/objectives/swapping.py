@@ -101,7 +101,8 @@ class SwAV(TwoViews):
 
 def random_pieces(windows: Tensor, length: int, draws: Draws) -> Tensor:
     """Return a random piece (batch, ``length``, channels) of each of ``windows`` (batch, time, channels)."""
-    first = (draws.uniform(windows).double() * (windows.shape[1] - length + 1)).long()
+    places = windows.shape[1] - length + 1
+    first = (draws.uniform(windows) * places).long().clamp(max=places - 1)  # the product may be rounded up
     samples = first[:, None] + torch.arange(length, device=windows.device)
     return windows.gather(1, samples[..., None].expand(-1, -1, windows.shape[2]))
 

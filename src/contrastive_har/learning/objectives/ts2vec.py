@@ -80,7 +80,7 @@ def overlapping(length: int, draws: Draws, windows: Tensor) -> tuple[int, int, i
         draws: Random numbers.
         windows: Windows, for their device.
     """
-    drawn = draws.once(windows, 4).double()[0].tolist()
+    drawn = draws.once(windows, 4)[0].tolist()
 
     def between(low: int, high: int, share: float) -> int:
         return low + int(share * (high - low + 1))

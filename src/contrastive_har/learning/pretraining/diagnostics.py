@@ -60,7 +60,9 @@ def measure_spread(objective: Objective, windows: Tensor) -> dict[str, float]:
         embeddings = objective.embed(windows)
     for module, mode in modes:
         module.training = mode
-    spreads = [_spread(functional.normalize(full_precision(embedding).double(), dim=1)) for embedding in embeddings]
+    spreads = [
+        _spread(functional.normalize(full_precision(embedding).cpu().double(), dim=1)) for embedding in embeddings
+    ]
     return {name: min(spread[name] for spread in spreads) for name in SPREADS}
 
 
@@ -92,7 +94,7 @@ def measure_retrieval(objective: Objective, windows: Tensor) -> dict[str, float]
     for one, other in permutations(projections, 2):
         similarities = one @ other.T
         ranks.append((similarities >= similarities.diagonal()[:, None]).sum(1) - 1)
-    return {f"recall_at_{count}": _mean([(rank < count).double().mean() for rank in ranks]) for count in _RECALLS}
+    return {f"recall_at_{count}": _mean([(rank < count).cpu().double().mean() for rank in ranks]) for count in _RECALLS}
 
 
 def _mean(values: list[Tensor]) -> float:

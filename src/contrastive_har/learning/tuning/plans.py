@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from contrastive_har.files.stamps import explain
 from contrastive_har.learning.evaluation.settings import EvaluationPlan
 from contrastive_har.learning.pretraining.plans import PretrainingPlan
-from contrastive_har.learning.tuning.spaces import Drawn, Space, draw
+from contrastive_har.learning.tuning.spaces import Drawn, Range, Space, draw
 from contrastive_har.refining import plain, refine, resolve_bases, suggest
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import SplitSettings
@@ -118,6 +118,8 @@ class TrialPlan(BaseModel):
                     yield self.plans({name: value})
                 except ValueError as error:
                     reason = explain(error) if isinstance(error, ValidationError) else error
+                    if isinstance(dimension, Range) and value not in (dimension.low, dimension.high):
+                        reason = f"{reason}. If whole numbers are meant, write whole: true"
                     raise ValueError(f"search.spaces.{row}.{name}: {value!r}: {reason}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +23,7 @@ class Range(BaseModel):
         low: The lower end.
         high: The upper end.
         log: Whether the logarithm is drawn evenly, instead of the number.
+        whole: Whether only whole numbers are drawn.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +31,7 @@ class Range(BaseModel):
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Range:
@@ -36,12 +39,16 @@ class Range(BaseModel):
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
         if self.log and self.low <= 0:
             raise ValueError(f"low {self.low:g} has no logarithm; write a number above 0, or log: false")
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            raise ValueError(f"{self.low:g} to {self.high:g} does not begin and end with a whole number")
         return self
 
     @property
     def examples(self) -> tuple[Drawn, ...]:
-        """The ends."""
-        return self.low, self.high
+        """The ends, and a number between them that is drawn unless all are whole."""
+        if self.whole:
+            return int(self.low), int(self.high)
+        return self.low, self.high, self.low + (self.high - self.low) / math.pi
 
     def value_of(self, drawn: Drawn) -> Any:
         """Return what is drawn."""
@@ -49,8 +56,10 @@ class Range(BaseModel):
 
     def distribution(self) -> BaseDistribution:
         """Return the distribution that is drawn from."""
-        from optuna.distributions import FloatDistribution
+        from optuna.distributions import FloatDistribution, IntDistribution
 
+        if self.whole:
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
         return FloatDistribution(self.low, self.high, log=self.log)
 
 

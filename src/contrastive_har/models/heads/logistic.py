@@ -46,7 +46,8 @@ class LogisticSettings(FittedHeadSettings):
 class Logistic(FittedLinear):
     """One linear layer whose weights minimise cross-entropy + ``|W|^2 / (2 inverse_penalty)``, summed over windows.
 
-    Weights of windows multiply their cross-entropies.
+    Weights of windows multiply their cross-entropies. Of two classes scikit-learn penalises the difference of their
+    weights instead, whose square is twice that of both.
 
     Args:
         features: Width of an embedding.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -116,7 +116,7 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
     }
     found = pd.DataFrame(
         {
-            **{role: [spelled(role, one, reading) if one else "" for one in of] for role, of in who.items()},
+            **{role: _spelled(role, of, lines, where, reading) for role, of in who.items()},
             "start": start,
             "end": end,
             "code": [labels.of(name, f"{where}, row {line}") for name, line in zip(activity, lines, strict=True)],
@@ -135,6 +135,17 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
             f"{where}, row {found['line'][overlaps].iloc[0]}: overlaps with the next interval. Correct either."
         )
     return IntervalTable(kind, found.assign(end=found["end"].fillna(following)))
+
+
+def _spelled(role: str, names: Iterable[str], lines: Sequence[int], where: str, reading: Reading) -> list[str]:
+    """Return names of recordings or subjects in one spelling; empty ones, which are of all, stay so."""
+    one_spelling = []
+    for name, line in zip(names, lines, strict=True):
+        try:
+            one_spelling.append(spelled(role, name, reading) if name else "")
+        except ValueError as error:
+            raise BadRecordingError(f"{where}, row {line}: '{role}' {error}.") from error
+    return one_spelling
 
 
 @contextmanager
@@ -256,10 +267,10 @@ def intervals_of(
         own = np.zeros(len(seconds), bool)
         for start, end, code, line in chosen[["start", "end", "code", "line"]].itertuples(index=False):
             inside = (clock >= start) & (clock < end)
-            if (inside & taken).any():
+            if (inside & (taken | own)).any():
                 raise BadRecordingError(
-                    f"{one.where}, row {line}: overlaps with an interval of another file for '{recording}'. "
-                    "Correct either."
+                    f"{one.where}, row {line}: overlaps with another interval for '{recording}'"
+                    f"{' in another file' if (inside & taken).any() else ''}. Correct either."
                 )
             codes[inside], found = code, True
             own |= inside

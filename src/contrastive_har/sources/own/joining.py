@@ -113,7 +113,7 @@ def _divide(part: Part, longest_gap: float) -> list[Part]:
     begins = [0]
     for index in np.flatnonzero(latest - seconds > longest_gap):
         # The latest time of the stretch, not of all rows before.
-        if seconds[index] < seconds[begins[-1] : index].max(initial=-np.inf) - longest_gap:
+        if seconds[index] < np.fmax.reduce(seconds[begins[-1] : index], initial=-np.inf) - longest_gap:
             begins.append(int(index))
     return [part.take(slice(begin, end)) for begin, end in pairwise([*begins, len(seconds)])]
 
