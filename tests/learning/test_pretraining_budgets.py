@@ -56,6 +56,16 @@ def test_impossible_budgets_are_refused(field: str, value: int) -> None:
         budget(**{field: value})
 
 
+def test_a_concentration_that_falls_needs_the_last_epoch() -> None:
+    """The loss falls along with it: its least says nothing about the encoder."""
+    budget = PretrainingBudget(epochs=4, batch_size=8, learning_rate=0.1)
+    falling = ContrastiveSettings.model_validate({"negatives": {"concentration": 1, "annealing_steps": 4}})
+    constant = ContrastiveSettings.model_validate({"negatives": {"concentration": 1}})
+    assert "keep: last and patience: null" in str(budget.problem(falling))
+    assert budget.model_copy(update={"keep": "last"}).problem(falling) is None
+    assert budget.problem(constant) is None
+
+
 @pytest.mark.parametrize("last_batch", [False, True])
 @pytest.mark.parametrize("processes", [1, 2, 5])
 def test_the_smallest_batch_is_the_least_of_those_used(last_batch: bool, processes: int) -> None:
