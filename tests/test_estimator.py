@@ -117,6 +117,13 @@ def test_modalities_come_as_a_mapping(labelled: tuple[np.ndarray, ...], tmp_path
     np.testing.assert_array_equal(
         ActivityClassifier.load(tmp_path / "model.safetensors").predict(both), classifier.predict(both)
     )
+    turned = dict(reversed(both.items()))
+    np.testing.assert_array_equal(classifier.predict_proba(turned), classifier.predict_proba(both))
+    for unknown in ({"a": signals, "b": signals[..., :2]}, {"accelerometer": signals}):
+        with pytest.raises(ValueError, match="but the model was trained on accelerometer, magnetometer"):
+            classifier.predict(unknown)
+    with pytest.raises(ValueError, match=r"X has channels .*'accelerometer': 2.* trained on .*'accelerometer': 3"):
+        classifier.predict({"accelerometer": signals[..., :2], "magnetometer": signals})
     with pytest.raises(ValueError, match="same windows and samples"):
         classifier.fit({"a": signals, "b": signals[:5]}, names)
     with pytest.raises(ValueError, match="give channels as a mapping"):
@@ -197,6 +204,15 @@ def test_bad_input_is_refused_with_a_cure(
     signals, names, _ = labelled
     with pytest.raises(ValueError, match=message):
         ActivityClassifier("simclr", epochs=1).fit(*change(signals, names))
+
+
+@pytest.mark.parametrize("epochs", [0, -3, 1.5, True, "2"])
+def test_epochs_are_a_whole_number(labelled: tuple[np.ndarray, ...], epochs: Any) -> None:
+    signals, names, _ = labelled
+    with pytest.raises(ValueError, match="it has to be a whole number from 1 on"):
+        ActivityClassifier(TINY, epochs=epochs).fit(signals, names)
+    with pytest.raises(ValueError, match="set the parameter epochs instead"):
+        ActivityClassifier({**TINY, "budget": {"epochs": 1}}, epochs=epochs).fit(signals, names)
 
 
 def with_nan(signals: np.ndarray) -> np.ndarray:

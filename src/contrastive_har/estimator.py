@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettin
 from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import embed
 from contrastive_har.protocols import MethodSettings, ProtocolSettings, require_trainable
-from contrastive_har.signals.arrays import Signals, channels_of_arrays, stack_modalities
+from contrastive_har.signals.arrays import Signals, channels_of_arrays, stack_like, stack_modalities
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.roles import Roles
@@ -186,11 +187,13 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
     def _plan(self, name: str, row: MethodSettings, windows: Windows, seed: int) -> PretrainingPlan:
         """Return the pre-training plan: the settings of the method, with a batch size that suits the windows."""
         objective = row.objective
+        if isinstance(self.epochs, bool) or not isinstance(self.epochs, Integral) or self.epochs < 1:
+            raise ValueError(f"epochs is {self.epochs!r}; it has to be a whole number from 1 on")
         if self.channels is None and self.sensors is None:
             objective = _without_unknown_sensors(objective, windows.layout)
         count = len(windows.signals)
         for size in range(min(row.budget.batch_size, count), 1, -1):
-            budget = row.budget.model_copy(update={"epochs": self.epochs, "batch_size": size})
+            budget = row.budget.model_copy(update={"epochs": int(self.epochs), "batch_size": size})
             if not objective.problem(budget.smallest_batch(count), windows.layout, windows.class_count):
                 break
         shortest = row.backbone.shortest_window(windows.layout.modalities)
@@ -207,14 +210,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
     def _check(self, X: Signals) -> NDArray[np.float32]:  # noqa: N803
         """Return windows as one array, after checking that their shape is that of the training windows."""
         check_is_fitted(self, "recogniser_")
-        signals, _ = stack_modalities(X)
-        layout: Layout = self.recogniser_.description.layout(self.recogniser_.length)
-        if signals.shape[1:] != (layout.length, layout.width):
-            raise ValueError(
-                f"X has windows of {signals.shape[1]} samples and {signals.shape[2]} channels, but the model was "
-                f"trained on {layout.length} samples and {layout.width} channels"
-            )
-        return signals
+        return stack_like(X, self.recogniser_.description.layout(self.recogniser_.length))
 
     def __sklearn_tags__(self) -> Tags:
         """Return tags: X has three dimensions."""
@@ -246,6 +242,8 @@ def _row(name: str) -> MethodSettings:
 
 def _own_row(settings: Mapping[str, Any]) -> MethodSettings:
     """Return a row with the given settings, which refine the encoder and the budget of the main job."""
+    if "epochs" in settings.get("budget", {}):
+        raise ValueError("method['budget'] has epochs; set the parameter epochs instead")
     protocol = _protocol().model_dump(mode="json")
     row = {"title": "own", "evaluations": ["linear"], **_plain(settings)}
     return ProtocolSettings.model_validate({**protocol, "methods": {"own": row}, "compared_with": "own"}).methods["own"]

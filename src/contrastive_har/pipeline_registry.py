@@ -12,7 +12,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-from contrastive_har.refining import is_protocol, resolve_bases
+from contrastive_har.refining import for_dataset, is_protocol
 from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
 
@@ -54,7 +54,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     parameters = _parameters()
     protocols = {
-        name: _for_dataset(value, parameters["dataset"]) for name, value in parameters.items() if is_protocol(value)
+        name: for_dataset(value, parameters["dataset"]) for name, value in parameters.items() if is_protocol(value)
     }
     by_pipeline: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, value in protocols.items():
@@ -170,17 +170,3 @@ def _parameters() -> dict[str, Any]:
         configuration = load_configuration(find_kedro_project(Path.cwd()) or Path.cwd())
     parameters: dict[str, Any] = configuration["parameters"]
     return parameters
-
-
-def _for_dataset(protocol: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """Return a protocol with the splits and methods that are for a data set."""
-
-    def chosen(part: str) -> dict[str, Any]:
-        entries = resolve_bases(protocol[part])
-        return {
-            name: protocol[part][name]
-            for name, entry in entries.items()
-            if entry.get("datasets") is None or dataset in entry["datasets"]
-        }
-
-    return {**protocol, "splits": chosen("splits"), "methods": chosen("methods")}

@@ -94,6 +94,20 @@ def is_protocol(values: Any) -> bool:
     return isinstance(values, Mapping) and "methods" in values
 
 
+def for_dataset(protocol: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """Return a protocol with the splits and methods that are for a data set."""
+
+    def chosen(part: str) -> dict[str, Any]:
+        entries = resolve_bases(protocol[part])
+        return {
+            name: protocol[part][name]
+            for name, entry in entries.items()
+            if entry.get("datasets") is None or dataset in entry["datasets"]
+        }
+
+    return {**protocol, "splits": chosen("splits"), "methods": chosen("methods")}
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return a sentence that names the known name nearest to a wrong one, or all if none is near."""
     names = sorted(known)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from kedro.framework.cli.utils import _split_params
 
 from contrastive_har import __main__ as command_line
 from contrastive_har.commands import _kedro, commands
@@ -45,8 +46,30 @@ def test_run_and_predict_call_the_pipelines(given: list[tuple[str, ...]], tmp_pa
     assert given == [
         ("--pipelines=semi_supervised",),
         ("--pipelines=multimodal", "--params=dataset=utd_mhad,resume=true,seed=1", "--env=paper"),
-        ("--pipelines=inference", f"--params=recordings={recordings},protocol=multimodal"),
+        ("--pipelines=inference", f'--params=recordings="{recordings}",protocol=multimodal'),
     ]
+
+
+@pytest.mark.parametrize("name", ["walk #1.csv", "007", "walk: monday.csv", "true", "a 'b' \\ c.csv"])
+def test_a_path_arrives_as_it_is(
+    given: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Kedro reads parameters as YAML."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    invoke("predict", name)
+    parameters = given[0][1].removeprefix("--params=")
+    assert _split_params(None, None, parameters) == {"recordings": name}
+
+
+def test_what_would_be_lost_is_refused(given: list[tuple[str, ...]], tmp_path: Path) -> None:
+    path = tmp_path / "walk, monday.csv"
+    path.touch()
+    for arguments, message in ((["predict", str(path)], "has a comma"), (["run", "--set", "resume"], "has no value")):
+        result = CliRunner().invoke(commands, arguments)
+        assert result.exit_code == 2
+        assert message in result.output
+    assert not given
 
 
 def test_options_alone_are_those_of_kedro_run(given: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.runs.dags import divide, write_dags
+from contrastive_har.runs.dags import _datasets_of, divide, write_dags
 from contrastive_har.runs.session import RUN_ID
+from contrastive_har.runs.settings import load_configuration
+from contrastive_har.sources import source_names
 from tests.pipelines.conftest import FEW, Project
 
 
@@ -53,6 +55,15 @@ def test_methods_are_tasks_of_their_own(everything: Project) -> None:
         assert groups[f"semi_supervised.paper.{method}.pretraining"] == "semi_supervised-paper"
     assert groups["ingestion"] == ""
     assert sum(name.endswith("reporting") for name in groups) == 1, "its nodes hand each other what is not stored"
+
+
+def test_a_dag_offers_the_data_sets_that_have_its_tasks(everything: Project) -> None:
+    parameters = load_configuration(everything.path)["parameters"]
+    assert _datasets_of("semi_supervised", parameters) == source_names()
+    of_modalities = _datasets_of("multimodal", parameters)
+    assert "watch" in of_modalities
+    assert "mmact" not in of_modalities, "it has splits by session and by scene"
+    assert "mmact" in _datasets_of("multimodal", {**parameters, "dataset": "mmact"})
 
 
 def execute(path: Path) -> dict[str, dict[str, object]]:

@@ -28,7 +28,7 @@ PARAMETERS = {"seed": 1, "p": {"repeats": 10, "splits": {"s": {}}, "budget": {"e
 
 @pytest.fixture
 def first() -> ComparedRun:
-    return ComparedRun("1", "d", "v1", "c" * 64, {"numpy": "2.3"}, PARAMETERS, paired_scores())
+    return ComparedRun("1", "d", "v1", "f", "c" * 64, {"numpy": "2.3"}, PARAMETERS, paired_scores())
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def other(first: ComparedRun) -> ComparedRun:
     of_a = scores["method"] == "a"
     scores.loc[of_a, "value"] += np.linspace(0.01, 0.02, of_a.sum())
     parameters = {**PARAMETERS, "p": {**PARAMETERS["p"], "budget": {"epochs": 4}}}
-    return ComparedRun("2", "d", "v1", "e" * 64, {"numpy": "2.4"}, parameters, scores)
+    return ComparedRun("2", "d", "v1", "f", "e" * 64, {"numpy": "2.4"}, parameters, scores)
 
 
 def test_paired_runs_are_tested(first: ComparedRun, other: ComparedRun) -> None:
@@ -56,6 +56,8 @@ def test_what_is_not_paired_is_not_tested(first: ComparedRun, other: ComparedRun
     for changed in (
         replace(other, parameters={**other.parameters, "seed": 2}),
         replace(other, dataset="e"),
+        replace(other, files="g"),
+        replace(other, files=None),
         replace(other, parameters={**other.parameters, "p": {**PARAMETERS["p"], "splits": {}}}),
         replace(other, scores=other.scores[other.scores["repeat"] < 5]),
     ):

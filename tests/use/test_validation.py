@@ -458,6 +458,20 @@ def test_seconds_without_an_answer_are_wrong(
     assert found["accuracy"].item() == found["macro_f1"].item() == 0
 
 
+def test_people_that_were_learned_from_are_not_scored(
+    recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
+) -> None:
+    """A split by sessions tests other sessions of the same people."""
+    table = roles[recogniser.origin.split].table
+    tested = set(worn_windows.table["subject"].iloc[table.loc[table["role"] == "test", "window"].unique()])
+    of_nine = worn_windows.table.index[worn_windows.table["subject"] == "9"][0]
+    extra = table[table["role"] == "pretrain"].assign(window=of_nine).drop_duplicates()
+    shared = {recogniser.origin.split: Roles(pd.concat([table, extra]))}
+    found = score_recordings(recogniser, days(8, 9), worn_windows, shared, InferenceSettings(smoothing=1))
+    assert {"8", "9"} <= tested
+    assert found["subject"].tolist() == ["8"]
+
+
 def test_people_without_recordings_are_not_scored(
     recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contrastive_har.refining import plain
+import click
 
 
 def run_kedro(*arguments: str, **options: Any) -> Any:
@@ -22,9 +23,22 @@ def run_kedro(*arguments: str, **options: Any) -> Any:
 
 
 def run_pipeline(pipeline: str, parameters: Mapping[str, Any], *further: str) -> Any:
-    """Run a pipeline by name; parameters that are None keep their configured values."""
-    given = ",".join(f"{name}={value}" for name, value in plain(parameters).items() if value is not None)
+    """Run a pipeline by name; parameters that are None keep their configured values.
+
+    Raises:
+        click.UsageError: if a path has a comma, at which Kedro divides parameters.
+    """
+    given = ",".join(f"{name}={_text(value)}" for name, value in parameters.items() if value is not None)
     return run_kedro(f"--pipelines={pipeline}", *([f"--params={given}"] if given else []), *further)
+
+
+def _text(value: Any) -> Any:
+    """Return a value as Kedro is given it, which reads it as YAML: a path in quotes, so that it stays as it is."""
+    if not isinstance(value, Path):
+        return value
+    if "," in str(value):
+        raise click.UsageError(f"'{value}' has a comma, which Kedro does not take in a parameter. Rename it.")
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def project_folder() -> Path:

@@ -28,6 +28,8 @@ def command(
     """
     from contrastive_har.runs.console import VERBOSE
 
+    if unset := [setting for setting in settings if "=" not in setting]:
+        raise click.UsageError(f"--set {unset[0]} has no value. Write --set {unset[0]}=VALUE.")
     chosen = dict(setting.partition("=")[::2] for setting in settings)
     parameters = {"dataset": dataset, "resume": "true" if resume else None, **chosen}
     if verbose:

@@ -79,12 +79,14 @@ class ViewsPlan(BaseModel):
 
     Attributes:
         views: The views by modality, without duplicates; ``other`` has those of all modalities that are not listed.
+        normalisation: How channels are normalised (:class:`BackboneSettings`).
         seed: Seed of the whole run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     views: dict[str, tuple[View, ...]]
+    normalisation: Literal["channel", "sensor"] = "channel"
     seed: int
 
     def of_modality(self, modality: str) -> tuple[View, ...]:
@@ -92,7 +94,9 @@ class ViewsPlan(BaseModel):
         return self.views.get(modality, self.views[OTHER])
 
     @classmethod
-    def of(cls, methods: Mapping[str, MethodSettings], seed: int) -> ViewsPlan:
+    def of(
+        cls, methods: Mapping[str, MethodSettings], normalisation: Literal["channel", "sensor"], seed: int
+    ) -> ViewsPlan:
         """Return the views of some methods."""
         objectives = [method.objective for method in methods.values()]
         modalities = dict.fromkeys([*(name for objective in objectives for name in objective.modalities), OTHER])
@@ -100,7 +104,7 @@ class ViewsPlan(BaseModel):
             modality: tuple(dict.fromkeys(view for one in objectives for view in one.views_of(modality) if view))
             for modality in modalities
         }
-        return cls(views=views, seed=seed)
+        return cls(views=views, normalisation=normalisation, seed=seed)
 
 
 class RegistrationPlan(BaseModel):

@@ -258,7 +258,7 @@ class ProtocolSettings(BaseModel):
 
     def views_plan(self, seed: int) -> ViewsPlan:
         """Return the views of all methods, without duplicates."""
-        return ViewsPlan.of(self.methods, seed)
+        return ViewsPlan.of(self.methods, self.normalisation, seed)
 
     def require_modalities(self, method: str, layout: Layout) -> None:
         """Refuse a method that names modalities which the windows do not have.

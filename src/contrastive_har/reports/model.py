@@ -57,12 +57,14 @@ def describe_model(
     row = name_row(methods[of[1]], evaluations[of[2]])
     score = _score(summary, of)
     channels = ", ".join(f"{channel['name']} ({channel['unit']})" for channel in facts["channels"])
+    of_all = " of all modalities" if len({channel.modality for channel in description.channels}) > 1 else ""
     return Model(
         name=f"contrastive-har.{facts['dataset']}.{facts['protocol']}",
         sentence=(
-            f"Of the rows with validation windows, {row} with {describe_budget(of[3])} ({splits[of[0]].lower()}) has "
-            f"the best macro-F1 on them, and of its repeats number {facts['repeat'] + 1}. On the test windows of its "
-            f"split the row has a macro-F1 of {score}, which did not choose it."
+            f"Of the rows{of_all} with {describe_budget(of[3])} and validation windows, {row} "
+            f"({splits[of[0]].lower()}) has the best macro-F1 on them, and of its repeats number "
+            f"{facts['repeat'] + 1}. On the test windows of its split the row has a macro-F1 of {score}, "
+            "which did not choose it."
         ),
         options=f",dataset={facts['dataset']},protocol={facts['protocol']}",
         length=int(facts["window_samples"]),
@@ -73,7 +75,7 @@ def describe_model(
             "Input": f"{facts['window_samples']} samples at {facts['sampling_rate_hz']:g} Hz of {channels}",
             "Scaling": str(facts["normalisation"]),
             "Encoder and head": f"{facts['encoder']}, {facts['head']}",
-            "Temperature": f"{facts['temperature']:.2f}, for probabilities that are right as often as they say",
+            "Temperature": f"{facts['temperature']:.2f}, {facts['calibration']}",
             "Learned from": f"{description.title}. Licence: {description.licence or 'not stated'}",
         },
     )

@@ -34,6 +34,7 @@ class ComparedRun:
         run_id: Its id.
         dataset: Name of its data set.
         recordings: Version of the recordings that it has read.
+        files: Fingerprint of the files that these are from; None if it is not known.
         code: Fingerprint of its code.
         packages: Versions of its packages.
         parameters: Its parameters.
@@ -43,15 +44,17 @@ class ComparedRun:
     run_id: str
     dataset: str
     recordings: str
+    files: str | None
     code: str
     packages: Mapping[str, str]
     parameters: Mapping[str, Any]
     scores: pd.DataFrame
 
     def is_paired_with(self, other: ComparedRun, protocol: str) -> bool:
-        """Return whether the repeats of a protocol have the same seed, windows and splits in both runs."""
+        """Return whether the repeats of a protocol have the same seed, files, windows and splits in both runs."""
         mine, theirs = (run.parameters.get(protocol, {}) for run in (self, other))
         same = all(mine.get(name) == theirs.get(name) for name in ("repeats", "windows", "windows_of", "splits"))
+        same &= self.files is not None and self.files == other.files
         return same and (self.dataset, self.parameters["seed"]) == (other.dataset, other.parameters["seed"])
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from contrastive_har.reports.run_comparison import ComparedRun
+from contrastive_har.runs.cleaning import manifests_in
+from contrastive_har.runs.lineage import Origins
 from contrastive_har.runs.listing import Run, find_run
 
 
@@ -17,18 +19,21 @@ def read_runs(project: Path, names: Sequence[str]) -> list[ComparedRun]:
     Raises:
         ValueError: if a name is that of no run, or of several, or if a run has reported no scores.
     """
-    return [_read(find_run(project, name)) for name in names if name]
+    origins = Origins(manifests_in(project))
+    return [_read(find_run(project, name), origins) for name in names if name]
 
 
-def _read(run: Run) -> ComparedRun:
+def _read(run: Run, origins: Origins) -> ComparedRun:
     tables = [run.scores(protocol) for protocol in run.reports]
     if not tables:
         raise ValueError(f"Run {run.run_id} has no report, and so no scores to compare.")
     manifest = run.manifest
+    recordings = origins.find("recordings", manifest.versions.get("recordings", ""))
     return ComparedRun(
         run_id=run.run_id,
         dataset=run.dataset,
         recordings=manifest.versions.get("recordings", "–"),
+        files=recordings.ancestors.get("raw_files") if recordings else None,
         code=manifest.code,
         packages=manifest.packages,
         parameters=manifest.parameters,

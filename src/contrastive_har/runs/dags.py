@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from kedro.framework.project import pipelines
@@ -19,7 +21,8 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict, Field
 
 from contrastive_har.files.atomic import write_atomically
-from contrastive_har.refining import suggest
+from contrastive_har.refining import for_dataset, is_protocol, suggest
+from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.sources import source_names
 
@@ -130,7 +133,7 @@ def write_dags(project: Path) -> list[Path]:
             kedro=shlex.quote(str(Path(sys.executable).with_name("kedro"))),
             project=str(project),
             dataset=loader["parameters"]["dataset"],
-            datasets=source_names(),
+            datasets=_datasets_of(name, loader["parameters"]),
             tasks=tasks,
             edges=edges,
         )
@@ -138,6 +141,18 @@ def write_dags(project: Path) -> list[Path]:
             staged.write_text(text, encoding="utf-8")
         written.append(folder / f"{dag}.py")
     return written
+
+
+def _datasets_of(pipeline: str, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the data sets for which a pipeline has the tasks that it has for the configured one."""
+    protocols = {name: value for name, value in parameters.items() if is_protocol(value)}
+    own = [value for name, value in protocols.items() if pipeline in (name, value.get("part_of"))]
+
+    def parts(dataset: str) -> list[tuple[list[str], list[str]]]:
+        chosen = (for_dataset(protocol, dataset) for protocol in own or [protocols[MAIN]])
+        return [(sorted(one["splits"]), sorted(one["methods"])) for one in chosen]
+
+    return [name for name in source_names() if parts(name) == parts(str(parameters["dataset"]))]
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from contrastive_har.signals.sensors import DEFAULT_MODALITY, Channel
+from contrastive_har.signals.sensors import DEFAULT_MODALITY, Channel, Layout
 
 Signals = ArrayLike | Mapping[str, ArrayLike]
 """Windows (windows, time, channels), or one such array per modality."""
@@ -103,3 +103,28 @@ def edges(breaks: NDArray[np.bool_], count: int) -> list[int]:
         count: Number of items.
     """
     return [0, *(np.flatnonzero(breaks) + 1).tolist(), count]
+
+
+def stack_like(signals: Signals, layout: Layout) -> NDArray[np.float32]:
+    """Return windows as one array (windows, time, channels), with the modalities of a layout in its order.
+
+    Raises:
+        ValueError: if the modalities have other names, or other numbers of channels or samples.
+    """
+    if isinstance(signals, Mapping):
+        if set(signals) != set(layout.modalities):
+            raise ValueError(
+                f"X has the modalities {', '.join(map(str, signals))}, but the model was trained on "
+                f"{', '.join(layout.modalities)}"
+            )
+        signals = {name: signals[name] for name in layout.modalities}
+    stacked, parts = stack_modalities(signals)
+    widths = {name: layout.only([name]).width for name in layout.modalities}
+    if isinstance(signals, Mapping) and parts != widths:
+        raise ValueError(f"X has channels {parts}, but the model was trained on {widths}")
+    if stacked.shape[1:] != (layout.length, layout.width):
+        raise ValueError(
+            f"X has windows of {stacked.shape[1]} samples and {stacked.shape[2]} channels, but the model was "
+            f"trained on {layout.length} samples and {layout.width} channels"
+        )
+    return stacked

@@ -26,6 +26,11 @@ def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
         "encoder": ", ".join(dict.fromkeys(backbone.of(name).name for name in recogniser.modalities)),
         "head": recogniser.architecture.head.name,
         "temperature": recogniser.calibration.temperature,
+        "calibration": (
+            f"not fitted: {recogniser.calibration.reason}"
+            if recogniser.calibration.reason
+            else "for probabilities that are right as often as they say"
+        ),
         **recogniser.origin.model_dump(),
     }
 

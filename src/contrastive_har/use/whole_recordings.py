@@ -15,7 +15,7 @@ from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import Piece, Recording, Recordings
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use.recognisers import TrainedRecogniser
+from contrastive_har.use.recognisers import Origin, TrainedRecogniser
 from contrastive_har.use.timelines import InferenceSettings, TimelineRows, recognise_recordings
 
 COLUMNS = ["subject", "recordings", "seconds", "unlabelled", "macro_f1", "accuracy"]
@@ -38,17 +38,22 @@ def score_recordings(
         recogniser: A recogniser.
         recordings: All recordings of the data set it was trained on.
         windows: The windows of its protocol.
-        roles: Roles of the windows by split: people with test windows in the recogniser's repeat are test people.
+        roles: Roles of the windows by split: people with test windows in the recogniser's repeat, and with no other
+            window in it, are test people.
         settings: How activities are recognised.
 
     Returns:
         One row per test person: subject, number of recordings, seconds with an activity that the recogniser knows,
         other seconds (``unlabelled``, which are not scored), macro-F1 and accuracy of the former. Empty for a
-        recogniser of clips.
+        recogniser of clips, and where nobody is a test person, as with a split by sessions.
     """
     origin = recogniser.origin
     test = roles[origin.split].members(origin.repeat, "test", parse_budget(origin.label_budget))
-    people = [] if recogniser.architecture.clips else windows.table["subject"].iloc[test].unique().tolist()
+    subjects = windows.table["subject"]
+    used = set(subjects.iloc[_used(roles[origin.split], origin)])
+    people = [one for one in subjects.iloc[test].unique().tolist() if one not in used]
+    if recogniser.architecture.clips:
+        people = []
     classes, counts = len(recogniser.description.class_names), dict.fromkeys(people, 0)
     confusions = {subject: np.zeros((classes, classes + 1), np.int64) for subject in people}
     unlabelled = dict.fromkeys(people, 0)
@@ -66,6 +71,13 @@ def score_recordings(
         if found.sum()
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _used(roles: Roles, origin: Origin) -> NDArray[np.int64]:
+    """Return the windows that a recogniser was pre-trained on, trained on or chosen by."""
+    budget = parse_budget(origin.label_budget)
+    labelled = [roles.members(origin.repeat, role, budget) for role in ("train", "validation")]
+    return np.concatenate([roles.members(origin.repeat, "pretrain"), *labelled])
 
 
 def _by_second(

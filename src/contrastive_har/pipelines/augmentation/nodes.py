@@ -37,7 +37,10 @@ def _views_of(modality: str, windows: Windows, chosen: list[int], plan: ViewsPla
     if modality in layout.skeletons:
         shown = centred(torch.from_numpy(signals[chosen]), layout.skeletons[modality], layout.joints(modality))
     else:
-        shown = torch.from_numpy(Normalisation.of(signals)(signals[chosen]))
+        by_sensor = plan.normalisation == "sensor"
+        sensors = layout.sensors.values()
+        normalise = Normalisation.by_sensor(signals, sensors) if by_sensor else Normalisation.of(signals)
+        shown = torch.from_numpy(normalise(signals[chosen]))
     seeded = {name: Draws(torch.Generator().manual_seed(plan.seed)) for name in allowed}
     return {name: make_view(shown, view, seeded[name], layout).numpy() for name, view in allowed.items()}
 
