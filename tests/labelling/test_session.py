@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from contrastive_har.labelling.answers import Answer
 from contrastive_har.learning.pretraining import BackboneSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
@@ -39,6 +41,22 @@ def test_recordings_of_two_files_with_one_name_are_refused(unlabelled_folder: Pa
         pd.read_csv(path).assign(recording="1").to_csv(path, index=False)
     with pytest.raises(BadRecordingError, match=r"ben.csv: a recording named '1' is also in .*anna.csv"):
         open_session(unlabelled_folder)
+
+
+def test_what_an_answer_overlaps_is_not_asked_again(unlabelled_folder: Path) -> None:
+    """Annotations that were drawn by hand end inside of windows; these could not be answered, and no other came."""
+    session = open_session(unlabelled_folder)
+    for start, end in ((1.0, 7.3), (12.1, 20.7)):
+        session.file.append(
+            Answer(recording="anna", start=start, end=end, activity="walk", labeller="me", labelled_at="")
+        )
+    for _ in range(30):
+        if not (left := session.proposals()):
+            break
+        session.answer(left[0], "rest", "anna")
+    spans = sorted((one.start, one.end) for one in session.answers() if one.recording == "anna")
+    assert len(spans) > 2
+    assert all(end <= begin + 0.1 for (_, end), (begin, _) in pairwise(spans))
 
 
 def test_a_session_that_is_opened_again_goes_on(unlabelled_folder: Path) -> None:

@@ -24,6 +24,11 @@ EVALUATIONS = {
     "linear at a rate of 10": ("linear_as_printed",),
     "fine-tuned": ("fine_tuning", "supervised"),
     "from scratch": ("supervised",),
+    "names": ("frozen_label_sequence",),
+    "unshared names": ("frozen_unshared_names",),
+    "linear head": ("frozen_linear",),
+    "logistic regression": ("frozen_logistic",),
+    "MLP head": ("frozen_mlp",),
     "fitted": ("linear", "ridge"),
     "self-trained": ("self_trained",),
     "macro-F1": (

@@ -115,9 +115,12 @@ class LabellingSession:
         """Return the windows of this round that have no answer yet, the most wanted first; none if all have one."""
         answers = self.answers()
         begun = len(answers) // self.settings.windows * self.settings.windows
-        done = set(self._covered(answers))
-        left = [index for index in self._choose(answers[:begun]) if index not in done]
-        return left or [index for index in self._choose(answers) if index not in done]
+        done = np.zeros(len(self.embeddings), bool)
+        for answer in answers:
+            done |= self._overlapping(answer)
+        rounds = (self._choose(answers[:begun]), self._choose(answers))
+        of_rounds = ([index for index in one if not done[self.members(index)].any()] for one in rounds)
+        return next(filter(None, of_rounds), [])
 
     def table(self, count: int | None = None) -> pd.DataFrame:
         """Return what is proposed: recording, start and end (seconds by its time stamps), seconds to look at, why."""

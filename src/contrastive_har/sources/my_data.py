@@ -111,10 +111,17 @@ def _passed_over(name: str, reason: str) -> Candidate:
 def _unknown_recordings(
     intervals: Sequence[IntervalTable], kinds: Sequence[Kind], names: Collection[str]
 ) -> Iterator[Candidate]:
-    """Say which intervals name a recording that there is not, where files and not columns have the names."""
+    """Say which intervals name a recording or a subject that there is not, where files and not columns name them."""
+    people = {kind.values.get("subject") for kind in kinds}
     for one in intervals:
         if one.table is None:
             continue
+        strange = one.table[(one.table["subject"] != "") & ~one.table["subject"].isin([str(name) for name in people])]
+        if None not in people and not strange.empty:
+            first = strange.iloc[0]
+            reason = f"{one.where}, row {first['line']}: no subject '{first['subject']}'. There are: "
+            reason += f"{', '.join(sorted(map(str, people)))[:300]}. Correct the name."
+            yield Candidate.failed(str(first["subject"]), one.where, BadRecordingError(reason))
         unknown = one.table[(one.table["recording"] != "") & ~one.table["recording"].isin(list(names))]
         named_in_rows = any(kind.column("recording") in kind.names for kind in kinds)
         if one.recording is not None or unknown.empty or named_in_rows:

@@ -59,6 +59,38 @@ def test_what_is_proposed_is_understood(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(recording.samples, table()[list(CHANNELS)] * scale, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "names", [("anna", "ben"), ("anna/session1", "anna/session2", "ben/session1", "ben/session2"), ("armin", "carl")]
+)
+def test_files_of_people_and_sessions_are_not_taken_for_sensors(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for index, name in enumerate(names):
+        put(tmp_path, table(seed=index).drop(columns="subject"), f"{name}.csv")
+    (tmp_path / "dataset.yml").unlink()
+    (tmp_path / "dataset.yml").write_text(propose(tmp_path))
+    proposed = yaml.safe_load((tmp_path / "dataset.yml").read_text())
+    assert "files" not in proposed
+    assert len(proposed["channels"]) == len(CHANNELS)
+    found, rejected = ingest(tmp_path)
+    assert not rejected
+    assert len(found) == len(names)
+
+
+@pytest.mark.parametrize("unit", ["dates", "seconds"])
+def test_the_start_of_many_intervals_is_not_their_end(tmp_path: Path, unit: str) -> None:
+    put(tmp_path, table().drop(columns="activity").assign(**({"timestamp": DATES} if unit == "dates" else {})))
+    starts = np.arange(24) * 0.5
+    columns = {"start": starts, "end": starts + 0.5, "activity": ["sit", "walk"] * 12}
+    if unit == "dates":
+        for name in ("start", "end"):
+            columns[name] = DATES[0] + pd.to_timedelta(columns[name], unit="s")
+    pd.DataFrame(columns).to_csv(tmp_path / "labels.csv", index=False)
+    (tmp_path / "dataset.yml").unlink()
+    (tmp_path / "dataset.yml").write_text(propose(tmp_path))
+    recordings, rejected = ingest(tmp_path)
+    assert not rejected
+    assert minutes(recordings[0]) == HALVES
+
+
 def test_sensors_in_files_of_their_own(tmp_path: Path) -> None:
     stamps = 1_767_620_467_350_470_700 + np.arange(ROWS) * 20_000_000
     for index, name in enumerate(("one", "two")):

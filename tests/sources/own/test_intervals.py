@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contrastive_har.sources.own.settings import Timestamp
+from contrastive_har.sources.own.times import are_local, to_seconds
 from tests.sources.own.made import ROWS, describe, ingest, minutes, one, put, table
 from tests.sources.own.test_cases import HALVES
 
@@ -95,6 +97,8 @@ def test_recordings_without_time_stamps_have_intervals_from_their_beginning(tmp_
         ("start,end,activity\n0,6,sit\n5,9,walk\n", "row 2: overlaps with the next interval"),
         ("subject,start,end,activity\nanna,0,6,sit\n,5,9,walk\n", "row 2: overlaps with another interval for"),
         ("subject,start,end,activity\nNone,0,6,sit\n", "labels.csv, row 2: 'subject' is empty. Fill it in"),
+        ("start,duration_ms,activity\n0,6000,sit\n", "'duration_ms' looks like the duration of intervals"),
+        ("start,end_time_s,activity\n0,6,sit\n", "'end_time_s' looks like the end of intervals"),
         ("start,end,activity\n1.5.2026 8:00,,sit\n", "row 2: '1.5.2026 8:00' is not a time"),
         ("0.0\t6.0\tsit\n6.0\t12.0\twalk\n", "has no header. Write 'delimiter: \"\\t\"', 'header: [column_1"),
     ],
@@ -102,6 +106,79 @@ def test_recordings_without_time_stamps_have_intervals_from_their_beginning(tmp_
 def test_what_is_not_clear_is_asked_and_loses_no_activity(tmp_path: Path, text: str, message: str) -> None:
     lay(tmp_path, text)
     assert message in reason(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["duration_ms", "duration (ms)", "duration[ms]"])
+def test_durations_have_the_unit_at_the_end_of_their_name(tmp_path: Path, column: str) -> None:
+    text = f"start,{column},activity\n0,6000,sit\n6,6000,walk\n"
+    lay(tmp_path, text, columns={"duration": column})
+    assert minutes(one(tmp_path)) == HALVES
+
+
+def test_one_column_is_not_both_start_and_end(tmp_path: Path) -> None:
+    lay(tmp_path, "end,activity\n0,sit\n6,walk\n", columns={"start": "end"})
+    assert "'end' is both start and end of intervals" in reason(tmp_path)
+
+
+def test_times_of_day_that_pass_midnight_need_dates(tmp_path: Path) -> None:
+    frame = UNLABELLED.assign(
+        timestamp=(pd.Timestamp("2026-01-01T10:00") + pd.to_timedelta(UNLABELLED["timestamp"], "s"))
+    )
+    frame["timestamp"] = frame["timestamp"].dt.strftime("%H:%M:%S.%f")
+    form = {"timestamp": {"format": "%H:%M:%S.%f"}}
+    for text, message in (
+        ("23:59:45.0,00:00:15.0,walk", "If it goes on past midnight, write times with their dates"),
+        ("23:59:45.0,,walk\n00:00:15.0,,sit", "row 3: begins earlier in the day than the row before"),
+    ):
+        put(tmp_path, frame)
+        (tmp_path / "labels.csv").write_text(f"start,end,activity\n{text}\n")
+        describe(tmp_path, **form, intervals={"pattern": "labels.csv"})
+        assert message in reason(tmp_path)
+
+
+def test_numbers_as_times_of_intervals_beside_dates_of_recordings(tmp_path: Path) -> None:
+    """As the page for labels writes them: seconds since 1970."""
+    begin = pd.Timestamp("2026-01-31T12:00:00")
+    stamps = begin + pd.to_timedelta(UNLABELLED["timestamp"], "s")
+    put(tmp_path, UNLABELLED.assign(timestamp=stamps.dt.strftime("%d.%m.%Y %H:%M:%S.%f")))
+    first = begin.timestamp()
+    (tmp_path / "labels.csv").write_text(
+        f"start,end,activity\n{first},{first + 6},sit\n{first + 6},{first + 12},walk\n"
+    )
+    intervals = {"pattern": "labels.csv", "timestamp": {"unit": "s"}}
+    describe(tmp_path, timestamp={"format": "%d.%m.%Y %H:%M:%S.%f"}, intervals=intervals)
+    assert minutes(one(tmp_path)) == HALVES
+
+
+def test_an_unknown_subject_is_named(tmp_path: Path) -> None:
+    frame = UNLABELLED.drop(columns="subject")
+    put(tmp_path, frame)
+    (tmp_path / "labels.csv").write_text("subject,start,end,activity\nAnna,0,6,sit\n")
+    describe(tmp_path, values={"subject": "anna"}, intervals={"pattern": "labels.csv"})
+    _, rejected = ingest(tmp_path)
+    assert "row 2: no subject 'Anna'. There are: anna. Correct the name." in rejected[0].reason
+
+
+def test_what_is_left_out_is_a_gap_without_time_stamps_too(tmp_path: Path) -> None:
+    frame = UNLABELLED.drop(columns="timestamp").assign(activity=np.repeat(["sit", "transport", "sit"], 200))
+    put(tmp_path, frame)
+    describe(tmp_path, left_out=["transport"])
+    recording = one(tmp_path)
+    assert len(recording.sample) == 400
+    assert (np.diff(recording.sample) > 1).sum() == 1
+    assert recording.sample[200] - recording.sample[199] == 201
+
+
+def test_a_year_at_the_end_is_no_offset(tmp_path: Path) -> None:
+    stamps = pd.Timestamp("2026-03-01T10:00:00") + pd.to_timedelta(UNLABELLED["timestamp"], "s")
+    put(tmp_path, table().assign(timestamp=stamps.dt.strftime("%H:%M:%S.%f %d-%m-%Y")))
+    describe(tmp_path, timestamp={"format": "%H:%M:%S.%f %d-%m-%Y", "timezone": "Europe/Berlin"})
+    texts = pd.Series(["10:00:00.00 01-03-2026"])
+    how = Timestamp(format="%H:%M:%S.%f %d-%m-%Y", timezone="Europe/Berlin")
+    assert to_seconds(texts, how, str)[0] == pd.Timestamp("2026-03-01T10:00", tz="Europe/Berlin").timestamp()
+    assert are_local(texts)
+    assert not are_local(pd.Series(["2026-03-01T10:00:00.5+0100"]))
+    assert minutes(one(tmp_path)) == HALVES
 
 
 def test_a_column_of_activities_beside_intervals_is_not_ignored(tmp_path: Path) -> None:

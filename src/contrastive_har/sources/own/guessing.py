@@ -22,6 +22,29 @@ from contrastive_har.sources.own.settings import FileLayout, Timestamp
 _UNLABELLED = ("null", "none", "nan", "unlabelled", "unlabeled", "unknown", "undefined", "other", "?", "-")
 _UNIT = re.compile(r"[(\[]([^)\]]*)[)\]]")
 _FEW = 100  # different labels, above which a column does not hold activities
+_SENSORS = (
+    "acc",
+    "gyr",
+    "mag",
+    "ori",
+    "quat",
+    "grav",
+    "rot",
+    "lin",
+    "bar",
+    "press",
+    "temp",
+    "ecg",
+    "emg",
+    "imu",
+    "sensor",
+)
+"""How names of sensors begin."""
+_PLACES = (
+    *("left", "right", "wrist", "arm", "forearm", "hand", "finger", "chest", "back", "waist", "belt", "hip", "pocket"),
+    *("thigh", "leg", "knee", "shank", "ankle", "foot", "shoe", "head", "ear", "neck", "phone", "watch", "heart", "hr"),
+)
+"""Where sensors are worn."""
 _SHORT = 3  # letters of a sensor's name in the names of its channels
 _SLOWEST, _FASTEST = 5.0, 1000.0  # rates of wearable sensors, in Hz
 
@@ -61,7 +84,10 @@ def guess_description(tables: Sequence[FileFacts], intervals: Sequence[FileFacts
             "'{subject}/*.csv': "
             "a person whose recordings have several names is on both sides of every split."
         )
-    if not sensors:
+    if sensors:
+        names = ", ".join(_stem(of_sensor[0]) for of_sensor in sensors)
+        remarks.append(f"Files are taken for sensors of one recording: {names}. If they are not, remove 'files'.")
+    else:
         remarks += _other_units(tables, channels)
         if len({tuple(one.numbers) for one in tables}) > 1:
             remarks.append("Files have different columns; those of most files are described. See the table above.")
@@ -85,13 +111,25 @@ def _rate(tables: Sequence[FileFacts]) -> tuple[float, list[str]]:
 
 
 def _sensors(tables: Sequence[FileFacts]) -> list[list[FileFacts]]:
-    """Return the files of each sensor, if files of the same names in each folder are sensors of one recording."""
+    """Return the files of each sensor, if files of the same names in each folder are sensors of one recording.
+
+    Files of one person each, or of one session each, are not: unlike sensors they have the same columns, and names that
+    are none of sensors or of places on the body.
+    """
     folders = {one.place.plain.parent for one in tables}
     by_stem: dict[str, list[FileFacts]] = {}
     for one in tables:
         by_stem.setdefault(_stem(one), []).append(one)
-    are_sensors = len(by_stem) > 1 and all(len(of_stem) == len(folders) for of_stem in by_stem.values())
+    in_each_folder = len(by_stem) > 1 and all(len(of_stem) == len(folders) for of_stem in by_stem.values())
+    columns = [name for of_stem in by_stem.values() for name in set(of_stem[0].numbers)]
+    differ = len(set(columns)) == len(columns)
+    are_sensors = in_each_folder and (differ or all(map(_names_a_sensor, by_stem)))
     return list(by_stem.values()) if are_sensors and "subject" not in tables[0].roles else []
+
+
+def _names_a_sensor(stem: str) -> bool:
+    words = re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", stem).lower())
+    return any(word in _PLACES or word.startswith(_SENSORS) for word in words)
 
 
 def _most_common(tables: Sequence[FileFacts]) -> list[FileFacts]:

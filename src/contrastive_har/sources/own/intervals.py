@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.sources.own.formats import has_date
 from contrastive_har.sources.own.forms import refuse_other_form
 from contrastive_har.sources.own.interval_clocks import UNDER, refuse_other_clock
 from contrastive_har.sources.own.labels import Labels, spelled
@@ -23,6 +25,8 @@ from contrastive_har.sources.own.roles import Kind, cells_of, looks_like, plain
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Intervals, Reading, quoted
 from contrastive_har.sources.own.tables import Table
 
+_UNIT = re.compile(rf"[\s_.([]+({'|'.join(TIME_UNITS)})[)\]]?$")
+"""The unit at the end of a column's name: ``duration_ms``, ``length (min)``."""
 DURATIONS = ("duration", "length", "dauer", "durée", "durata", "seconds", "elapsedtime")
 BEGINS = ("start", "begin", "from", "since", "onset", "anfang", "von", "debut", "starttime", "timestart", "begintime")
 ENDS = (
@@ -40,6 +44,9 @@ ENDS = (
     "timestop",
     "offset",
 )
+
+
+_HALF_A_DAY = 43_200.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,17 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
     if found["start"].isna().any():
         row = found[found["start"].isna()].iloc[0]
         raise BadRecordingError(f"{where}, row {row['line']}: no start. Fill it in, or remove the row.")
+    has_dates = kind.layout.timestamp.format is None or has_date(kind.layout.timestamp.format)
+    if not has_dates and (midnights := found.groupby(["recording", "subject"])["start"].diff() < -_HALF_A_DAY).any():
+        raise BadRecordingError(
+            f"{where}, row {found['line'][midnights].iloc[0]}: begins earlier in the day than the row before. "
+            "Write times with their dates."
+        )
     found = found.sort_values(["recording", "subject", "start"], kind="stable", ignore_index=True)
     following = found.groupby(["recording", "subject"])["start"].shift(-1, fill_value=np.inf)
     if (early := found["end"] < found["start"]).any():
-        raise BadRecordingError(f"{where}, row {found['line'][early].iloc[0]}: ends before it starts. Correct it.")
+        cure = "Correct it." if has_dates else "If it goes on past midnight, write times with their dates."
+        raise BadRecordingError(f"{where}, row {found['line'][early].iloc[0]}: ends before it starts. {cure}")
     if (overlaps := found["end"] > following).any():
         raise BadRecordingError(
             f"{where}, row {found['line'][overlaps].iloc[0]}: overlaps with the next interval. Correct either."
@@ -177,10 +191,14 @@ def _columns(kind: Kind, table: Table, reading: Reading) -> dict[str, str]:
             f"{', '.join(map(repr, table.names))}. Write 'columns: {{start: ..., end: ..., activity: ...}}' {UNDER}."
         )
     has = {role: column for role, column in columns.items() if column in table.names}
+    if has["start"] == has.get("end"):
+        raise BadRecordingError(
+            f"{table.place.where}: '{has['start']}' is both start and end of intervals. Correct 'columns' {UNDER}."
+        )
     others = [name for name in table.names if name and name not in has.values()]
     if not {"end", "duration"} & set(has):
-        refuse_other("end", [name for name in others if plain(name) in ENDS])
-        refuse_other("duration", [name for name in others if plain(name) in DURATIONS])
+        refuse_other("end", [name for name in others if plain(_UNIT.sub("", name)) in ENDS])
+        refuse_other("duration", [name for name in others if plain(_UNIT.sub("", name)) in DURATIONS])
     for name, cells in cells_of(others, table).items():
         if cells and {cell.casefold() for cell in cells} <= {*BEGINS, *ENDS}:
             raise BadRecordingError(
@@ -204,8 +222,8 @@ def _refuse_undeclared(table: Table, reading: Reading, role: str, names: Sequenc
 def _durations(kind: Kind, column: str) -> NDArray[np.float64]:
     """Return the durations of intervals in seconds, which are numbers in the unit of their name, or of their times."""
     blocks = open_table(kind.place, kind.layout).blocks([column], [], None)
-    unit = next((unit for unit in TIME_UNITS if f"({unit})" in column or f"[{unit}]" in column), None)
-    scale = TIME_UNITS[unit] if unit else kind.layout.timestamp.scale
+    named = _UNIT.search(column)
+    scale = TIME_UNITS[named[1]] if named else kind.layout.timestamp.scale
     return np.asarray(scale * np.concatenate([np.empty(0), *(block.numbers[:, 0] for block in blocks)]))
 
 

@@ -86,6 +86,8 @@ class Loader:
                 counts[what] = max(counts[what], count)
         if part.codes is not None and (left_out := part.codes == LEFT_OUT).any():
             counts["samples of activities to leave out"] += int(left_out.sum())
+            if part.seconds is None:  # counted, so that what was before and after them is not taken for one stretch
+                part = replace(part, seconds=np.arange(len(part.rows)) / self._description.sampling_rate_hz)
             part = part.take(np.flatnonzero(~left_out))
         if not len(part.rows):
             where = part.table.place.where

@@ -91,7 +91,7 @@ def _read(facts: FileFacts) -> None:
         if alike := looks_like(names, role):
             facts.roles[role] = (most_likely_clock(alike, table) if role == "timestamp" else alike)[0]
     rest = [name for name in names if name not in facts.roles.values()]
-    clocks, counts = ascending(rest, table)
+    clocks, counts = ascending([name for name in rest if plain(name) not in ENDS], table)
     if clocks and "timestamp" not in facts.roles:
         facts.roles["timestamp"] = clocks[-1]  # counters of samples come before clocks
         rest.remove(clocks[-1])
@@ -220,8 +220,9 @@ def are_intervals(facts: FileFacts) -> bool:
 
 def begin_column(facts: FileFacts) -> str | None:
     """Return the column that seems to say when intervals begin."""
-    begins = (name for name in (*facts.numbers, *facts.others) if plain(name) in BEGINS)
-    return facts.roles.get("timestamp") or next(begins, None)
+    stamp = facts.roles.get("timestamp")
+    begins = (name for name in (stamp, *facts.numbers, *facts.others) if name and plain(name) in BEGINS)
+    return next(begins, stamp)
 
 
 def end_column(facts: FileFacts) -> str | None:

@@ -239,6 +239,8 @@ def _joined(common: Mapping[str, Any], entry: Any) -> Any:
             joined[key] = {**common[key], **entry[key]}
     if isinstance(common.get("timestamp"), dict) and isinstance(entry.get("timestamp"), dict):
         joined["timestamp"] = {**common["timestamp"], **entry["timestamp"]}
+        if "unit" in entry["timestamp"] and "format" not in entry["timestamp"]:
+            joined["timestamp"].pop("format", None)  # numbers have a unit, dates a format
     return joined
 
 

@@ -14,7 +14,7 @@ from contrastive_har.sources.own.formats import formats_of, has_date
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, Timestamp
 
 _NO_DATE = pd.Timestamp("1900-01-01")  # of times of day
-_OFFSET = re.compile(r"\d(Z|[+-]\d\d:?\d\d)$")
+_OFFSET = re.compile(r"(:\d\d(\.\d+)?|T\d+(\.\d+)?)(Z|[+-]\d\d:?\d\d)$")  # after a time: a date may end with -2026
 _EMPTY = ("", "nan", "NaN", "NaT", "NA", "null", "None")
 _DATE = re.compile(r"(\d{1,4}[-./]\d{1,2}[-./]\d{1,4}|\d{1,2}:\d\d)(?!\d)")
 
