@@ -242,7 +242,7 @@ def _row(name: str) -> MethodSettings:
 
 def _own_row(settings: Mapping[str, Any]) -> MethodSettings:
     """Return a row with the given settings, which refine the encoder and the budget of the main job."""
-    if "epochs" in settings.get("budget", {}):
+    if "epochs" in (settings.get("budget") or {}):
         raise ValueError("method['budget'] has epochs; set the parameter epochs instead")
     protocol = _protocol().model_dump(mode="json")
     row = {"title": "own", "evaluations": ["linear"], **_plain(settings)}

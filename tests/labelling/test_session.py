@@ -43,6 +43,15 @@ def test_recordings_of_two_files_with_one_name_are_refused(unlabelled_folder: Pa
         open_session(unlabelled_folder)
 
 
+def test_windows_are_chosen_once_in_a_round(unlabelled_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(unlabelled_folder)
+    chosen: list[int] = []
+    choose = type(session)._chooser
+    monkeypatch.setattr(type(session), "_chooser", lambda *given: (chosen.append(0), choose(*given))[1])
+    answer_next(session, 5)
+    assert len(chosen) == 1
+
+
 def test_what_an_answer_overlaps_is_not_asked_again(unlabelled_folder: Path) -> None:
     """Annotations that were drawn by hand end inside of windows; these could not be answered, and no other came."""
     session = open_session(unlabelled_folder)

@@ -17,6 +17,7 @@ from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
 from contrastive_har.signals.windows import Windows
+from contrastive_har.sources.duplicates import same_name
 from contrastive_har.use.new_recordings import open_new_recordings
 
 
@@ -98,10 +99,7 @@ def read_unlabelled(
             _require_stamps(piece)
             earlier = pieces[piece.recording]
             if earlier and earlier[0].file != piece.file:
-                raise BadRecordingError(
-                    f"{piece.file}: a recording named '{piece.recording}' is also in {earlier[0].file}. "
-                    "Name them differently."
-                )
+                raise same_name(piece.recording, str(piece.file), str(earlier[0].file))
             earlier.append(piece)
         else:
             _say(piece)

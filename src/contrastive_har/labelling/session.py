@@ -118,9 +118,11 @@ class LabellingSession:
         done = np.zeros(len(self.embeddings), bool)
         for answer in answers:
             done |= self._overlapping(answer)
-        rounds = (self._choose(answers[:begun]), self._choose(answers))
-        of_rounds = ([index for index in one if not done[self.members(index)].any()] for one in rounds)
-        return next(filter(None, of_rounds), [])
+
+        def left(given: Sequence[Answer]) -> list[int]:
+            return [index for index in self._choose(given) if not done[self.members(index)].any()]
+
+        return left(answers[:begun]) or left(answers)
 
     def table(self, count: int | None = None) -> pd.DataFrame:
         """Return what is proposed: recording, start and end (seconds by its time stamps), seconds to look at, why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ from contrastive_har.models.encoders import EncoderSettings
 from contrastive_har.refining import refine, resolve_bases
 from contrastive_har.signals.augmentations import View
 from contrastive_har.signals.budgets import LabelBudget
+from contrastive_har.signals.normalisation import NormalisedBy
 
 REFINED = ("encoder", "encoders", "normalisation", "budget")
 """Settings of a protocol that its rows refine."""
@@ -54,7 +55,7 @@ class MethodSettings(BaseModel):
     encoders: dict[str, EncoderSettings] = {}
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     beside: tuple[EncoderSettings, ...] = ()
-    normalisation: Literal["channel", "sensor"] = "channel"
+    normalisation: NormalisedBy = "channel"
     budget: PretrainingBudget
     evaluations: tuple[str, ...] = Field(min_length=1)
 
@@ -86,7 +87,7 @@ class ViewsPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     views: dict[str, tuple[View, ...]]
-    normalisation: Literal["channel", "sensor"] = "channel"
+    normalisation: NormalisedBy = "channel"
     seed: int
 
     def of_modality(self, modality: str) -> tuple[View, ...]:
@@ -94,9 +95,7 @@ class ViewsPlan(BaseModel):
         return self.views.get(modality, self.views[OTHER])
 
     @classmethod
-    def of(
-        cls, methods: Mapping[str, MethodSettings], normalisation: Literal["channel", "sensor"], seed: int
-    ) -> ViewsPlan:
+    def of(cls, methods: Mapping[str, MethodSettings], normalisation: NormalisedBy, seed: int) -> ViewsPlan:
         """Return the views of some methods."""
         objectives = [method.objective for method in methods.values()]
         modalities = dict.fromkeys([*(name for objective in objectives for name in objective.modalities), OTHER])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +20,7 @@ from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
 from contrastive_har.signals.cutting import WindowSettings
 from contrastive_har.signals.descriptions import WebAddress
+from contrastive_har.signals.normalisation import NormalisedBy
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.splits import SplitPlan, SplitSettings
 from contrastive_har.sources import modalities_of_sources
@@ -68,7 +69,7 @@ class ProtocolSettings(BaseModel):
     splits: dict[str, SplitSettings] = Field(min_length=1)
     encoder: EncoderSettings = TPNSettings()
     encoders: dict[str, EncoderSettings] = {}
-    normalisation: Literal["channel", "sensor"] = "channel"
+    normalisation: NormalisedBy = "channel"
     budget: PretrainingBudget
     methods: dict[str, MethodSettings] = Field(min_length=1)
     compared_with: str

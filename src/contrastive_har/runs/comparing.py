@@ -28,12 +28,11 @@ def _read(run: Run, origins: Origins) -> ComparedRun:
     if not tables:
         raise ValueError(f"Run {run.run_id} has no report, and so no scores to compare.")
     manifest = run.manifest
-    recordings = origins.find("recordings", manifest.versions.get("recordings", ""))
     return ComparedRun(
         run_id=run.run_id,
         dataset=run.dataset,
         recordings=manifest.versions.get("recordings", "–"),
-        files=recordings.ancestors.get("raw_files") if recordings else None,
+        files=origins.files_of(manifest),
         code=manifest.code,
         packages=manifest.packages,
         parameters=manifest.parameters,

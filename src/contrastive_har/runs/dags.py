@@ -152,7 +152,8 @@ def _datasets_of(pipeline: str, parameters: Mapping[str, Any]) -> list[str]:
         chosen = (for_dataset(protocol, dataset) for protocol in own or [protocols[MAIN]])
         return [(sorted(one["splits"]), sorted(one["methods"])) for one in chosen]
 
-    return [name for name in source_names() if parts(name) == parts(str(parameters["dataset"]))]
+    configured = parts(str(parameters["dataset"]))
+    return [name for name in source_names() if parts(name) == configured]
 
 
 def main() -> None:

@@ -52,6 +52,11 @@ class Origins:
             }
         return self._known[version].get(name)
 
+    def files_of(self, manifest: Manifest) -> str | None:
+        """Return the fingerprint of the raw files of a run's recordings; None if it is not known."""
+        recordings = self.find("recordings", manifest.versions.get("recordings", ""))
+        return recordings.ancestors.get("raw_files") if recordings else None
+
     def of_folder(self, folder: Path) -> str:
         """Return the fingerprint of the files in a folder, whose hashes are remembered in the folder ``data``."""
         return fingerprint_folder(folder, FileHashes(self.manifests.folder.parents[1] / _FILE_HASHES, raw_hash_of))

@@ -32,8 +32,7 @@ def up_to_date(project: Path) -> Run | None:
     for run in runs_of(project):
         if run.status == "finished" and MAIN in run.reports and run.manifest.code == code_version():
             same = not list(differences(run.manifest.parameters, parameters))
-            recordings = origins.find("recordings", run.manifest.versions.get("recordings", ""))
-            if same and recordings and recordings.ancestors.get("raw_files") == files:
+            if same and origins.files_of(run.manifest) == files:
                 return run
     return None
 

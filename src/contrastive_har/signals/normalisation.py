@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+NormalisedBy = Literal["channel", "sensor"]
+"""Whether each channel has its own statistics, or the axes of a sensor have theirs in common."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,11 @@ class Normalisation:
         mean = signals.mean(axis=(0, 1), dtype=np.float64)
         deviation = signals.std(axis=(0, 1), dtype=np.float64)
         return cls(mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32))
+
+    @classmethod
+    def by(cls, how: NormalisedBy, signals: NDArray[np.float32], sensors: Iterable[Sequence[int]]) -> Normalisation:
+        """Return the statistics of windows (windows, time, channels), given the channel indices of each sensor."""
+        return cls.by_sensor(signals, sensors) if how == "sensor" else cls.of(signals)
 
     @classmethod
     def by_sensor(cls, signals: NDArray[np.float32], sensors: Iterable[Sequence[int]]) -> Normalisation:

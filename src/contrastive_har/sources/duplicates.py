@@ -25,6 +25,11 @@ _ENOUGH = 3  # chosen marks, below which all runs are used
 _SHARED = 0.5  # share of a recording's marks found in one other recording, at which it is a duplicate
 
 
+def same_name(name: str, where: str, other: str) -> BadRecordingError:
+    """Return the refusal of a recording whose name another one has, given the files of both."""
+    return BadRecordingError(f"{where}: a recording named '{name}' is also in {other}. Name them differently.")
+
+
 class SeenRecordings:
     """The recordings accepted so far.
 
@@ -60,10 +65,7 @@ class SeenRecordings:
             BadRecordingError: if its name, all its samples, or about half of them occurred before; names both files.
         """
         if recording.name in self._names:
-            raise BadRecordingError(
-                f"{where}: a recording named '{recording.name}' is also in {self._names[recording.name]}. "
-                "Name them differently."
-            )
+            raise same_name(recording.name, where, self._names[recording.name])
         digest = hashlib.sha256(recording.samples.tobytes()).digest()
         if digest in self._digests:
             raise BadRecordingError(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 from pydantic import ValidationError
 
 from contrastive_har.files.stamps import explain
@@ -19,7 +20,7 @@ from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.candidate import Candidate, File, NoRecordingError
 from contrastive_har.sources.own.description_files import divide, read_description_file
 from contrastive_har.sources.own.intervals import IntervalTable, read_intervals
-from contrastive_har.sources.own.labels import Labels
+from contrastive_har.sources.own.labels import Labels, spelled
 from contrastive_har.sources.own.places import PassedOver, Place, find_places
 from contrastive_har.sources.own.reader import Reader
 from contrastive_har.sources.own.roles import Kind, groups_of, kinds_of
@@ -99,6 +100,7 @@ def files(folder: Path, description: DatasetDescription, reading: Reading) -> It
     only = {group[0].place.plain.parent: name for name, group in groups if folders[group[0].place.plain.parent] == 1}
     intervals = [replace(one, only=only.get(one.kind.place.plain.parent)) for one in intervals]
     yield from _unknown_recordings(intervals, kinds, {name for name, _ in groups})
+    yield from _unknown_subjects(intervals, kinds, reading)
     reader = Reader(description, reading, labels, tuple(intervals))
     for name, group in groups:
         yield partial(reader.candidates, name, group)
@@ -111,23 +113,35 @@ def _passed_over(name: str, reason: str) -> Candidate:
 def _unknown_recordings(
     intervals: Sequence[IntervalTable], kinds: Sequence[Kind], names: Collection[str]
 ) -> Iterator[Candidate]:
-    """Say which intervals name a recording or a subject that there is not, where files and not columns name them."""
-    people = {kind.values.get("subject") for kind in kinds}
+    """Say which intervals name a recording that there is not, where files and not columns have the names."""
     for one in intervals:
         if one.table is None:
             continue
-        strange = one.table[(one.table["subject"] != "") & ~one.table["subject"].isin([str(name) for name in people])]
-        if None not in people and not strange.empty:
-            first = strange.iloc[0]
-            reason = f"{one.where}, row {first['line']}: no subject '{first['subject']}'. There are: "
-            reason += f"{', '.join(sorted(map(str, people)))[:300]}. Correct the name."
-            yield Candidate.failed(str(first["subject"]), one.where, BadRecordingError(reason))
         unknown = one.table[(one.table["recording"] != "") & ~one.table["recording"].isin(list(names))]
         named_in_rows = any(kind.column("recording") in kind.names for kind in kinds)
         if one.recording is not None or unknown.empty or named_in_rows:
             continue
-        first = unknown.iloc[0]
-        known = ", ".join(names)[:300]
-        reason = f"{one.where}, row {first['line']}: no recording '{first['recording']}'. There are: {known}. "
-        reason += "Correct the name."
-        yield Candidate.failed(str(first["recording"]), one.where, BadRecordingError(reason))
+        yield _unknown(one, unknown.iloc[0], "recording", names)
+
+
+def _unknown_subjects(
+    intervals: Sequence[IntervalTable], kinds: Sequence[Kind], reading: Reading
+) -> Iterator[Candidate]:
+    """Say which intervals name a subject that there is not, where files and not columns have the names."""
+    if any("subject" not in kind.values for kind in kinds):
+        return
+    try:
+        people = sorted({spelled("subject", kind.values["subject"], reading) for kind in kinds})
+    except ValueError:
+        return  # the recordings of that name are refused
+    for one in intervals:
+        if one.table is None:
+            continue
+        unknown = one.table[(one.table["subject"] != "") & ~one.table["subject"].isin(people)]
+        if not unknown.empty:
+            yield _unknown(one, unknown.iloc[0], "subject", people)
+
+
+def _unknown(table: IntervalTable, row: pd.Series, role: str, names: Collection[str]) -> Candidate:
+    reason = f"{table.where}, row {row['line']}: no {role} '{row[role]}'. There are: {', '.join(names)[:300]}. "
+    return Candidate.failed(str(row[role]), table.where, BadRecordingError(f"{reason}Correct the name."))

@@ -51,9 +51,8 @@ def score_recordings(
     test = roles[origin.split].members(origin.repeat, "test", parse_budget(origin.label_budget))
     subjects = windows.table["subject"]
     used = set(subjects.iloc[_used(roles[origin.split], origin)])
-    people = [one for one in subjects.iloc[test].unique().tolist() if one not in used]
-    if recogniser.architecture.clips:
-        people = []
+    tested = [] if recogniser.architecture.clips else subjects.iloc[test].unique().tolist()
+    people = [one for one in tested if one not in used]
     classes, counts = len(recogniser.description.class_names), dict.fromkeys(people, 0)
     confusions = {subject: np.zeros((classes, classes + 1), np.int64) for subject in people}
     unlabelled = dict.fromkeys(people, 0)

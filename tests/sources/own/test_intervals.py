@@ -108,7 +108,7 @@ def test_what_is_not_clear_is_asked_and_loses_no_activity(tmp_path: Path, text: 
     assert message in reason(tmp_path)
 
 
-@pytest.mark.parametrize("column", ["duration_ms", "duration (ms)", "duration[ms]"])
+@pytest.mark.parametrize("column", ["duration_ms", "duration (ms)", "duration[ms]", "duration (ms) of it"])
 def test_durations_have_the_unit_at_the_end_of_their_name(tmp_path: Path, column: str) -> None:
     text = f"start,{column},activity\n0,6000,sit\n6,6000,walk\n"
     lay(tmp_path, text, columns={"duration": column})
@@ -157,6 +157,13 @@ def test_an_unknown_subject_is_named(tmp_path: Path) -> None:
     describe(tmp_path, values={"subject": "anna"}, intervals={"pattern": "labels.csv"})
     _, rejected = ingest(tmp_path)
     assert "row 2: no subject 'Anna'. There are: anna. Correct the name." in rejected[0].reason
+
+
+def test_subjects_of_intervals_are_known_by_either_name(tmp_path: Path) -> None:
+    put(tmp_path, UNLABELLED.drop(columns="subject"))
+    (tmp_path / "labels.csv").write_text("subject,start,end,activity\nP1,0,6,sit\nanna,6,12,walk\n")
+    describe(tmp_path, values={"subject": "P1"}, subjects={"P1": "anna"}, intervals={"pattern": "labels.csv"})
+    assert minutes(one(tmp_path)) == HALVES
 
 
 def test_what_is_left_out_is_a_gap_without_time_stamps_too(tmp_path: Path) -> None:

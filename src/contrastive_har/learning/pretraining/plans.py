@@ -13,7 +13,7 @@ from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
-from contrastive_har.signals.normalisation import Normalisation
+from contrastive_har.signals.normalisation import Normalisation, NormalisedBy
 from contrastive_har.signals.sensors import Layout
 
 FEWEST = 2  # windows in a batch: a single one has no negatives
@@ -102,7 +102,7 @@ class BackboneSettings(BaseModel):
     encoders: dict[str, EncoderSettings] = {}
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     beside: tuple[EncoderSettings, ...] = ()
-    normalisation: Literal["channel", "sensor"] = "channel"
+    normalisation: NormalisedBy = "channel"
 
     @model_validator(mode="after")
     def _learns_nothing_beside(self) -> BackboneSettings:
@@ -145,10 +145,7 @@ class BackboneSettings(BaseModel):
 
     def normalisation_of(self, signals: NDArray[np.float32], layout: Layout) -> Normalisation:
         """Return the statistics by which windows are normalised, of raw ``signals`` (windows, time, channels)."""
-        by_sensor = self.normalisation == "sensor"
-        statistics = (
-            Normalisation.by_sensor(signals, layout.sensors.values()) if by_sensor else Normalisation.of(signals)
-        )
+        statistics = Normalisation.by(self.normalisation, signals, layout.sensors.values())
         for name, part in layout.modalities.items():
             if name in layout.skeletons:
                 statistics.mean[part], statistics.deviation[part] = 0.0, 1.0

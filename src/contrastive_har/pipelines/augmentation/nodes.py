@@ -37,9 +37,7 @@ def _views_of(modality: str, windows: Windows, chosen: list[int], plan: ViewsPla
     if modality in layout.skeletons:
         shown = centred(torch.from_numpy(signals[chosen]), layout.skeletons[modality], layout.joints(modality))
     else:
-        by_sensor = plan.normalisation == "sensor"
-        sensors = layout.sensors.values()
-        normalise = Normalisation.by_sensor(signals, sensors) if by_sensor else Normalisation.of(signals)
+        normalise = Normalisation.by(plan.normalisation, signals, layout.sensors.values())
         shown = torch.from_numpy(normalise(signals[chosen]))
     seeded = {name: Draws(torch.Generator().manual_seed(plan.seed)) for name in allowed}
     return {name: make_view(shown, view, seeded[name], layout).numpy() for name, view in allowed.items()}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib import resources
 from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
+import yaml
 
 from contrastive_har.signals.sensors import Channel, indices_by_sensor
 from contrastive_har.signals.units import find_unit
@@ -22,29 +25,6 @@ from contrastive_har.sources.own.settings import FileLayout, Timestamp
 _UNLABELLED = ("null", "none", "nan", "unlabelled", "unlabeled", "unknown", "undefined", "other", "?", "-")
 _UNIT = re.compile(r"[(\[]([^)\]]*)[)\]]")
 _FEW = 100  # different labels, above which a column does not hold activities
-_SENSORS = (
-    "acc",
-    "gyr",
-    "mag",
-    "ori",
-    "quat",
-    "grav",
-    "rot",
-    "lin",
-    "bar",
-    "press",
-    "temp",
-    "ecg",
-    "emg",
-    "imu",
-    "sensor",
-)
-"""How names of sensors begin."""
-_PLACES = (
-    *("left", "right", "wrist", "arm", "forearm", "hand", "finger", "chest", "back", "waist", "belt", "hip", "pocket"),
-    *("thigh", "leg", "knee", "shank", "ankle", "foot", "shoe", "head", "ear", "neck", "phone", "watch", "heart", "hr"),
-)
-"""Where sensors are worn."""
 _SHORT = 3  # letters of a sensor's name in the names of its channels
 _SLOWEST, _FASTEST = 5.0, 1000.0  # rates of wearable sensors, in Hz
 
@@ -129,7 +109,14 @@ def _sensors(tables: Sequence[FileFacts]) -> list[list[FileFacts]]:
 
 def _names_a_sensor(stem: str) -> bool:
     words = re.findall("[a-z]+", re.sub("([a-z])([A-Z])", r"\1 \2", stem).lower())
-    return any(word in _PLACES or word.startswith(_SENSORS) for word in words)
+    known = _sensor_names()
+    return any(word in known["places"] or word.startswith(known["sensors"]) for word in words)
+
+
+@cache
+def _sensor_names() -> dict[str, tuple[str, ...]]:
+    text = resources.files(__package__).joinpath("sensor_names.yml").read_text(encoding="utf-8")
+    return {kind: tuple(words) for kind, words in yaml.safe_load(text).items()}
 
 
 def _most_common(tables: Sequence[FileFacts]) -> list[FileFacts]:

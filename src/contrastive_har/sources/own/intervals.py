@@ -25,8 +25,8 @@ from contrastive_har.sources.own.roles import Kind, cells_of, looks_like, plain
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE, TIME_UNITS, Intervals, Reading, quoted
 from contrastive_har.sources.own.tables import Table
 
-_UNIT = re.compile(rf"[\s_.([]+({'|'.join(TIME_UNITS)})[)\]]?$")
-"""The unit at the end of a column's name: ``duration_ms``, ``length (min)``."""
+_UNIT = re.compile(rf"[(\[](?P<inside>{'|'.join(TIME_UNITS)})[)\]]|[\s_.]+(?P<last>{'|'.join(TIME_UNITS)})$")
+"""The unit in a column's name: in brackets, or last as in ``duration_ms``."""
 DURATIONS = ("duration", "length", "dauer", "durée", "durata", "seconds", "elapsedtime")
 BEGINS = ("start", "begin", "from", "since", "onset", "anfang", "von", "debut", "starttime", "timestart", "begintime")
 ENDS = (
@@ -223,7 +223,7 @@ def _durations(kind: Kind, column: str) -> NDArray[np.float64]:
     """Return the durations of intervals in seconds, which are numbers in the unit of their name, or of their times."""
     blocks = open_table(kind.place, kind.layout).blocks([column], [], None)
     named = _UNIT.search(column)
-    scale = TIME_UNITS[named[1]] if named else kind.layout.timestamp.scale
+    scale = TIME_UNITS[named["inside"] or named["last"]] if named else kind.layout.timestamp.scale
     return np.asarray(scale * np.concatenate([np.empty(0), *(block.numbers[:, 0] for block in blocks)]))
 
 
