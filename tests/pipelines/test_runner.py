@@ -99,7 +99,8 @@ def test_hooks_are_called_as_if_nodes_ran_one_after_another(
         found.append(runner.run(trainings(5), catalog_of(5), hooks_with(one))["all"].load())
     assert [number for number, _, _ in found[1]] == [number for number, _, _ in found[0]] == [1, 101, 21, 31, 41]
     assert {process for _, process, _ in found[0]} == {os.getpid()}
-    assert os.getpid() not in {process for _, process, _ in found[1]}
+    # The last node runs here if those before it end together, since it is alone then; the first two never do.
+    assert os.getpid() not in {process for _, process, _ in found[1][:2]}
     assert {threads for _, _, threads in found[1]} == {1}
     assert sorted(noted[0].calls) == sorted(noted[1].calls)
     for node in ("train_n0", "train_n4", "add"):
