@@ -23,12 +23,12 @@ help: ## show this list
 run: $(VENV)/.installed ## install what is missing, run the main job, print the result table
 	@$(BIN)/python -m contrastive_har.runs.showing || { test $$? -eq 3 && $(BIN)/kedro run; }
 
-# One test process per core, each with one thread: tests are too small for several threads.
+# One test process per core, each with one thread: tests are too small for several threads. Coverage costs a third more time.
 test: $(VENV)/.installed-dev ## install what is missing, run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --dist=worksteal --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=logical --dist=worksteal
 
-test-all: $(VENV)/.installed-dev ## the same with all tests, also those that take long
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" --numprocesses=logical --dist=worksteal
+test-all: $(VENV)/.installed-dev ## the same with all tests, also those that take long, and their coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" --numprocesses=logical --dist=worksteal --cov --cov-report=term
 
 # ONLY names the functions to change, such as 'contrastive_har.scores.*'; a first run takes hours without it.
 mutate: $(VENV)/.installed-mutation ## change the code and see which changes no test notices: make mutate ONLY='contrastive_har.scores.*'
