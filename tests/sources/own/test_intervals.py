@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,22 @@ def test_times_of_another_clock_are_refused_with_a_cure(
     assert minutes(one(tmp_path)) == HALVES
 
 
-def test_clocks_some_hours_apart_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("are_numbers", [False, True])
+def test_clocks_some_hours_apart_are_named_with_a_cure(tmp_path: Path, are_numbers: bool) -> None:
     times = pd.Timestamp("2026-03-01 08:00") + pd.to_timedelta(np.arange(ROWS) / 50, unit="s")
-    text = "start,end,activity\n2026-03-01T07:00:00,2026-03-01T07:00:06,sit\n2026-03-01T07:00:06,,walk\n"
-    lay(tmp_path, text.replace("07:00:06,,", "07:00:06,2026-03-01T07:00:12,"), UNLABELLED.assign(timestamp=times))
-    assert "timezone: ...}' as their clock is 1 h off" in reason(tmp_path)
+    frame = UNLABELLED.assign(timestamp=times)
+    hour = "2026-03-01T07:00"
+    text = f"start,end,activity\n{hour}:00,{hour}:06,sit\n{hour}:06,{hour}:12,walk\n"
+    if are_numbers:  # seconds since 1970, which no time zone changes: that of the recordings does
+        text = re.sub(rf"{hour}:(\d\d)", lambda found: str(1_772_348_400 + int(found[1])), text)
+    lay(tmp_path, text, frame)
+    message = reason(tmp_path)
+    assert "as their clocks are 1 h apart" in message
+    assert ("'timestamp: {timezone: ...}' of the recordings" in message) == are_numbers
+    assert ("under 'intervals'" in message) != are_numbers
+    if are_numbers:
+        describe(tmp_path, intervals={"pattern": "labels.csv"}, timestamp={"timezone": "Europe/Berlin"})
+        assert minutes(one(tmp_path)) == HALVES
 
 
 def test_recordings_without_time_stamps_have_intervals_from_their_beginning(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.sources.own.formats import has_date
 from contrastive_har.sources.own.forms import refuse_other_form
-from contrastive_har.sources.own.interval_clocks import UNDER, refuse_other_clock
+from contrastive_har.sources.own.interval_clocks import UNDER, Clock, refuse_other_clock, refuse_shown_twice
 from contrastive_har.sources.own.labels import Labels, spelled
 from contrastive_har.sources.own.opening import open_table
 from contrastive_har.sources.own.roles import Kind, cells_of, looks_like, plain
@@ -58,11 +58,13 @@ class IntervalTable:
         table: One row per interval: recording and subject ('' if not said), start and end (seconds), code, line; None
             if the file cannot be used.
         only: The only recording in the folder of the file; None if there are several.
+        are_local: Whether times are local, so that a time zone says which are meant.
     """
 
     kind: Kind
     table: pd.DataFrame | None
     only: str | None = None
+    are_local: bool = False
 
     @property
     def recording(self) -> str | None:
@@ -110,7 +112,7 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
         table = open_table(kind.place, kind.layout)
         columns = _columns(kind, table, reading)
         texts = [columns[role] for role in ("activity", "recording", "subject") if role in columns]
-        start, names = _times_and_texts(kind, columns["start"], texts)
+        start, names, are_local = _times_and_texts(kind, columns["start"], texts)
         end = np.full(len(start), np.nan)
         if "end" in columns:
             end = _times_and_texts(kind, columns["end"], [])[0]
@@ -148,7 +150,7 @@ def read_intervals(kind: Kind, labels: Labels, reading: Reading) -> IntervalTabl
         raise BadRecordingError(
             f"{where}, row {found['line'][overlaps].iloc[0]}: overlaps with the next interval. Correct either."
         )
-    return IntervalTable(kind, found.assign(end=found["end"].fillna(following)))
+    return IntervalTable(kind, found.assign(end=found["end"].fillna(following)), are_local=are_local)
 
 
 def _spelled(role: str, names: Iterable[str], lines: Sequence[int], where: str, reading: Reading) -> list[str]:
@@ -229,30 +231,16 @@ def _durations(kind: Kind, column: str) -> NDArray[np.float64]:
 
 def _times_and_texts(
     kind: Kind, stamp: str, texts: Sequence[str]
-) -> tuple[NDArray[np.float64], dict[str, NDArray[np.object_]]]:
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.object_]], bool]:
     how = kind.layout.timestamp.model_copy(update={"column": stamp})
     table = open_table(kind.place, kind.layout)
     blocks = list(table.blocks([], texts, how))
     for block in blocks:
         if block.are_local and how.timezone is not None and block.seconds is not None:
-            _refuse_shown_twice(block.seconds, how.timezone, table, block.first)
+            refuse_shown_twice(block.seconds, how.timezone, table, block.first)
     seconds = [block.seconds for block in blocks if block.seconds is not None]
     names = {text: np.array([name for block in blocks for name in block.texts[text]], dtype=object) for text in texts}
-    return (np.concatenate(seconds) if seconds else np.empty(0)), names
-
-
-def _refuse_shown_twice(seconds: NDArray[np.float64], zone: str, table: Table, first: int) -> None:
-    """Refuse local times of an hour that the clock shows twice: nobody knows which of the two is meant."""
-    local = pd.DatetimeIndex(pd.to_datetime(seconds, unit="s", utc=True)).tz_convert(zone).tz_localize(None)
-    told = local.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    if not (twice := told.isna() & ~local.isna()).any():
-        return
-    row = int(np.flatnonzero(twice)[0])
-    earlier = local[row].tz_localize(zone, ambiguous=True).isoformat()
-    raise BadRecordingError(
-        f"{table.place.where}, row {table.line(first + row)}: the clock of {zone} shows {local[row]} twice. Write "
-        f"times with their offsets, such as {earlier}."
-    )
+    return (np.concatenate(seconds) if seconds else np.empty(0)), names, any(block.are_local for block in blocks)
 
 
 def intervals_of(
@@ -281,7 +269,7 @@ def intervals_of(
             continue
         clock = seconds - np.nanmin(seconds) if one.is_relative else seconds
         if one.only == recording or (chosen[["recording", "subject"]] != "").any(axis=None):
-            refuse_other_clock(one.where, one.kind.layout, chosen, clock, recording)
+            refuse_other_clock(one.where, Clock(one.kind.layout, one.are_local), chosen, clock, recording)
         own = np.zeros(len(seconds), bool)
         for start, end, code, line in chosen[["start", "end", "code", "line"]].itertuples(index=False):
             inside = (clock >= start) & (clock < end)
