@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import validate_data
 
 from contrastive_har.estimator import ActivityClassifier, method_names
 from contrastive_har.files.stamps import SchemaError
+from contrastive_har.signals.arrays_of_labels import are_labels, natural
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import recognise
@@ -35,6 +38,36 @@ def labelled(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Windows, activity names and subjects."""
     names = np.array(windows.description.class_names)[windows.classes()]
     return windows.signals, names, windows.table["subject"].to_numpy().astype(str)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series(["a", "b", None, "a"]),
+        pd.Series(["a", "b", None, "a"], dtype="string"),
+        pd.Series(["a", "b", None, "a"], dtype="category"),
+        pd.Series([0, 1, None, 0], dtype="Int64"),
+        np.array(["a", "b", "-1", "a"]),
+        np.array(["a", "b", -1, "a"], object),
+        np.array([0.0, 1.0, -1.0, 0.0], object),
+        np.array([0.0, 1.0, np.nan, 0.0]),
+    ],
+)
+def test_missing_labels_are_no_labels(labels: Any) -> None:
+    values = np.asarray(labels)
+    assert are_labels(values).tolist() == [True, True, False, True]
+    found = np.unique(natural(values[are_labels(values)]))
+    assert len(found) == 2
+    assert type_of_target(natural(values[are_labels(values)])) == "binary"
+
+
+def test_a_fit_that_fails_leaves_the_model_of_the_one_before(labelled: tuple[np.ndarray, ...]) -> None:
+    signals, names, _ = labelled
+    classifier = ActivityClassifier(TINY, epochs=1, random_state=0).fit(signals, names)
+    before = classifier.predict(signals)
+    with pytest.raises(ValueError, match="epochs is 0"):
+        classifier.set_params(epochs=0).fit(signals, np.where(names == "run", "x", "y"))
+    np.testing.assert_array_equal(classifier.predict(signals), before)
 
 
 @pytest.fixture(scope="module")

@@ -315,6 +315,37 @@ def test_a_single_modality_is_refused_before_anything_is_trained(windows: Window
             check_methods(both, assign_roles(both, alone.split_plan("p", 0)), alone)
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        (
+            {"head": {"name": "label_sequence"}, "learning_rate": 0.1, "epochs": 1, "batch_size": 8},
+            "Evaluation 'linear' of method 'm': activities 'sit down' and 'Sit-Down' are both spelled 'sit down'; correct",
+        ),
+        (
+            {
+                "head": {"name": "linear"},
+                "trained_stages": "all",
+                "learning_rate": 0.1,
+                "epochs": 1,
+                "batch_size": 8,
+                "consistency": {"weak": [], "strong": [{"name": "rotation"}]},
+            },
+            "Evaluation 'linear' of method 'm': rotation needs sensors of three axes, .* Leave this out",
+        ),
+    ],
+)
+def test_evaluations_that_do_not_suit_the_data_are_refused_before_anything_is_trained(
+    windows: Windows, evaluation: dict[str, Any], message: str
+) -> None:
+    settings = protocol(evaluations={"linear": {"title": "L", **evaluation}})
+    names = {0: "sit down", 1: "Sit-Down", 2: "run"}
+    named = windows.description.model_copy(update={"activities": names})
+    two_axes = in_modalities(replace(windows, description=named), *TWO)
+    with pytest.raises(IllPosedError, match=message):
+        check_methods(two_axes, assign_roles(two_axes, settings.split_plan("p", 0)), settings)
+
+
 def test_last_batches_that_are_left_out_are_not_counted(windows: Windows) -> None:
     clustered = {"name": "contrastive", "clustering": {"name": "kmeans", "clusters": 40}}
     total = len(windows.table)

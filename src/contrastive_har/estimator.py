@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import yaml
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
@@ -25,6 +26,7 @@ from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import embed
 from contrastive_har.protocols import MethodSettings, ProtocolSettings, require_trainable
 from contrastive_har.signals.arrays import Signals, channels_of_arrays, stack_like, stack_modalities
+from contrastive_har.signals.arrays_of_labels import are_labels, natural
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.roles import Roles
@@ -89,7 +91,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
 
         Args:
             X: Windows (windows, time, channels), or one such array per modality.
-            y: Labels (windows,) of any type; -1 for windows without a label.
+            y: Labels (windows,) of any type; -1, None or NaN for windows without a label.
 
         Raises:
             ValueError: if shapes do not match, samples are not finite, fewer than two labels occur, or the method
@@ -101,17 +103,22 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             labels = labels[:, 0]
         if labels.shape != (len(signals),):
             raise ValueError(f"y has the shape {labels.shape}, but X has {len(signals)} windows")
-        labelled = _is_labelled(labels)
-        check_classification_targets(labels[labelled])
-        self.classes_, indices = np.unique(labels[labelled], return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has {len(self.classes_)} class besides -1 (no label); two classes are the least")
+        labelled = are_labels(labels)
+        known = natural(labels[labelled])
+        check_classification_targets(known)
+        found, indices = np.unique(known, return_inverse=True)
+        if len(found) < 2:
+            raise ValueError(f"y has {len(found)} class besides -1 (no label); two classes are the least")
         classes = np.full(len(labels), UNLABELLED, np.int64)
         classes[labelled] = indices
         channels = channels_of_arrays(parts, self.channels, self.sensors)
-        names = [str(name) for name in self.classes_]
-        windows = Windows.from_arrays(signals, classes, names, channels, self.sample_rate or 1.0)
-        self._train(windows, np.flatnonzero(labelled))
+        names = [str(name) for name in found]
+        windows = Windows.from_arrays(
+            signals, classes, names, channels, 1.0 if self.sample_rate is None else self.sample_rate
+        )
+        # Together and last: a fit that fails leaves the model of the one before.
+        self.recogniser_, self.history_ = self._train(windows, np.flatnonzero(labelled))
+        self.classes_ = found
         return self
 
     def predict(self, X: Signals) -> NDArray[Any]:  # noqa: N803
@@ -138,6 +145,12 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             TypeError: if labels or parameters cannot be written as JSON.
         """
         check_is_fitted(self, "recogniser_")
+        if self.sample_rate is None:
+            warnings.warn(
+                "The model's sampling rate is unknown, and the file says 1 Hz: pass sample_rate if recordings, and not "
+                "windows, are to be recognised with it.",
+                stacklevel=2,
+            )
         state = {"parameters": _plain(self.get_params()), "labels": self.classes_.tolist()}
         with write_atomically(Path(path)) as staged:
             write_recogniser(self.recogniser_, staged, **{_HEADER: json.dumps(state)})
@@ -156,14 +169,14 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         classifier.classes_ = np.array(state.get("labels", recogniser.description.class_names))
         return classifier
 
-    def _train(self, windows: Windows, labelled: NDArray[np.int64]) -> None:
+    def _train(self, windows: Windows, labelled: NDArray[np.int64]) -> tuple[TrainedRecogniser, pd.DataFrame]:
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         name, row = (self.method, _row(self.method)) if isinstance(self.method, str) else ("own", _own_row(self.method))
         plan = self._plan(name, row, windows, seed)
         members = np.arange(len(windows.signals))
         compute = ComputeSettings()
         require_trainable(plan, [len(members)], windows.layout, windows.class_count)
-        encoders, self.history_ = pretrain(windows, [members], plan, compute)
+        encoders, history = pretrain(windows, [members], plan, compute)
         chosen = row.evaluations[0]
         evaluations = {chosen: _for_labels(_protocol().evaluations[chosen], len(labelled))}
         evaluation = EvaluationPlan(evaluations=evaluations, label_budgets=(_LABELS,), shown=_LABELS, seed=seed)
@@ -182,7 +195,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
             mean_validation_macro_f1=None,
             mean_test_macro_f1=None,
         )
-        self.recogniser_ = TrainedRecogniser(architecture, weights, origin)
+        return TrainedRecogniser(architecture, weights, origin), history
 
     def _plan(self, name: str, row: MethodSettings, windows: Windows, seed: int) -> PretrainingPlan:
         """Return the pre-training plan: the settings of the method, with a batch size that suits the windows."""
@@ -269,14 +282,6 @@ def _without_unknown_sensors(objective: Any, layout: Layout) -> Any:
     )
     remaining = tuple(tuple(augment for augment in view if not augment.problem(layout)) for view in views)
     return objective.model_copy(update={"views": remaining})
-
-
-def _is_labelled(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which windows (windows,) are labelled: -1 means no label, and so do '-1' and None among strings."""
-    if labels.dtype.kind in "OUS":
-        return np.array([label is not None and str(label) != str(UNLABELLED) for label in labels], bool)
-    labelled: NDArray[np.bool_] = labels != UNLABELLED
-    return labelled
 
 
 def _plain(value: Any) -> Any:

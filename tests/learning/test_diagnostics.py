@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from contrastive_har.learning.objectives import Objective, ObjectiveSettings, Step, StepResult
 from contrastive_har.learning.pretraining import HISTORY_COLUMNS, PretrainingBudget, PretrainingPlan, pretrain
-from contrastive_har.learning.pretraining.diagnostics import diagnose, measure_retrieval, measure_spread
+from contrastive_har.learning.pretraining.diagnostics import SAMPLE, diagnose, measure_retrieval, measure_spread
 from contrastive_har.models.layers.dropout import switch_off_dropout
 from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.signals.windows import Windows
@@ -241,3 +241,10 @@ def test_retrieval_uses_only_windows_that_were_not_learned_from(windows: Windows
     assert after["recall_at_5"].iloc[-1] == 0, "windows that are all alike cannot be told apart"
     nothing_unseen = history_of(several, [np.arange(len(several.signals))], **ACROSS)
     assert nothing_unseen[RECALLS].isna().all(axis=None)
+
+
+def test_of_large_batches_the_first_windows_are_compared() -> None:
+    """Pairs grow with the square of a batch."""
+    view = unit_vectors(2, SAMPLE + 5, 4)
+    whole = diagnose(result_of(view), np.zeros(SAMPLE + 5, np.int64))["uniformity"]
+    assert whole == diagnose(result_of(view[:, :SAMPLE]), np.zeros(SAMPLE, np.int64))["uniformity"]

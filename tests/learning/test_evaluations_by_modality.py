@@ -86,7 +86,7 @@ ABC = ("a", "b", "c")
         ("each", ("a",), ("a",), {"ridge": None}),
         ("subsets", ("a",), ("a",), {"ridge": None}),
         ("subsets", ("a", "b"), ABC, {"ridge/a-and-b": None, "ridge/a": ("a",), "ridge/b": ("b",)}),
-        (("b",), ABC, ABC, {"ridge": ("b",)}),
+        (("b",), ABC, ABC, {"ridge/b": ("b",)}),
     ],
 )
 def test_names_say_which_modalities_are_used(
@@ -117,7 +117,7 @@ def test_each_modality_is_scored_as_if_it_were_asked_for_alone(windows: Windows,
         assert head.facts.modalities == ((modality,) if modality else None)
     for modalities in (None, ("hand",), ("foot",)):
         name = "e" if modalities is None else f"e/{modalities[0]}"
-        alone, _, _ = judge(both, encoders, **{name: settings(entry, modalities=modalities)})
+        alone, _, _ = judge(both, encoders, e=settings(entry, modalities=modalities))
         part = predictions[predictions["evaluation"] == name].reset_index(drop=True)
         pd.testing.assert_frame_equal(part, alone, check_exact=False)
     of = {name: predictions.loc[predictions["evaluation"] == name, "probability"].to_numpy() for name in names}
@@ -242,3 +242,16 @@ def test_frozen_stages_see_the_windows_of_the_heads_only(windows: Windows, monke
     expected, expected_curves, _ = evaluate(several, roles, encoders, plan, CPU)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
     pd.testing.assert_frame_equal(curves, expected_curves, rtol=1e-4)
+
+
+def test_kept_activations_are_those_of_the_used_windows_only() -> None:
+    values, used = torch.arange(6.0).reshape(3, 2), torch.tensor([1, 4, 5])
+    kept = frozen.Kept(values, used, 7)
+    assert kept.values.data_ptr() == values.data_ptr()
+    torch.testing.assert_close(kept[torch.tensor([5, 1])], values[[2, 0]])
+    with pytest.raises(IndexError):
+        kept[torch.tensor([0])]
+    everything = kept.of_all()
+    torch.testing.assert_close(everything[used], values)
+    assert everything[[0, 2, 3, 6]].isnan().all()
+    assert frozen.Kept(values, torch.arange(3), 3).of_all() is values

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from contrastive_har.learning.losses import Negatives
 from contrastive_har.learning.objectives import Step
+from contrastive_har.learning.objectives.contrastive import Contrastive
 from contrastive_har.learning.objectives.knowledge_mining import KnowledgeMining, KnowledgeMiningSettings, mining_loss
 from contrastive_har.learning.pretraining import BackboneSettings, PretrainingBudget
 from contrastive_har.learning.pretraining.trainer import Trainer
@@ -189,6 +190,26 @@ def test_guides_have_views_of_their_own(windows: Windows) -> None:
     assert [len(settings.views_of(name)) for name in ("hand", "foot", "elsewhere")] == [3, 3, 3]
     assert settings.view_of("foot") == ()
     assert "rotation needs sensors of three axes, but sensor 'foot' has 2" in str(settings.problem(64, layout, 3))
+
+
+def test_what_guides_cannot_do_is_refused(windows: Windows) -> None:
+    clustered = {**GUIDES, "clustering": {"name": "kmeans", "clusters": 40}}
+    problem = mining(guides=clustered).problem(30, in_modalities(windows, *TWO).layout, 3)
+    assert problem is not None
+    assert problem.startswith("has guides and asks for 40 clusters, but the smallest batch of an epoch has 30 windows")
+
+
+def test_settings_of_guides_run_over_the_warm_up(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is annealed is so over the guides' training, which is all that they have."""
+    several = in_modalities(windows, *TWO)
+    objective = made(several, warm_up=0.5)
+    seen: list[float] = []
+    loss = Contrastive.loss
+    monkeypatch.setattr(
+        Contrastive, "loss", lambda guide, part, step: (seen.append(step.progress), loss(guide, part, step))[1]
+    )
+    objective.loss(some(several, 8), Step(1, COMPUTE, 0.25))
+    assert seen == [0.5, 0.5]
 
 
 def test_a_single_modality_is_refused(windows: Windows) -> None:

@@ -88,7 +88,7 @@ def pretrained(
 
 
 TOGETHER = ACROSS["cmc"]
-ANNEALED: dict[str, Any] = {"negatives": {"concentration": 0.5, "class_prior": 0.1, "annealing_steps": 3}}
+ANNEALED: dict[str, Any] = {"negatives": {"concentration": 0.5, "class_prior": 0.1, "annealing_steps": 4}}
 FURTHER: list[dict[str, Any]] = [
     {"name": "contrastive", **ANNEALED},
     {"name": "contrastive", "negatives": {"within_views": False}, "projection_batch_norm": True},

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from kedro.framework.cli.utils import _split_params
 
-from contrastive_har.runs.origin import commit_of
+from contrastive_har.runs.origin import command_of, commit_of
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -34,3 +38,24 @@ def test_the_commit_of_the_code_is_known_whatever_its_files_are_called(
     assert len(commit) == 40
     file.write_text("2")
     assert commit_of(tmp_path) == f"{commit}, with changed files"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"seed": 2},
+        {"semi_supervised": {"repeats": 5, "evaluations": {"linear": {"head": {"name": "ridge"}}}}},
+        {"dataset": "007"},
+        {"dataset": "true"},
+        {"dataset": "null", "resume": None},
+        {"dataset": "1e3", "resume": True, "rate": 0.5},
+        {"dataset": "a b: c # d", "title": ""},
+        {"dataset": 'it\'s "so"', "title": "[x"},
+    ],
+)
+def test_the_command_that_repeats_a_run_has_its_parameters(parameters: dict[str, Any]) -> None:
+    command = command_of({"pipeline_names": ["multimodal"], "runtime_params": {**parameters, "run_id": "r"}})
+    kedro, run, pipeline, given = shlex.split(command)
+    assert (kedro, run, pipeline) == ("kedro", "run", "--pipeline=multimodal")
+    context = click.Context(click.Command("run"))
+    assert _split_params(context, click.Option(["--params"]), given.removeprefix("--params=")) == parameters

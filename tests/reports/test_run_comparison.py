@@ -74,6 +74,12 @@ def test_few_repeats_are_said(first: ComparedRun, other: ComparedRun) -> None:
     )
 
 
+def test_repeats_that_suffice_for_some_differences_are_enough(first: ComparedRun, other: ComparedRun) -> None:
+    table = compare_runs([first, other], SETTINGS)
+    table.loc[table.index[0], "repeats"] = 2
+    assert "nothing can be significant" not in summarise_comparison(table, 0.05)[0]
+
+
 def test_what_differs(first: ComparedRun, other: ComparedRun) -> None:
     assert describe_differences([first, other]) == [
         ("code", ["c" * 12, "e" * 12]),

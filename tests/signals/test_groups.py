@@ -17,7 +17,8 @@ from contrastive_har.files.tables import parquet_writer
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.descriptions import DatasetDescription
-from contrastive_har.signals.leakage import LeakageError, count_leakage, require_leak_free
+from contrastive_har.signals.groups import natural_order
+from contrastive_har.signals.leakage import LeakageError, _SampleCover, count_leakage, require_leak_free
 from contrastive_har.signals.recordings import (
     BadRecordingError,
     Recording,
@@ -364,3 +365,19 @@ def test_shared_subjects_are_tolerated_in_no_subject_split(windows: Windows) -> 
 def test_recordings_without_groups_have_none() -> None:
     one = Recording("s", "r", np.arange(3), np.zeros(3, np.int16), np.zeros((3, 1), np.float32))
     assert one.groups == {}
+
+
+def test_names_are_sorted_by_their_numbers() -> None:
+    assert natural_order(["10", "9", "03", "2", "s10", "s9", "b", ""]) == ["", "2", "03", "9", "10", "b", "s9", "s10"]
+    assert natural_order(["1", "01", "x²", "x1"]) == natural_order(["x1", "x²", "01", "1"])
+
+
+def test_shared_samples_are_those_that_both_cover(windows: Windows) -> None:
+    rng = np.random.default_rng(0)
+    count = len(windows.table)
+    nothing = np.array([], np.int64)
+    assert _SampleCover(windows).shared(nothing, np.arange(count)) == 0
+    for size in (1, 10, count):
+        some, others = (rng.choice(count, size, replace=False) for _ in range(2))
+        shared = _SampleCover(windows).shared(some, others)
+        assert shared == literal_shared(windows, some.tolist(), others.tolist())["raw_samples"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from contrastive_har.signals.neighbours import STRIDES, Neighbours
@@ -38,3 +40,11 @@ def test_neighbours_of_windows_are_those_of_their_recording_within_two_strides(w
 def test_no_windows_have_no_averages() -> None:
     nothing = np.array([], np.int64)
     assert Neighbours(nothing, nothing, 5).average(np.empty((0, 2)), nothing).shape == (0, 2)
+
+
+def test_clips_have_no_neighbours(windows: Windows) -> None:
+    """Each is an execution of its own, and the next in a recording may show anything."""
+    clips = replace(windows, table=windows.table.assign(end=windows.table["end"] + 1))
+    assert clips.are_clips
+    weights = Neighbours.of(clips).average(np.eye(len(clips.table)), np.arange(len(clips.table)))
+    np.testing.assert_array_equal(weights, np.eye(len(clips.table)))

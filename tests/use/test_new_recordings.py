@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejection
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.use.new_recordings import open_new_recordings
 
@@ -164,6 +164,16 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert list(dict.fromkeys(one.recording for one in found if isinstance(one, Piece))) == ["a", "z"]
     left_out = [one for one in found if not isinstance(one, Piece)]
     assert [(one.recording, one.passed_over) for one in left_out] == [("Metadata", True), ("b", False)]
+
+
+def test_a_recording_of_the_name_of_another_files_is_left_out(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        frame().assign(recording="1").to_csv(tmp_path / f"{name}.csv", index=False)
+    *pieces, rejection = open_new_recordings(tmp_path, CHANNELS, 50, 0.25)
+    assert {piece.file.name for piece in pieces if isinstance(piece, Piece)} == {"a.csv"}
+    assert isinstance(rejection, Rejection)
+    assert re.search(r"b.csv: a recording named '1' is also in .*a.csv", rejection.reason)
+    assert rejection.file == tmp_path / "b.csv"
 
 
 def test_wrong_units_of_time_and_batches_are_refused_with_a_cure(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from contrastive_har.reports.timelines import draw_timeline, summarise_timeline
 from contrastive_har.scores.cells import Cell
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.normalisation import Normalisation
-from contrastive_har.signals.recordings import BadRecordingError, Piece
+from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejection
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.export import export_onnx
@@ -395,6 +395,38 @@ def test_slow_recordings_are_warned_about(
     list(recognise_recordings(slow, recogniser, InferenceSettings(smoothing=1)).rows())
     assert caplog.text.count("Hz, the model learned") == 1
     assert "has 10 Hz, the model learned from 50 Hz" in caplog.text
+
+
+def test_of_a_file_that_is_left_out_nothing_is_told(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
+    """What is wrong may be in its last row, after much of it was recognised."""
+    seconds, samples = np.arange(300) / RATE, signal(300)
+    good, other = pieces(seconds, samples, name="good"), pieces(seconds, samples, (100, 200), name="also good")
+
+    def read() -> Iterator[Piece | Rejection]:
+        for number, (name, rejected) in enumerate((("first", True), ("good", False), ("last", True))):
+            file = Path(f"{name}.csv")
+            for piece in (*good(), *other()):
+                yield replace(piece, file=file, recording=f"{number} {piece.recording}")
+            if rejected:
+                yield Rejection(name, f"{file}: broken", file=file)
+
+    found = told(recognise_recordings(read, recogniser, InferenceSettings(smoothing=1)), tmp_path)
+    alone = told(recognise_recordings(good, recogniser, InferenceSettings(smoothing=1)), tmp_path)
+    assert list(found["recording"].unique()) == ["1 good", "1 also good"]
+    for name in found["recording"].unique():
+        part = found[found["recording"] == name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part[PROBABILITIES], alone[PROBABILITIES])
+
+
+def test_rates_of_rounded_time_stamps_are_those_of_the_clock(recogniser: TrainedRecogniser, tmp_path: Path) -> None:
+    """At 60 Hz, stamps with two decimals have steps of 0.01 and 0.02 s, of which the median is 50 or 100 Hz."""
+    samples = np.sin(np.arange(1200) / 60)[:, None] * np.ones(3)
+    exact, rounded = (
+        told(recognise_recordings(pieces(seconds, samples), recogniser, InferenceSettings(smoothing=1)), tmp_path)
+        for seconds in (np.arange(1200) / 60, np.round(np.arange(1200) / 60, 2))
+    )
+    assert len(rounded) == len(exact)
+    np.testing.assert_allclose(rounded[PROBABILITIES], exact[PROBABILITIES], atol=0.1)
 
 
 def test_memory_does_not_grow_with_the_recording(recogniser: TrainedRecogniser, tmp_path: Path) -> None:

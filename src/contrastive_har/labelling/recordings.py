@@ -17,7 +17,7 @@ from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
 from contrastive_har.signals.windows import Windows
-from contrastive_har.sources.duplicates import same_name
+from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.use.new_recordings import open_new_recordings
 
 
@@ -89,19 +89,17 @@ def read_unlabelled(
         longest_gap: Seconds without samples that are interpolated; a longer gap divides a recording.
 
     Raises:
-        BadRecordingError: if no recording has a window, two files have one of the same name, or one has no time stamps:
-            labels find recordings by name and time.
+        BadRecordingError: if no recording has a window, or one has no time stamps: labels find recordings by name and
+            time.
     """
     rate = description.sampling_rate_hz
     pieces: dict[str, list[Piece]] = defaultdict(list)
     for piece in open_new_recordings(path, description.channels, rate, longest_gap):
         if isinstance(piece, Piece):
             _require_stamps(piece)
-            earlier = pieces[piece.recording]
-            if earlier and earlier[0].file != piece.file:
-                raise same_name(piece.recording, str(piece.file), str(earlier[0].file))
-            earlier.append(piece)
+            pieces[piece.recording].append(piece)
         else:
+            pieces = defaultdict(list, {name: some for name, some in pieces.items() if some[0].file != piece.file})
             _say(piece)
     parts = [one for name, found in pieces.items() for one in _parts(name, found, rate, longest_gap)]
     starts = [np.arange(0, len(one.samples) - length + 1, stride) for one in parts]
@@ -135,7 +133,7 @@ def _parts(name: str, pieces: Sequence[Piece], rate: float, longest_gap: float) 
     seconds = np.concatenate([piece.seconds for piece in pieces])
     samples = np.concatenate([piece.samples for piece in pieces])
     steps = np.diff(seconds)
-    source = pieces[0].sampling_rate_hz or (1 / float(np.median(steps)) if len(steps) else rate)
+    source = pieces[0].sampling_rate_hz or measured_rate(seconds) or rate
     gaps = np.flatnonzero(steps > max(longest_gap, LONGEST_STEP / source)) + 1
     parts = []
     for first, end in pairwise([0, *gaps.tolist(), len(seconds)]):

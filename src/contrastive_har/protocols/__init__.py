@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contrastive_har.protocols.checks import IllPosedError, require_trainable
+from contrastive_har.protocols.checks import IllPosedError, require_evaluable, require_trainable
 from contrastive_har.protocols.methods import MethodSettings, RegistrationPlan, ViewsPlan
 from contrastive_har.protocols.plans import (
     PLANS,
@@ -27,6 +27,7 @@ __all__ = [
     "evaluation_titles",
     "plans_of",
     "refinements",
+    "require_evaluable",
     "require_trainable",
     "spells",
     "titles",

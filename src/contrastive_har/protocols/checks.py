@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
+from contrastive_har.learning.evaluation.settings import EvaluationPlan
 from contrastive_har.learning.pretraining.plans import FEWEST, PretrainingPlan
+from contrastive_har.signals.augmentations import first_problem
 from contrastive_har.signals.sensors import Layout
 
 
@@ -58,3 +60,26 @@ def require_trainable(
         fitting = next((size for size in sizes if not problem(size)), None)
         hint = f"; budget.batch_size: {fitting} would do" if fitting else ""
         raise IllPosedError(f"Method '{plan.name}' {reason}{hint}.")
+
+
+def require_evaluable(plan: EvaluationPlan, layout: Layout, class_names: Sequence[str]) -> None:
+    """Refuse evaluations whose heads or views do not suit the data, before anything is trained.
+
+    Args:
+        plan: Evaluations of a method.
+        layout: Layout of a window, of the modalities that the method's encoder has.
+        class_names: Names of the activities.
+
+    Raises:
+        IllPosedError: naming the evaluation and the cure.
+    """
+    for name, settings in plan.evaluations.items():
+        if (views := settings.consistency) and (reason := first_problem((*views.weak, *views.strong), layout)):
+            raise IllPosedError(
+                f"Evaluation '{name}' of method '{plan.name}': {reason}. Leave this out of its consistency, or leave "
+                "the method out."
+            )
+        try:
+            settings.head.build_for([1] * len(layout.modalities), class_names)
+        except ValueError as error:
+            raise IllPosedError(f"Evaluation '{name}' of method '{plan.name}': {error}") from error

@@ -14,7 +14,14 @@ _CLASS = "class: "
 
 
 def hard_activities(scores: pd.DataFrame, budget: str, splits: Mapping[str, str]) -> dict[str, str]:
-    """Return a sentence per split, by its title: the activities with the lowest mean F1 of all rows."""
+    """Return a sentence per split, by its title: the tested activities with the lowest mean F1 of all rows.
+
+    Args:
+        scores: Scores of all rows.
+        budget: Name of the label budget.
+        splits: Titles of the splits.
+        untested: Activities without test windows by split and repeat.
+    """
     rows = scores[(scores["metric"] == "f1") & (scores["label_budget"] == budget)]
     rows = rows[rows["group"].str.startswith(_CLASS)]
     rows = rows.assign(name=rows["group"].str.removeprefix(_CLASS))

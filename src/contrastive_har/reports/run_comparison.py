@@ -145,8 +145,8 @@ def summarise_comparison(compared: pd.DataFrame, level: float) -> list[str]:
         enough = least_repeats(max(1, len(tested)), level)
         if tested.empty:
             sentence += "; repeats are not paired (other seed, data, windows, splits or repeats), so nothing is tested"
-        elif tested["repeats"].min() < enough:
-            sentence += f"; with {tested['repeats'].min()} repeats nothing can be significant, {enough} could"
+        elif tested["repeats"].max() < enough:
+            sentence += f"; with {tested['repeats'].max()} repeats nothing can be significant, {enough} could"
         else:
             sentence += f"; {int((tested['p_holm'] < level).sum())} differences are significant"
         sentences.append(f"{sentence}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import DataCatalog
+from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from contrastive_har.reports.origin import RunFacts
-from contrastive_har.reports.tracked import flatten
 from contrastive_har.runs.manifest import manifests_of
 from contrastive_har.runs.session import MAIN
 from contrastive_har.scores.cells import Cell
@@ -73,9 +75,26 @@ def _options(run_params: Mapping[str, Any]) -> Iterator[str]:
             yield f"--{option.replace('_', '-')}={','.join(values)}"
     if nodes := run_params.get("node_names"):
         yield f"--nodes={','.join(nodes)}"
-    parameters = flatten({**run_params.get("runtime_params", {})})
-    if given := ",".join(f"{name}={value}" for name, value in parameters.items() if name != "run_id"):
+    parameters = _dotted(run_params.get("runtime_params", {}))
+    if given := ",".join(f"{name}={_written(value)}" for name, value in parameters if name != "run_id"):
         yield f"--params={given}"
+
+
+def _dotted(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _written(value: Any) -> str:
+    """Return a value as Kedro reads it back, in quotes only if it would be another one without."""
+    try:
+        is_read_back = OmegaConf.from_dotlist([f"value={value}"]).value == value
+    except YAMLError:
+        is_read_back = False
+    return value if is_read_back and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def commit_of(project: Path) -> str:

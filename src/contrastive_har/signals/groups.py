@@ -13,8 +13,13 @@ from contrastive_har.signals.windows import Windows
 
 
 def natural_order(names: Sequence[str]) -> list[str]:
-    """Sort names so that '10' comes after '9'."""
-    return sorted(names, key=lambda name: [(len(p), p) if p.isdigit() else (0, p) for p in re.split(r"(\d+)", name)])
+    """Sort names so that '10' comes after '9', and '03' between '2' and '4'."""
+
+    def key(name: str) -> list[tuple[int, int, str]]:
+        parts = re.split(r"(\d+)", name)
+        return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]
+
+    return sorted(names, key=key)
 
 
 def units_of_windows(windows: Windows, held_out: str, within: Sequence[str] = ()) -> NDArray[np.object_]:

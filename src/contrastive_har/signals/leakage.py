@@ -77,14 +77,14 @@ class _Counter:
 
     def shared(self, test: NDArray[np.int64], other: NDArray[np.int64]) -> dict[str, int]:
         return {
-            "raw_samples": int((self._covers.of(test) & self._covers.of(other)).sum()),
+            "raw_samples": self._covers.shared(test, other),
             "windows": len(np.intersect1d(test, other)),
             **{name: len(set(values[test]) & set(values[other])) for name, values in self._groups.items()},
         }
 
 
 class _SampleCover:
-    """Marks the raw samples that a set of windows covers, on one axis of all recordings concatenated."""
+    """Counts the raw samples that sets of windows cover, on one axis of all recordings concatenated."""
 
     def __init__(self, windows: Windows) -> None:
         starts, ends = windows.table["start"].to_numpy(), windows.table["end"].to_numpy()
@@ -94,13 +94,15 @@ class _SampleCover:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         self._first = offsets[index] + starts
         self._end = offsets[index] + ends
-        self._samples = int(offsets[-1])
 
-    def of(self, members: NDArray[np.int64]) -> NDArray[np.bool_]:
-        steps = np.zeros(self._samples + 1, np.int64)
-        np.add.at(steps, self._first[members], 1)
-        np.add.at(steps, self._end[members], -1)
-        return np.cumsum(steps[:-1]) > 0
+    def count(self, members: NDArray[np.int64]) -> int:
+        order = members[np.argsort(self._first[members], kind="stable")]
+        first, end = self._first[order], np.maximum.accumulate(self._end[order])
+        before = np.concatenate([[0], end[:-1]])  # end of what is covered up to here
+        return int((end - np.maximum(first, before)).clip(min=0).sum())
+
+    def shared(self, some: NDArray[np.int64], others: NDArray[np.int64]) -> int:
+        return self.count(some) + self.count(others) - self.count(np.concatenate([some, others]))
 
 
 def _raise_to(counts: dict[str, int], found: Mapping[str, int]) -> None:

@@ -27,10 +27,10 @@ class Neighbours:
 
     @classmethod
     def of(cls, windows: Windows) -> Neighbours:
-        """Return the neighbours of windows within two strides."""
+        """Return the neighbours of windows within two strides; clips have none: each is an execution of its own."""
         table = windows.table
         recording = table.groupby(["subject", "recording"], sort=False).ngroup().to_numpy(np.int64)
-        return cls(recording, table["start"].to_numpy(np.int64), STRIDES * windows.stride)
+        return cls(recording, table["start"].to_numpy(np.int64), 0 if windows.are_clips else STRIDES * windows.stride)
 
     def average(self, values: NDArray[np.floating], members: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the mean of each window's values and those of its neighbours among ``members``.

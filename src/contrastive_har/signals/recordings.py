@@ -79,11 +79,13 @@ class Rejection:
         recording: Its name.
         reason: Why it is left out.
         passed_over: Whether it is a file that is no recording at all.
+        file: The file, if pieces of it may have come before.
     """
 
     recording: str
     reason: str
     passed_over: bool = False
+    file: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Windows:
     def classes(self) -> NDArray[np.int64]:
         """Return each window's class index (windows,): its activity's index in ``recognised``, or -1."""
         codes: NDArray[np.int16] = self.table["activity"].to_numpy()
-        index: NDArray[np.int64] = np.full(max(codes.max(initial=0), *self.description.recognised) + 2, UNLABELLED)
+        index: NDArray[np.int64] = np.full(max(int(codes.max(initial=0)), *self.description.recognised) + 2, UNLABELLED)
         index[list(self.description.recognised)] = np.arange(self.class_count)
         classes: NDArray[np.int64] = index[codes]
         return classes

@@ -24,6 +24,7 @@ from contrastive_har.signals.recordings import BadRecordingError, Piece, Rejecti
 from contrastive_har.signals.sensors import Channel, channels_from_modalities
 from contrastive_har.signals.units import factor
 from contrastive_har.sources.candidate import NoRecordingError
+from contrastive_har.sources.duplicates import same_name
 from contrastive_har.sources.own.description_files import divide, read_description_file, refuse_misnamed
 from contrastive_har.sources.own.forms import refuse_other_form
 from contrastive_har.sources.own.joining import join
@@ -85,7 +86,7 @@ def open_new_recordings(
 ) -> Iterator[Piece | Rejection]:
     """Read a file, or all files of a folder in the order of their names, in pieces.
 
-    A file that cannot be used is a rejection, and the others go on.
+    A file that cannot be used is a rejection, and the others go on. Pieces of it may come before.
 
     Args:
         path: The file or folder.
@@ -108,9 +109,12 @@ def open_new_recordings(
         raise BadRecordingError(f"{path}: no CSV or Parquet file. Put your recordings there; see docs/use.md.")
     expected = Expected(description.sampling_rate_hz, model_hz, longest_gap, reading, typical)
     reader = _Reader(channels, expected, description, folder)
+    files: dict[str, Path] = {}  # by recording
     for name, kinds in groups:
         try:
-            yield from reader.read(name, kinds[0]) if len(kinds) == 1 else reader.join(name, kinds)
+            for piece in reader.read(name, kinds[0]) if len(kinds) == 1 else reader.join(name, kinds):
+                _refuse_same_name(piece, files)
+                yield piece
         except MemoryError:
             raise
         except Exception as error:  # damaged files cause errors that their readers do not document
@@ -118,7 +122,12 @@ def open_new_recordings(
             reason = str(error) if known else f"{kinds[0].place.where}: cannot be read ({explain(error)}). Correct it."
             if len(groups) == 1:
                 raise BadRecordingError(reason) from error
-            yield Rejection(name, reason, isinstance(error, NoRecordingError))
+            yield Rejection(name, reason, isinstance(error, NoRecordingError), Path(kinds[0].place.where))
+
+
+def _refuse_same_name(piece: Piece, files: dict[str, Path]) -> None:
+    if (other := files.setdefault(piece.recording, piece.file)) != piece.file:
+        raise same_name(piece.recording, str(piece.file), str(other))
 
 
 def _describe(folder: Path) -> tuple[Reading, _Description]:
@@ -236,7 +245,7 @@ class _Reader:
         joined = join(parts, rate, reading, counts).regular
         warn(kinds[0].place.where, name, [f"{count} {what}" for what, count in (+counts).items()])
         samples = joined.samples[:, [order.index(channel.name) for channel in self.channels]]
-        yield Piece(name, kinds[0].place.path, 1, joined.clock / rate, samples, rate)
+        yield Piece(name, Path(kinds[0].place.where), 1, joined.clock / rate, samples, rate)
 
     def _part(self, table: Table, kind: Kind, channels: Sequence[Channel]) -> Part:
         """Read the rows of one sensor, in the units of the model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +158,7 @@ class Stream:
                 self._looked_at.append(rows.samples[:_CHECKED])
             row = int(rows.source[0]) + self._table.first_line  # blank lines aside
             rate = None if self._is_timed else self._expected.rate
-            yield Piece(self.name, self._kind.place.path, row, rows.seconds, rows.samples, rate)
+            yield Piece(self.name, Path(self._kind.place.where), row, rows.seconds, rows.samples, rate)
 
 
 def warn(where: str, name: str, mended: Sequence[str]) -> None:

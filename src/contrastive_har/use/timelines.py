@@ -20,13 +20,14 @@ from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import check_schema, parquet_writer, read_table, schema_metadata
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
+from contrastive_har.sources.own.regular import measured_rate
 from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.familiarity import UnlikeTraining, distances_of
 from contrastive_har.use.recognisers import TrainedRecogniser, recognise
 from contrastive_har.use.stretches import Rows, Stretch
 
 KIND = "timeline"
-_MEASURED = 1000  # intervals from whose median the rate of a recording is measured
+_MEASURED = 1000  # intervals from which the rate of a recording is measured
 _SLOW = 0.9  # share of the model's rate, below which recordings lack frequencies that it was trained on
 
 
@@ -126,17 +127,22 @@ def _rows(
         return np.hstack([recognise(network, windows), reference.differences(windows) if reference else unknown])
 
     current: _Recording | None = None
+    held: list[TimelineRows] = []  # of one file: all are dropped if it is left out in the end
     for piece in pieces:
         if isinstance(piece, Rejection):
+            if current is not None and piece.file == current.file:
+                current, held = None, []
             yield piece
             continue
-        if current is None or (piece.recording, piece.file) != (current.name, current.file):
-            if current is not None:
-                yield from current.finish()
-            current = _Recording(piece, recogniser, stride, settings, evaluate)
-        yield from current.push(piece)
-    if current is not None:
-        yield from current.finish()
+        if current is not None and (piece.recording, piece.file) != (current.name, current.file):
+            held += current.finish()
+            if piece.file != current.file:
+                yield from held
+                held = []
+            current = None
+        current = current or _Recording(piece, recogniser, stride, settings, evaluate)
+        held += current.push(piece)
+    yield from (*held, *(current.finish() if current else ()))
 
 
 class _Recording:
@@ -178,15 +184,11 @@ class _Recording:
     def _take_waiting(self) -> Iterator[TimelineRows]:
         waiting, self._waiting = self._waiting, []
         if waiting and self._stretch is None:
-            self._hz = self._hz or self._measure_rate(waiting)
+            seconds = np.concatenate([piece.seconds for piece in waiting])[: _MEASURED + 1]
+            self._hz = self._hz or measured_rate(seconds) or self._model_hz
             self._warn_if_slow()
         for piece in waiting:
             yield from self._take(piece)
-
-    def _measure_rate(self, pieces: list[Piece]) -> float:
-        """Return the rate of the first samples, or that of the model if there are too few."""
-        steps = np.diff(np.concatenate([piece.seconds for piece in pieces])[: _MEASURED + 1])
-        return 1 / float(np.median(steps[steps > 0])) if (steps > 0).any() else self._model_hz
 
     def _warn_if_slow(self) -> None:
         if self._hz < _SLOW * self._model_hz:

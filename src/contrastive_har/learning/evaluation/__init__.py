@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation.fitted import fit_head
-from contrastive_har.learning.evaluation.frozen import AT_ONCE, OnDemand, run_frozen
+from contrastive_har.learning.evaluation.frozen import AT_ONCE, Kept, OnDemand, run_frozen
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.evaluation.side_by_side import train_side_by_side
 from contrastive_har.learning.evaluation.stages import StageTraining
@@ -104,7 +104,7 @@ class _Evaluator:
     plan: EvaluationPlan
     neighbours: Neighbours
     compute: Compute
-    frozen: dict[tuple[int, TrainedStages, str], Tensor] = field(default_factory=dict)
+    frozen: dict[tuple[int, TrainedStages, str], Kept] = field(default_factory=dict)
 
     @property
     def heads(self) -> int:
@@ -189,30 +189,30 @@ class _Evaluator:
     def _features(self, repeat: int, settings: EvaluationSettings) -> Tensor:
         """Return frozen embeddings (windows, features) of all windows."""
         activations = self._run_frozen(repeat, settings)
-        kept = {name: values for name, values in activations.items() if isinstance(values, Tensor)}
+        kept = {name: values.of_all() for name, values in activations.items() if isinstance(values, Kept)}
         with torch.no_grad(), self.compute.autocast():
             return self._backbone(repeat, settings).to(self.compute.device).finish(kept, 0).float()
 
-    def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Tensor | OnDemand]:
+    def _run_frozen(self, repeat: int, settings: EvaluationSettings) -> dict[str, Kept | OnDemand]:
         """Return the activations of the frozen stages of each part of the backbone, by window.
 
         Each modality's are computed once for all heads and evaluations, as far as memory allows; larger ones when
-        they are chosen. Those of windows that no head of the repeat uses are NaN.
+        they are chosen. Windows that no head of the repeat uses have none.
         """
         wanted = self._backbone(repeat, settings).parts
         keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
         missing = list(dict.fromkeys(wanted[name] for name, key in keys.items() if key not in self.frozen))
         computed = self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {}
         activations = {name: computed[name] if name in computed else self.frozen[key] for name, key in keys.items()}
-        kept = {keys[name]: values for name, values in activations.items() if isinstance(values, Tensor)}
-        if sum(values.numel() for values in (*self.frozen.values(), *kept.values())) > AT_ONCE:
+        kept = {keys[name]: values for name, values in activations.items() if isinstance(values, Kept)}
+        if sum(values.values.numel() for values in (*self.frozen.values(), *kept.values())) > AT_ONCE:
             self.frozen.clear()
         self.frozen.update(kept)
         return activations
 
     def _compute_frozen(
         self, repeat: int, trained: TrainedStages, modalities: Sequence[str]
-    ) -> dict[str, Tensor | OnDemand]:
+    ) -> dict[str, Kept | OnDemand]:
         backbone = self.trained.build(repeat).only(modalities)
         signals = self.windows.only(backbone.channels).signals
         return run_frozen(backbone, trained, signals, self._used(repeat), self.compute)

@@ -115,7 +115,7 @@ class EvaluationSettings(BaseModel):
         if self.modalities is None:
             chosen = [tuple(trained)]
         elif isinstance(self.modalities, tuple):
-            return {name: self}
+            chosen = [self.modalities]
         else:
             sizes = range(len(trained), 0, -1) if self.modalities == "subsets" else sorted({len(trained), 1})[::-1]
             chosen = [some for size in sizes for some in combinations(trained, size)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from itertools import permutations
 from typing import Literal, cast
 
@@ -93,7 +94,9 @@ class KnowledgeMiningSettings(ViewsSettings):
                 f"needs several modalities, but the windows have only '{next(iter(layout.modalities))}'; declare more "
                 "in the data set's description or windows.modalities"
             )
-        return super().problem(smallest_batch, layout, classes)
+        of_guides = (self.guides.problem(smallest_batch, layout.only([name]), classes) for name in layout.modalities)
+        reason = next(filter(None, of_guides), None)
+        return f"has guides and {reason}" if reason else super().problem(smallest_batch, layout, classes)
 
 
 class KnowledgeMining(ProjectedModalities):
@@ -121,7 +124,8 @@ class KnowledgeMining(ProjectedModalities):
         parts = self.divide(windows)
         guides = [cast(Contrastive, guide) for guide in self.guides]
         if step.progress < self.settings.warm_up:
-            results = [guide.loss(part, step) for guide, part in zip(guides, parts, strict=True)]
+            of_warm_up = replace(step, progress=step.progress / self.settings.warm_up)
+            results = [guide.loss(part, of_warm_up) for guide, part in zip(guides, parts, strict=True)]
             return StepResult(torch.stack([result.loss for result in results]).sum(), None, results[0].projections)
         draws = step.draws(windows)
         views = [

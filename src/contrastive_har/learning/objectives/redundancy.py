@@ -53,7 +53,11 @@ class VICReg(TwoViews):
         self.settings = settings
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
-        """Return the loss of ``windows`` (batch, time, channels), from projections that are not normalised (eq. 6)."""
+        """Return the loss of ``windows`` (batch, time, channels), from projections that are not normalised.
+
+        As in the paper's algorithm 1: squared distances are averaged over features, where eq. 5 sums them. The released
+        code takes half of the variance term.
+        """
         views = [outputs(self.embed_and_project, view, step) for view in self.make_views(windows, step)]
         settings = self.settings
         loss = settings.invariance * functional.mse_loss(views[0], views[1])

@@ -17,6 +17,8 @@ from contrastive_har.signals.descriptions import UNLABELLED
 NOT_MEASURED = float("nan")
 SPREADS = ("deviation", "effective_rank")
 _RECALLS = (1, 5)
+SAMPLE = 1024
+"""Windows of a batch that are compared in pairs, or embedded together: of larger batches the first."""
 
 
 def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]:
@@ -24,8 +26,8 @@ def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]
 
     ``cluster_nmi`` is the normalised mutual information of the first view's clusters and the activities, ``alignment``
     the mean squared distance of the projections of a window's views, and ``uniformity`` the logarithm of the mean of
-    exp(-2 distance^2) over pairs of windows, averaged over views (Wang and Isola 2020, arXiv 2005.10242): the lower
-    either is, the better. Neither of the last two uses labels.
+    exp(-2 distance^2) over pairs of the first windows, averaged over views (Wang and Isola 2020, arXiv 2005.10242): the
+    lower either is, the better. Neither of the last two uses labels.
 
     Args:
         result: Result of the objective.
@@ -38,7 +40,8 @@ def diagnose(result: StepResult, classes: NDArray[np.int64]) -> dict[str, float]
     if result.projections is not None:
         views = result.projections
         alignment = _mean([(a - b).square().sum(1).mean() for a, b in combinations(views, 2)])
-        uniformity = _mean([torch.pdist(view).square().mul(-2).exp().mean().log() for view in views])
+        # Pairwise distances are not implemented on every device.
+        uniformity = _mean([torch.pdist(view[:SAMPLE].cpu()).square().mul(-2).exp().mean().log() for view in views])
     return {"cluster_nmi": agreement, "alignment": alignment, "uniformity": uniformity}
 
 

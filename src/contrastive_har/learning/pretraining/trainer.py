@@ -17,7 +17,7 @@ from contrastive_har.learning.compute import Compute
 from contrastive_har.learning.objectives import Objective, Step, StepResult
 from contrastive_har.learning.pretraining.batches import Batches
 from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
-from contrastive_har.learning.pretraining.diagnostics import SPREADS, diagnose, measure_spread
+from contrastive_har.learning.pretraining.diagnostics import SAMPLE, SPREADS, diagnose, measure_spread
 from contrastive_har.learning.pretraining.plans import PretrainingBudget
 from contrastive_har.models.layers.dropout import switch_off_dropout
 from contrastive_har.scores.collapse import has_collapsed
@@ -151,7 +151,7 @@ class Trainer:
                 f"{self.title}: the loss is {loss}. Lower budget.learning_rate or set compute.precision: float32."
             )
         seconds = time.perf_counter() - started
-        spread = measure_spread(self.objective, windows.take(order[:size]))
+        spread = measure_spread(self.objective, windows.take(order[: min(size, SAMPLE)]))
         return {"loss": loss, "seconds": seconds, "windows_per_second": len(windows) / seconds, **first, **spread}
 
     def _encoder_state(self) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from contrastive_har.protocols import ProtocolSettings, require_trainable
+from contrastive_har.protocols import ProtocolSettings, require_evaluable, require_trainable
 from contrastive_har.signals import leakage, splits, summaries
 from contrastive_har.signals.cutting import WindowSettings, cut_windows
 from contrastive_har.signals.engines import EngineSettings
@@ -67,6 +67,8 @@ def check_methods(windows: Windows, roles: Roles, protocol: ProtocolSettings) ->
         tried = protocol.search.plan(plan, protocol.evaluation_plan(method, 0)).examples() if protocol.search else ()
         for one in (plan, *(pretraining for pretraining, _ in tried)):
             require_trainable(one, counts, windows.layout, windows.class_count)
+        layout = windows.layout.only(plan.backbone.modalities or windows.layout.modalities)
+        require_evaluable(protocol.evaluation_plan(method, 0), layout, windows.description.class_names)
         smallest = min(row.budget.smallest_batch(count) for count in counts)
         checked[method] = {"pretraining_windows": min(counts), "smallest_batch": smallest}
     return checked
