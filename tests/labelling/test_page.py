@@ -15,11 +15,12 @@ import pytest
 from playwright.sync_api import expect
 from starlette.testclient import TestClient
 
+from contrastive_har.labelling import page, stopping
 from contrastive_har.labelling.page import create_page
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.strategies import ClusterCentres
 from tests.browser import Visit, open_page
-from tests.labelling.conftest import SUBJECTS, table_of, true_activity
+from tests.labelling.conftest import SUBJECTS, answer_next, open_session, table_of, true_activity
 
 WAIT = 60_000  # milliseconds
 STRETCHES = ClusterCentres(unit_length=True, stretch=6)
@@ -187,6 +188,20 @@ def test_the_page_tells_the_end(client: TestClient, unlabelled_folder: Path) -> 
     outlook = client.get("/outlook").json()
     assert "macro-F1 on other recordings" in outlook["text"]
     assert len(outlook["curve"]) > 2
+
+
+def test_further_answers_are_forecast_by_the_windows_that_they_label(
+    unlabelled_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(page, "forecast", lambda curve, more: (asked.append(more), stopping.forecast(curve, more))[1])
+    session = open_session(unlabelled_folder, strategy=STRETCHES.model_dump())
+    answer_next(session, 16)
+    labelled = len(session.labelled()[0])
+    assert labelled > 20
+    client = TestClient(create_page(session, "anna", None), base_url="http://127.0.0.1")
+    client.get("/outlook")
+    assert asked == [round(6 * labelled / 16)]
 
 
 def test_the_learning_curve_is_drawn(unlabelled_folder: Path) -> None:

@@ -57,6 +57,18 @@ def test_windows_are_chosen_once_in_a_round(unlabelled_folder: Path, monkeypatch
     assert len(chosen) == 1
 
 
+def test_the_reason_is_that_of_the_round(unlabelled_folder: Path) -> None:
+    """Labels of a second activity come in the round whose windows were chosen without a head."""
+    session = open_session(unlabelled_folder, strategy={"name": "margin"})
+    without_head = "at the centre of a cluster of similar windows"
+    while len(np.unique(session.labelled()[1].classes)) < 2:
+        answer_next(session, 1)
+    assert 0 < len(session.answers()) < 6
+    assert set(session.table()["why"]) == {without_head}
+    answer_next(session, 6 - len(session.answers()))
+    assert set(session.table()["why"]) == {"the head hesitates between two activities"}
+
+
 def test_what_an_answer_overlaps_is_not_asked_again(unlabelled_folder: Path) -> None:
     """Annotations that were drawn by hand end inside of windows; these could not be answered, and no other came."""
     session = open_session(unlabelled_folder)

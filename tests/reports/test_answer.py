@@ -27,7 +27,10 @@ def protocol(**objectives: str) -> dict[str, Any]:
             name: {"title": name.upper(), "objective": {"name": objective}, "encoder": {"name": "tpn"}}
             for name, objective in objectives.items()
         },
-        "evaluations": {"linear": {"trained_stages": 0}, "fine": {"trained_stages": 2}, "alone": {"trained_stages": 0}},
+        "evaluations": {
+            name: {"title": name.capitalize(), "trained_stages": stages}
+            for name, stages in (("linear", 0), ("fine", 2), ("alone", 0))
+        },
         "compared_with": "b",
     }
 
@@ -99,7 +102,22 @@ def test_too_few_repeats_are_said_and_how_many_are_enough() -> None:
         "single comparison repeats=6."
     )
     _, doubt = answered(scores, **names)
-    assert doubt == "Significantly different from B: A, BASE; not told apart from it: C."
+    assert doubt == "Significantly different from B (Fine): A, BASE; not told apart from it: C."
+
+
+def test_differences_are_those_of_one_evaluation() -> None:
+    """The smallest of several corrected p-values is not corrected for having been chosen."""
+    scores = paired_scores()
+    linear = scores[scores["evaluation"] != "fine"]
+    names = dict.fromkeys(("a", "b", "c", "base"), "contrastive")
+    equal = linear[(linear["method"] == "b") & (linear["evaluation"] == "linear")]
+    fine = pd.concat([equal.assign(method=name, evaluation="fine") for name in ("a", "b", "c")])
+    _, doubt = answered(pd.concat([linear, fine.assign(value=0.99)]), **names)
+    assert doubt == "Significantly different from B (Fine): BASE; not told apart from it: A, C."
+    _, doubt = answered(pd.concat([linear, fine.assign(value=0.1)]), **names)
+    assert doubt == "Significantly different from B (Linear): A, BASE; not told apart from it: C."
+    _, doubt = answered(linear[linear["method"] != "b"], **names)
+    assert doubt == "Nothing was compared: no other method has an evaluation of B."
 
 
 @pytest.mark.parametrize("comparisons", [1, 3, 11])
@@ -132,6 +150,18 @@ def test_hard_subjects_and_activities_have_names() -> None:
     assert hard_subjects(scores, "1 %", {"paper": "P"})["P"].startswith(
         "Hardest subjects by mean macro-F1 over all rows: s2 (10.0);"
     )
-    assert hard_activities(scores, "1 %", {"paper": "P"})["P"].startswith(
+    assert hard_activities(scores, "1 %", {"paper": "P"}, {})["P"].startswith(
         "Hardest activities by mean F1 over all rows: rest (10.0);"
     )
+
+
+def test_activities_without_test_windows_are_not_called_hard() -> None:
+    """Their F1 is 0 whatever a method does."""
+    scores = two_methods()
+    rest = scores["group"] == "class: rest"
+    scores.loc[rest, "value"] = 0.1
+    scores.loc[rest & (scores["repeat"] == 1), "value"] = 0.0
+    told = hard_activities(scores, "1 %", {"paper": "P"}, {"paper": {"rest": [1]}})["P"]
+    assert told.startswith("Hardest activities by mean F1 over all rows: rest (10.0);")
+    never = hard_activities(scores, "1 %", {"paper": "P"}, {"paper": {"rest": [0, 1, 2]}})["P"]
+    assert "rest" not in never

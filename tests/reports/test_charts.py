@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contrastive_har.pipelines.reporting.drawing import draw_budgets
 from contrastive_har.reports import charts
 from contrastive_har.reports.answer import best_rows
 from contrastive_har.reports.embedding import embed_charts, embed_picture
@@ -17,7 +18,8 @@ from contrastive_har.reports.figures.style import COLOURS, draw_png, empty_figur
 from contrastive_har.reports.maps import place_windows
 from contrastive_har.scores.cells import Cell
 from contrastive_har.scores.statistics import ReportSettings, read_published, summarise
-from tests.scores.examples import CLASSES, SUBJECTS, curves, predictions, two_methods
+from tests.scores.examples import CLASSES, SUBJECTS, curves, long_scores, predictions, two_methods
+from tests.test_protocols import protocol, row
 
 METHODS = {"simclr": "SimCLR", "random_init": "Random"}
 EVALUATIONS = {"linear": "Linear"}
@@ -128,3 +130,18 @@ def _seen_by(kind: str, colour: tuple[float, float, float]) -> np.ndarray:
 def test_the_first_colours_differ_for_colour_blind_readers(kind: str) -> None:
     seen = [_seen_by(kind, colour) for colour in COLOURS[:7]]
     assert min(np.linalg.norm(a - b) for index, a in enumerate(seen) for b in seen[:index]) > 0.08
+
+
+def test_budgets_are_compared_among_rows_that_differ_in_nothing_else() -> None:
+    short = {"epochs": 1, "batch_size": 64, "learning_rate": 0.1, "keep": "last"}
+    objective = {"name": "contrastive", "temperature": 0.5}
+    methods = {
+        "other": row(objective=objective, budget={**short, "epochs": 9}),
+        "short": row(budget=short),
+        "long": row(budget={**short, "epochs": 3}),
+    }
+    scores = long_scores({(name, "linear"): [0.5, 0.6] for name in methods}).assign(label_budget="10 %")
+    settings = protocol(methods=methods, compared_with="short")
+    summary = summarise(scores.assign(split="p"), read_published(), ReportSettings(resamples=20))
+    (axis,) = draw_budgets(summary, settings).axes
+    assert [line.get_xdata().tolist() for line in axis.lines] == [[1, 3]]

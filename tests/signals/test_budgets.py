@@ -163,9 +163,9 @@ def test_impossible_budgets_are_refused(values: object) -> None:
         LabelBudget.model_validate(values)
 
 
-def test_budgets_are_sorted_by_kind_and_size() -> None:
-    ordered = ["0.5 %", "1 %", "5 %", "10 %", "100 %", "2 per class", "10 per class", "long tail 5", "long tail 50"]
-    ordered += ["5 % of subjects", "50 % of subjects", "without running", "without walking"]
+def test_budgets_are_sorted_by_kind_and_size_and_all_labels_are_last() -> None:
+    ordered = ["0.5 %", "1 %", "5 %", "10 %", "2 per class", "10 per class", "long tail 5", "long tail 50"]
+    ordered += ["5 % of subjects", "50 % of subjects", "without running", "without walking", "100 %"]
     assert sort_budgets(sorted(ordered)) == ordered
     assert sort_budgets(ordered[::-1]) == ordered
     assert sort_budgets([]) == []

@@ -192,7 +192,9 @@ class _Views:
         last = curve.iloc[-1]
         known = f"macro-F1 on other recordings {100 * last['macro_f1']:.0f} %"
         interval = f"({100 * last['low']:.0f} to {100 * last['high']:.0f})"
-        text = f"{known} {interval}. {forecast(curve, session.settings.windows).text}"
+        # An answer to a stretch labels all of its windows, and windows are what the curve counts.
+        more = round(session.settings.windows * len(labelled.classes) / len(session.answers()))
+        text = f"{known} {interval}. {forecast(curve, more).text}"
         return {"text": text, "curve": curve.dropna().to_dict("records")}
 
 

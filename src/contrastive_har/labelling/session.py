@@ -113,6 +113,10 @@ class LabellingSession:
 
     def proposals(self) -> list[int]:
         """Return the windows of this round that have no answer yet, the most wanted first; none if all have one."""
+        return self._round()[1]
+
+    def _round(self) -> tuple[Sequence[Answer], list[int]]:
+        """Return the answers by which the windows of this round were chosen, and those windows that have none yet."""
         answers = self.answers()
         begun = len(answers) // self.settings.windows * self.settings.windows
         done = np.zeros(len(self.embeddings), bool)
@@ -122,12 +126,14 @@ class LabellingSession:
         def left(given: Sequence[Answer]) -> list[int]:
             return [index for index in self._choose(given) if not done[self.members(index)].any()]
 
-        return left(answers[:begun]) or left(answers)
+        rounds = ((given, left(given)) for given in (answers[:begun], answers))
+        return next(((given, some) for given, some in rounds if some), (answers, []))
 
     def table(self, count: int | None = None) -> pd.DataFrame:
         """Return what is proposed: recording, start and end (seconds by its time stamps), seconds to look at, why."""
-        why = self._chooser(self.labelled()[1]).why
-        spans = [(self._recording(index), *self.span(index)) for index in self.proposals()[:count]]
+        given, proposals = self._round()
+        why = self._chooser(self._labelled(self._covered(given))[1]).why
+        spans = [(self._recording(index), *self.span(index)) for index in proposals[:count]]
         rows = [(name, start, end, round(end - start, 6), why) for name, start, end in spans]
         return pd.DataFrame(rows, columns=PROPOSAL_COLUMNS)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent
-from contrastive_har.scores.cells import parse_evaluation
+from contrastive_har.scores.cells import parse_evaluation, title_evaluations
 from contrastive_har.scores.comparisons import least_repeats
 from contrastive_har.scores.table import VALIDATION
 
@@ -91,7 +91,7 @@ def answer(
     if plain:
         parts.append(f"an untrained encoder has {_score(plain)} %")
     family = comparisons[(comparisons["split"] == split) & (comparisons["label_budget"] == budget)]
-    return Answer("; ".join(parts) + ".", _doubt(family, protocol, level), split, budget)
+    return Answer("; ".join(parts) + ".", _doubt(family, str(best.evaluation), protocol, level), split, budget)
 
 
 _UNTRAINED = "untrained"  # name of the objective that trains nothing
@@ -124,23 +124,30 @@ def _is_plain(row: Any, protocol: Mapping[str, Any]) -> bool:
     return method["encoder"]["name"] == protocol["encoder"]["name"] and not method.get("beside")
 
 
-def _doubt(family: pd.DataFrame, protocol: Mapping[str, Any], level: float) -> str:
-    """Return which methods cannot be told apart from the one that all are compared with."""
+def _doubt(family: pd.DataFrame, evaluation: str, protocol: Mapping[str, Any], level: float) -> str:
+    """Return which methods cannot be told apart from the one that all are compared with, by one evaluation.
+
+    It is that of the best row, or if the reference lacks it, the one by which most methods are compared.
+    """
+    reference = _title(protocol, protocol["compared_with"])
     if family.empty:
-        return "Nothing was compared: there is one method."
-    comparisons = int(family.groupby("evaluation").size().max())
-    repeats, enough = int(family["repeats"].min()), least_repeats(comparisons, level)
+        return f"Nothing was compared: no other method has an evaluation of {reference}."
+    counts = family["evaluation"].value_counts()
+    chosen = evaluation if evaluation in counts else str(counts.index[0])
+    of_evaluation = family[family["evaluation"] == chosen]
+    comparisons = len(of_evaluation)
+    repeats, enough = int(of_evaluation["repeats"].min()), least_repeats(comparisons, level)
     if repeats < enough:
         return (
             f"{count_in_words(repeats).capitalize()} repeat{'s' if repeats > 1 else ''}: no difference here can be "
             f"significant. A family of {comparisons} comparisons needs repeats={enough} or more, a single comparison "
             f"repeats={least_repeats(1, level)}."
         )
-    reference = _title(protocol, protocol["compared_with"])
-    by_method = family.groupby("other", sort=False)["p_holm"].min()
+    by_method = of_evaluation.set_index("other")["p_holm"]
     apart = [_title(protocol, str(name)) for name in by_method.index[by_method < level]]
     together = [_title(protocol, str(name)) for name in by_method.index[by_method >= level]]
-    parts = [f"Significantly different from {reference}: {', '.join(apart) or 'no method'}"]
+    title = title_evaluations({name: of["title"] for name, of in protocol["evaluations"].items()}, [chosen])[chosen]
+    parts = [f"Significantly different from {reference} ({title}): {', '.join(apart) or 'no method'}"]
     if together:
         parts.append(f"not told apart from it: {', '.join(together)}")
     return "; ".join(parts) + "."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -13,18 +13,23 @@ _NAMED = 3  # most names in a sentence
 _CLASS = "class: "
 
 
-def hard_activities(scores: pd.DataFrame, budget: str, splits: Mapping[str, str]) -> dict[str, str]:
+def hard_activities(
+    scores: pd.DataFrame, budget: str, splits: Mapping[str, str], untested: Mapping[str, Mapping[str, Sequence[int]]]
+) -> dict[str, str]:
     """Return a sentence per split, by its title: the tested activities with the lowest mean F1 of all rows.
 
     Args:
         scores: Scores of all rows.
         budget: Name of the label budget.
         splits: Titles of the splits.
-        untested: Activities without test windows by split and repeat.
+        untested: By split and activity, the repeats without a test window of it.
     """
     rows = scores[(scores["metric"] == "f1") & (scores["label_budget"] == budget)]
     rows = rows[rows["group"].str.startswith(_CLASS)]
     rows = rows.assign(name=rows["group"].str.removeprefix(_CLASS))
+    left_out = {(split, name, repeat) for split, of in untested.items() for name, some in of.items() for repeat in some}
+    keys = zip(rows["split"], rows["name"], rows["repeat"], strict=True)
+    rows = rows[[key not in left_out for key in keys]]
     return {title: _sentence(rows[rows["split"] == split], "activities", "F1") for split, title in splits.items()}
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from contrastive_har.scores.statistics import bootstrap_interval
 
 _RESAMPLES = 10_000
+_FEWEST = 4  # people, of whom an interval is not just the lowest and the highest
 
 
 def describe_expectation(people: pd.DataFrame, confidence: float) -> str:
@@ -18,13 +19,19 @@ def describe_expectation(people: pd.DataFrame, confidence: float) -> str:
         confidence: Confidence level of the interval over people.
     """
     values = 100 * people["macro_f1"].to_numpy()
-    low, high = bootstrap_interval(values, confidence, _RESAMPLES, np.random.default_rng(0))
+    if len(people) == 1:
+        spread = ""
+    elif len(people) < _FEWEST:
+        spread = f" (mean over people, {values.min():.1f} to {values.max():.1f})"
+    else:
+        low, high = bootstrap_interval(values, confidence, _RESAMPLES, np.random.default_rng(0))
+        spread = f" (mean over people, {100 * confidence:g} % interval {low:.1f} to {high:.1f})"
     of_people = f"{len(people)} people" if len(people) > 1 else "one person"
-    interval = f", {100 * confidence:g} % interval {low:.1f} to {high:.1f}" if len(people) > 1 else ""
-    hours = people["seconds"].sum() / 3600
-    unknown = people["unlabelled"].sum() / (people["seconds"].sum() + people["unlabelled"].sum())
+    seconds = people["seconds"].sum()
+    duration = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+    unknown = people["unlabelled"].sum() / (seconds + people["unlabelled"].sum())
     return (
-        f"On whole recordings of {of_people} it was not trained on ({hours:.2g} hours), second by second: macro-F1 "
-        f"{values.mean():.1f} (mean over people{interval}), accuracy {100 * people['accuracy'].mean():.1f}. "
+        f"On whole recordings of {of_people} it was not trained on ({duration}), second by second: macro-F1 "
+        f"{values.mean():.1f}{spread}, accuracy {100 * people['accuracy'].mean():.1f}. "
         f"The {100 * unknown:.0f} % of the seconds without an activity that it knows are not scored."
     )

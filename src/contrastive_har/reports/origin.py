@@ -48,21 +48,29 @@ def describe_origin(run: RunFacts, device: str) -> dict[str, str]:
         "Scores": _scored(run),
         "Commit": run.commit or "not run inside a Git repository",
         "Manifest": f"{run.manifest} (parameters, versions of all packages, and of everything read and written)",
-        "Computed on": f"{device}; {_processor()}, {os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "Computed on" if _computed_alone(run) else "Written on": f"{device}; {_machine()}",
         "Versions": f"contrastive-har {version('contrastive-har')}, Python {platform.python_version()}, {packages}",
         "Written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
+def _computed_alone(run: RunFacts) -> bool:
+    return all(one == run.run_id and list(commands) == [run.command] for one, commands in run.scored.items())
+
+
 def _scored(run: RunFacts) -> str:
     """Return which runs computed the scores, with their commands where these are not the one of the report."""
-    if all(one == run.run_id and list(commands) == [run.command] for one, commands in run.scored.items()):
+    if _computed_alone(run):
         return "computed by this run"
     named = []
     for one, commands in run.scored.items():
         name = "this run" if one == run.run_id else f"run {one}"
         named.append(f"{name} ({'; '.join(commands) or 'its manifest names no command'})")
     return f"computed by {', '.join(named)}"
+
+
+def _machine() -> str:
+    return f"{_processor()}, {os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
 
 
 def _processor() -> str:

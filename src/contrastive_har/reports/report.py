@@ -134,12 +134,14 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
     evaluations = title_evaluations(configured, facts.summary["evaluation"].unique())
     fewest = budgets_of_all(facts.summary)[0]
     repeats = protocol["repeats"]
-    answered = answer(facts.summary, facts.comparisons, protocol, len(facts.description.class_names), facts.level)
+    names = facts.description.class_names
+    answered = answer(facts.summary, facts.comparisons, protocol, len(names), facts.level)
+    untested = {split: {names[index]: some for index, some in of.items()} for split, of in facts.untested.items()}
     rejected = facts.recordings_summary.dropna(subset=["rejected"])
     return {
         "facts": facts,
         "tables": result_tables(facts.summary, protocol["splits"], methods, evaluations),
-        "untested": _untested(facts, splits),
+        "untested": _untested(untested, splits, repeats),
         "contributions": contribution_tables(facts.summary, methods, configured, splits),
         "frequencies": frequency_tables(facts.scores, facts.windows_by_class, methods, evaluations, splits),
         "thirds": divide_by_frequency(facts.windows_by_class),
@@ -150,7 +152,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "evaluations": evaluations,
         "answer": answered,
         "model": describe_model(facts.recogniser, facts.summary, methods, evaluations, splits, facts.description),
-        "hard_activities": hard_activities(facts.scores, fewest, splits),
+        "hard_activities": hard_activities(facts.scores, fewest, splits, untested),
         "hard_subjects": hard_subjects(facts.scores, fewest, splits),
         "repeats": f"{count_in_words(repeats)} repeat{'s' if repeats > 1 else ''}",
         "seconds": [(methods[cell.method], splits[cell.split], time) for cell, time in facts.seconds.items() if time],
@@ -209,15 +211,16 @@ def _by_class(
     return tables
 
 
-def _untested(facts: ReportFacts, splits: Mapping[str, str]) -> dict[str, str]:
+def _untested(
+    untested: Mapping[str, Mapping[str, Sequence[int]]], splits: Mapping[str, str], count: int
+) -> dict[str, str]:
     """Return which activities lack test windows, and in which repeats, by title of the split; of splits with such."""
     texts = {}
-    for split, repeats_by_class in facts.untested.items():
+    for split, by_activity in untested.items():
         parts = []
-        for index, repeats in repeats_by_class.items():
+        for activity, repeats in by_activity.items():
             listed = ", ".join(str(repeat + 1) for repeat in repeats)
-            when = "every repeat" if len(repeats) == facts.protocol["repeats"] else f"repeat {listed}"
-            parts.append(f"{facts.description.class_names[index]} ({when})")
+            parts.append(f"{activity} ({'every repeat' if len(repeats) == count else f'repeat {listed}'})")
         if parts:
             texts[splits[split]] = ", ".join(parts)
     return texts

@@ -11,6 +11,7 @@ import pandas as pd
 
 from contrastive_har.files.tables import read_table
 from contrastive_har.reports.answer import asked, ranked
+from contrastive_har.reports.tables import describe_budget
 from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.manifest import Manifest
 from contrastive_har.runs.parts import FAILED, working
@@ -74,7 +75,7 @@ class Run:
         summary = self.summary(protocol)
         split, budget = asked(summary, self.manifest.parameters[protocol]["splits"])
         row = ranked(summary, split, budget).iloc[0]
-        return float(row["mean"]), f"{protocol}.{split}.{row['method']}, {row['evaluation']}, {budget} of the labels"
+        return float(row["mean"]), f"{protocol}.{split}.{row['method']}, {row['evaluation']}, {describe_budget(budget)}"
 
     def summary(self, protocol: str) -> pd.DataFrame:
         """Return the summary of the scores of a protocol that it has reported."""

@@ -131,6 +131,11 @@ def parse_budget(name: str) -> LabelBudget:
 
 
 def sort_budgets(names: list[str]) -> list[str]:
-    """Sort names of label budgets by kind and size."""
+    """Sort names of label budgets by kind and size; what labels everything is last."""
     kinds = list(_FORMS)
-    return sorted(names, key=lambda name: (kinds.index(parse_budget(name).kind), parse_budget(name).size, name))
+
+    def key(name: str) -> tuple[bool, int, float, str]:
+        budget = parse_budget(name)
+        return budget.labels_everything, kinds.index(budget.kind), budget.size, name
+
+    return sorted(names, key=key)

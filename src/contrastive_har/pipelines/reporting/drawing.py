@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from contrastive_har.learning.pretraining import PretrainingPlan
 from contrastive_har.protocols import ProtocolSettings, evaluation_titles, spells, titles, vocabulary_of
 from contrastive_har.refining import plain
 from contrastive_har.reports import charts, figures
@@ -20,14 +21,20 @@ from contrastive_har.signals.windows import Windows
 
 
 def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
-    """Draw macro-F1 against pre-training epochs and batch size, where methods differ in them."""
-    budgets = {name: row.budget for name, row in protocol.methods.items() if row.objective.trains}
+    """Draw macro-F1 against pre-training epochs and batch size, of the methods that differ in nothing else."""
+    plans = {name: protocol.pretraining_plan(name, 0) for name, row in protocol.methods.items() if row.objective.trains}
+    alike = ([name for name, other in plans.items() if _is_alike(plan, other)] for plan in plans.values())
+    budgets = {name: plans[name].budget for name in max(alike, key=len, default=[])}
     few = summary[(summary["metric"] == "macro_f1") & (summary["label_budget"] == protocol.fewest_labels.name)]
     rows = few[few["method"].isin(list(budgets))].assign(
         epochs=lambda table: [budgets[name].epochs for name in table["method"]],
         batch_size=lambda table: [budgets[name].batch_size for name in table["method"]],
     )
     return figures.draw_budgets(rows, evaluation_titles(protocol, rows), titles(protocol.splits))
+
+
+def _is_alike(plan: PretrainingPlan, other: PretrainingPlan) -> bool:
+    return plan.objective == other.objective and plan.backbone == other.backbone
 
 
 def draw_answer(
