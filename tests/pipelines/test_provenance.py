@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -255,6 +256,37 @@ def test_a_damaged_version_is_not_finished(miniature: Miniature, damage: Callabl
     last = miniature.run(ALL, seed=1, resume=True)
     assert miniature.stored("demo.windows", last)["raw_files"] == "xx"
     assert not (miniature.folder / "demo.report" / RUN.format(last)).exists(), "all else is finished"
+
+
+def test_a_version_that_was_replaced_by_that_of_another_run_is_not_read(
+    miniature: Miniature, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by restoring a backup into the wrong folder: it is whole, and is not what its run has stored."""
+    first = miniature.run(ALL, seed=1)
+    miniature.put_raw(1)
+    second = miniature.run(ALL, seed=1)
+    folder = miniature.folder / "demo.windows"
+    shutil.rmtree(folder / RUN.format(second))
+    shutil.copytree(folder / RUN.format(first), folder / RUN.format(second))
+    refused = rf"Version {RUN.format(second)} of demo\.windows is not what its run has stored there\. Restore it"
+    with pytest.raises(ValueError, match=refused):
+        miniature.run(STAGES[2], seed=1, load={"demo.windows": second})
+    with pytest.raises(ValueError, match=refused):
+        miniature.run(STAGES[4], seed=1, run=second)
+    miniature.put_raw(0)
+    third = miniature.run(STAGES[2], seed=1)
+    assert "is not what its run has stored there, and is not read" in caplog.text
+    assert miniature.stored("demo.s.a.encoders", third) == miniature.stored("demo.s.a.encoders", first)
+    miniature.put_raw(1)
+    last = miniature.run(ALL, seed=1, resume=True)
+    assert miniature.stored("demo.windows", last)["raw_files"] == "xx"
+
+
+def test_what_a_run_computes_cannot_be_pinned(miniature: Miniature) -> None:
+    """Kedro would save one version and let the nodes after it read the other."""
+    first = miniature.run(ALL, seed=1)
+    with pytest.raises(ValueError, match=r"demo\.windows: this run computes it.*--from-inputs=demo\.windows\."):
+        miniature.run(ALL, seed=1, load={"demo.windows": first})
 
 
 def test_pinned_versions_are_read_with_those_they_belong_to(miniature: Miniature) -> None:

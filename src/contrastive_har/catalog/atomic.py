@@ -10,7 +10,7 @@ from typing import Any
 from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
 
 from contrastive_har.files.atomic import sync
-from contrastive_har.files.checksums import is_whole, require_whole, write_checksum
+from contrastive_har.files.checksums import is_whole, read_checksum, require_whole, write_checksum
 
 
 class AtomicDataset(AbstractVersionedDataset[Any, Any]):
@@ -77,6 +77,10 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
     def is_whole(self, version: str) -> bool:
         """Return whether a version exists and is what was written."""
         return is_whole(self.folder / version / self.folder.name)
+
+    def checksum(self, version: str) -> str:
+        """Return the checksum that a version was written with; empty if there is none."""
+        return read_checksum(self.folder / version / self.folder.name)
 
     def pin(self, version: str) -> None:
         """Make :meth:`load` read this version and no other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import replace
 from importlib.metadata import version
@@ -60,13 +61,15 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
         earlier = _registered_by_this_run(name)
         example = np.zeros((1, data.length, len(data.description.channels)), np.float32)
         with tempfile.TemporaryDirectory() as folder:
-            weights = Path(folder) / "recogniser.safetensors"
+            weights, code = Path(folder) / "recogniser.safetensors", Path(folder) / "code" / _PACKAGE.name
             write_recogniser(data, weights)
+            # Editors keep links to nothing beside the files that are edited, which cannot be copied.
+            shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__", ".*"))
             logged = mlflow.pyfunc.log_model(
                 name="recogniser",
                 python_model=str(_CODE),
                 artifacts={"recogniser": str(weights)},
-                code_paths=[str(_PACKAGE)],
+                code_paths=[str(code)],
                 pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
                 signature=_signature(data),
                 input_example=example,

@@ -19,6 +19,14 @@ def write_checksum(path: Path) -> Path:
     return beside
 
 
+def read_checksum(path: Path) -> str:
+    """Return the checksum that a file was written with, of 64 digits; empty if there is none beside it."""
+    try:
+        return path.with_name(CHECKSUM).read_text(encoding="utf-8").partition(" ")[0]
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UnicodeDecodeError):
+        return ""
+
+
 def is_whole(path: Path) -> bool:
     """Return whether a file has the checksum beside it; a process reads the same state of a file once."""
     beside = path.with_name(CHECKSUM)

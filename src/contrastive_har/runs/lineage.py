@@ -46,7 +46,7 @@ class Origins:
         if version not in self._known:
             manifest = self.manifests.find(version)
             self._known[version] = {
-                output: Origin(of_output, record.ancestors, version)
+                output: Origin(of_output, record.ancestors, version, record.checksums.get(output, ""))
                 for record in (manifest.nodes.values() if manifest else ())
                 for output, of_output in record.outputs.items()
             }
@@ -149,8 +149,8 @@ class _Tracing:
 def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list[Manifest]) -> Mapping[str, str] | None:
     """Return the versions of a node's outputs from the newest run that finished it with the same fingerprint.
 
-    None if there is no such run, if a version has been deleted or damaged since, or if the node has outputs that are
-    not stored.
+    None if there is no such run, if a version has been deleted, damaged or replaced since, or if the node has outputs
+    that are not stored.
     """
     stored = {name: catalog.get(name) for name in node.outputs}
     for manifest in manifests:
@@ -158,9 +158,17 @@ def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list
         if record is None or record.fingerprint != digest:
             continue
         versions = {name: manifest.versions.get(name, "") for name in node.outputs}
-        if all(isinstance(entry, AtomicDataset) and entry.is_whole(versions[name]) for name, entry in stored.items()):
+        if all(
+            isinstance(entry, AtomicDataset) and is_stored(entry, versions[name], record.checksums.get(name, ""))
+            for name, entry in stored.items()
+        ):
             return versions
     return None
+
+
+def is_stored(entry: AtomicDataset, version: str, checksum: str) -> bool:
+    """Return whether a version exists and is what its run has stored, given the checksum of that, if it is known."""
+    return entry.is_whole(version) and checksum in ("", entry.checksum(version))
 
 
 def _is_setting(name: str) -> bool:

@@ -27,6 +27,7 @@ class NodeRecord(BaseModel):
     Attributes:
         fingerprint: Fingerprint of its code, its parameters and the origin of its inputs.
         outputs: Fingerprints of the stored outputs by name.
+        checksums: Checksums of the stored outputs by name; those of older releases have none.
         ancestors: Fingerprints of the stored data sets, of the folders of raw files and of the plans that the outputs
             come from, directly and indirectly, by name.
         seconds: Duration, saving included.
@@ -36,6 +37,7 @@ class NodeRecord(BaseModel):
 
     fingerprint: str
     outputs: dict[str, str]
+    checksums: dict[str, str] = {}
     ancestors: dict[str, str]
     seconds: float
 

@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 
 from contrastive_har.catalog import AtomicDataset
 from contrastive_har.runs.commands import making
-from contrastive_har.runs.lineage import Origins, fingerprint_nodes
+from contrastive_har.runs.lineage import Origins, fingerprint_nodes, is_stored
 from contrastive_har.runs.manifest import NodeRecord
 from contrastive_har.runs.provenance import ProvenanceError
 
@@ -35,14 +35,19 @@ def pin_versions(
 
     Raises:
         ProvenanceError: if no versions belong together.
-        ValueError: if there is no version of a data set, or not the one that the user has pinned.
+        ValueError: if there is no version of a data set, or not the one that the user has pinned, if that is not what
+            its run has stored, or if the user has pinned what the run computes.
     """
     fixed: dict[str, str] = {}
     free: dict[str, AtomicDataset] = {}
     for name, entry in _versioned(pipeline, catalog):
         if name in pipeline.all_outputs():
-            if not entry.is_pinned:
-                entry.pin(run_id)
+            if entry.is_pinned and entry.version != run_id:
+                raise ValueError(
+                    f"{name}: this run computes it, so that no version of it can be chosen. Leave it out of "
+                    f"--load-versions, or run what follows from it only: --from-inputs={name}."
+                )
+            entry.pin(run_id)
         elif entry.is_pinned:
             fixed[name] = _require(name, str(entry.version), entry, origins)
         else:
@@ -50,7 +55,7 @@ def pin_versions(
                 version for version in (run_id, earlier.get(name, "")) if _is_known(name, version, entry, origins)
             )
             if version := next(before, None):
-                fixed[name] = version
+                fixed[name] = _require(name, version, entry, origins)
             else:
                 free[name] = entry
     mismatch: ProvenanceError | None = None
@@ -103,14 +108,28 @@ def _is_usable(name: str, version: str, entry: AtomicDataset, origins: Origins) 
     """Return whether a version is known and undamaged; it is read in any case, so that this costs nothing more."""
     if not _is_known(name, version, entry, origins):
         return False
-    if not entry.is_whole(version):
-        logging.getLogger(__name__).warning("Version %s of %s is damaged, and is not read.", version, name)
+    if fault := _fault(name, version, entry, origins):
+        logging.getLogger(__name__).warning("Version %s of %s %s, and is not read.", version, name, fault)
         return False
     return True
 
 
+def _fault(name: str, version: str, entry: AtomicDataset, origins: Origins) -> str:
+    """Return what is wrong with a known version, if anything."""
+    if not entry.is_whole(version):
+        return "is damaged"
+    origin = origins.find(name, version)
+    checksum = origin.checksum if origin else ""
+    return "" if is_stored(entry, version, checksum) else "is not what its run has stored there"
+
+
 def _require(name: str, version: str, entry: AtomicDataset, origins: Origins) -> str:
     if _is_known(name, version, entry, origins):
+        if fault := _fault(name, version, entry, origins):
+            raise ValueError(
+                f"Version {version} of {name} {fault}. Restore it, or delete it and run again with "
+                "--params=resume=true."
+            )
         return version
     there = [other for other in entry.newest_versions() if _is_known(name, other, entry, origins)]
     listed = f"The newest are {', '.join(there[:5])}." if there else f"It has none yet: run '{making(name)}' first."

@@ -31,11 +31,13 @@ class Origin:
         ancestors: Fingerprints of the stored data sets, of the folders of raw files and of the plans that it comes
             from, by name.
         run: The run that stored it; None if the run that reads it computes it.
+        checksum: Checksum of what that run stored; empty if it is not known.
     """
 
     fingerprint: str
     ancestors: Mapping[str, str] = field(default_factory=dict)
     run: str | None = None
+    checksum: str = ""
 
 
 class Provenance:

@@ -111,10 +111,14 @@ class VersionHooks(ContextHooks):
         if self._unsaved[node.name]:
             return
         record = self._records[node.name]
-        stored = {
-            name: own for name, own in record.outputs.items() if isinstance(self._catalog.get(name), AtomicDataset)
+        entries = {name: self._catalog.get(name) for name in record.outputs}
+        checksums = {
+            name: entry.checksum(self._run_id) for name, entry in entries.items() if isinstance(entry, AtomicDataset)
         }
-        finished = record.model_copy(update={"outputs": stored, "seconds": self._clock.seconds(node)})
+        stored = {name: record.outputs[name] for name in checksums}
+        finished = record.model_copy(
+            update={"outputs": stored, "checksums": checksums, "seconds": self._clock.seconds(node)}
+        )
         self._manifests.update(
             self._run_id,
             lambda manifest: manifest.with_versions(dict.fromkeys(stored, self._run_id)).with_node(node.name, finished),
