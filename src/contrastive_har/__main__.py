@@ -17,7 +17,9 @@ def main(*arguments: Any, **options: Any) -> Any:
     completes = "_CONTRASTIVE_HAR_COMPLETE" in os.environ
     if completes or (not (arguments or options) and given and (asks_for_help or not given[0].startswith("-"))):
         from contrastive_har.commands import commands
+        from contrastive_har.runs.console import write_all_characters
 
+        write_all_characters()
         return commands(prog_name="contrastive-har")
     from contrastive_har.commands._kedro import run_kedro
 

@@ -17,6 +17,7 @@ HOOKS = hooks.HOOKS
 
 refusals.show_refusals()
 console.ignore_expected_warnings()
+console.write_all_characters()
 
 # The project tracks its runs itself; the plugin would open a second MLflow run beside each.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from contrastive_har.runs import cleaning, moving, tracking_server
-from contrastive_har.runs.tracking_server import TrackingSettings, connect
+from contrastive_har.runs.tracking_server import TrackingSettings, connect, usable
 from tests.pipelines.conftest import Project, empty_tracking_database
 
 RUN = "2026-01-31T12.00.00.000Z"
@@ -130,6 +131,8 @@ def test_an_address_in_the_environment_is_obeyed(
     assert [record.getMessage() for record in caplog.records] == [
         "MLflow: https://mlflow.example.org, as MLFLOW_TRACKING_URI says, not sqlite:///mlflow.db."
     ]
+    with pytest.raises(RuntimeError, match=r"Start the server, or correct MLFLOW_TRACKING_URI\."), usable(located):
+        raise MlflowException("it does not respond")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
     assert runpy.run_module(tracking_server.__name__)["_ADDRESS"] == "sqlite:///other.db"
 

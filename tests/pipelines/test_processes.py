@@ -78,6 +78,12 @@ def test_processes_elsewhere_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_dead(changed(ended, namespace="pid:[1]")), "another container"
     assert not is_dead("elsewhere 1 1"), "as an older release wrote it"
     assert is_dead(changed(this_process(), boot="an-earlier-one"))
+    with monkeypatch.context() as clone:
+        clone.setattr(processes.uuid, "getnode", lambda: 0x02AB00000001)
+        assert not is_dead(changed(ended, boot="of-the-clone")), "it has the machine's id and name"
+        clone.setattr(processes.uuid, "getnode", lambda: 0x03AB00000001)  # made up, for want of a card
+        assert not is_dead(changed(ended, boot="another-one"))
+    assert not is_dead(ended.rpartition(" ")[0].rpartition(" ")[0] + " a b"), "it was not written here"
     identity = Path("/etc/machine-id")
     assert not identity.exists() or identity.read_text().strip() not in this_process(), "it is secret"
     monkeypatch.setattr(processes, "_read", lambda path: "unknown")

@@ -125,13 +125,15 @@ def test_an_end_that_is_not_recorded_is_a_failure(
     assert statuses(project) == ["FAILED"]
 
 
-@pytest.mark.parametrize("moment", ["mlflow.log_params", "contrastive_har.runs.hooks.summary._log_metrics"])
+@pytest.mark.parametrize(
+    "moment", ["mlflow.start_run", "mlflow.log_params", "contrastive_har.runs.hooks.summary._log_metrics"]
+)
 def test_a_run_that_is_interrupted_in_a_hook_has_failed(
     project: Project, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """One moment is between the start of the tracked run and its note in the manifest, the other after computing."""
+    """Two moments are between the creation of the tracked run and its note in the manifest, one after computing."""
 
-    def interrupt(*arguments: Any) -> None:
+    def interrupt(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(moment, interrupt)

@@ -52,6 +52,24 @@ def test_a_misspelt_runtime_parameter_is_refused(conf: Path, given: dict[str, An
         load(conf, **given)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "setting"),
+    [("semi_supervised", 3, "semi_supervised.methods"), ("report", None, "report.confidence")],
+)
+def test_a_value_in_place_of_settings_is_refused(conf: Path, name: str, value: Any, setting: str) -> None:
+    with pytest.raises(ValueError, match=rf"^--params: '{name}' is not a value but has settings, such as '{setting}'"):
+        load(conf, **{name: value})
+    (conf / "local/parameters.yml").write_text(yaml.safe_dump({name: value}))
+    with pytest.raises(ValueError, match=rf"local/parameters.yml: '{name}' is not a value but has settings"):
+        load(conf)
+
+
+@pytest.mark.parametrize("seed", [-1, "x", 0.5, None])
+def test_a_seed_is_a_number_that_generators_take(seed: Any) -> None:
+    with pytest.raises(ProtocolError, match="Parameter 'seed'"):
+        plans_of({"seed": seed, "dataset": "uci_har"})
+
+
 def test_a_parameter_unlike_all_others_is_refused_with_their_list(conf: Path) -> None:
     with pytest.raises(ValueError, match=r"'qqq'\. There are: dataset, report, resume, seed, semi_supervised\."):
         load(conf, qqq=1)

@@ -9,6 +9,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Server:
         self.break_after: int | None = None
         self.ranges: list[str | None] = []
         self.header = "ETag"
+        self.shift = 0
         self.checksums: dict[str, str] = {}
         outer = self
 
@@ -55,6 +57,9 @@ class Server:
                 rest = outer.content[start:]
                 self.send_response(206 if asked else 200)
                 self.send_header("Content-Length", str(len(rest)))
+                if asked:
+                    first = start + outer.shift
+                    self.send_header("Content-Range", f"bytes {first}-{len(outer.content) - 1}/{len(outer.content)}")
                 self.send_header(outer.header, version)
                 self.end_headers()
                 self.wfile.write(rest[: outer.break_after])
@@ -104,6 +109,34 @@ def test_a_download_is_continued_only_if_it_is_the_same_file(server: Server, tmp
         download.download("usc_had", tmp_path)
     server.break_after, server.content = None, archive(b"newer")
     assert download.download("usc_had", tmp_path)[0].read_bytes() == server.content
+
+
+def test_another_part_than_the_one_asked_for_is_not_appended(server: Server, tmp_path: Path) -> None:
+    server.break_after, server.shift = 300_000, 1
+    for message in ("Try again", r"another part than the one asked for\. Try again\."):
+        with pytest.raises(download.DownloadError, match=message):
+            download.download("usc_had", tmp_path)
+    server.break_after = None
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+    assert server.ranges[-1] is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a\r\nRange: bytes=0-", "ä".encode()])
+def test_a_download_whose_version_cannot_be_read_begins_anew(server: Server, tmp_path: Path, content: bytes) -> None:
+    server.break_after = 300_000
+    with pytest.raises(download.DownloadError):
+        download.download("usc_had", tmp_path)
+    server.break_after = None
+    (tmp_path / ".data.zip.version").write_bytes(content)
+    assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
+    assert server.ranges == [None, None]
+
+
+def test_two_downloads_at_once_are_one(server: Server, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: download.download("usc_had", tmp_path / "raw"), range(4)))
+    assert {path.read_bytes() for paths in found for path in paths} == {CONTENT}
+    assert server.ranges == [None]
 
 
 def test_a_download_of_an_unknown_version_begins_anew(server: Server, tmp_path: Path) -> None:

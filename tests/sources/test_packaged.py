@@ -100,3 +100,15 @@ def test_data_sets_of_one_device_have_an_accelerometer_and_a_gyroscope(name: str
     assert [sensor.rpartition("_")[2] for sensor in layout.sensors] == ["acc", "gyro"]
     assert layout.modalities == {"inertial": slice(0, 6)}
     assert description.groups == ()
+
+
+@pytest.mark.parametrize(
+    "damage", [{"y": [99]}, {"y": ["x"]}, {"subject": [None]}, {"X": [["a"]]}, {"y": [0, 1]}, {"y": None}]
+)
+def test_damaged_watch_recordings_are_told_with_their_file(
+    damage: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"X": [np.zeros((5, 6))], "y": [0], "subject": [1], "side": [0], **damage}
+    monkeypatch.setattr(watch, "_read_object_array", lambda path: content)
+    with pytest.raises(PackagedFileError, match=r"watch_dataset.npy: cannot be read \(.*Reinstall seglearn"):
+        list(open_source(tmp_path, IngestionSettings(dataset="watch")))

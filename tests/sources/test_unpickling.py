@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contrastive_har.sources import unpickling
 from contrastive_har.sources.unpickling import InertUnpickler
 
 ARRAYS = [
@@ -100,6 +101,14 @@ def test_a_forged_array_of_objects_makes_no_pointers() -> None:
         load(b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR.")
     with pytest.raises(pickle.UnpicklingError, match="refused to encode as 'rot13'"):
         load(b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x05\x00\x00\x00rot13tR.")
+
+
+@pytest.mark.parametrize("changed", [b"c_codecs\nencode\n", b"cnumpy\nndarray\n", b"]", b"cbuiltins\nslice\n"])
+def test_only_records_are_given_a_state(changed: bytes) -> None:
+    """What a pickle sets on a function would stay for all that are read after it."""
+    with pytest.raises(pickle.UnpicklingError, match="refused to set the state"):
+        load(changed + b"N}\x8c\x0c__defaults__)s\x86b.")
+    assert unpickling._encode.__defaults__ is None
 
 
 def test_damaged_pickles_raise_and_never_crash() -> None:

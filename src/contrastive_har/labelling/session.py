@@ -62,7 +62,7 @@ class LabellingSettings(BaseModel):
     longest_gap: float = Field(default=0.25, gt=0)
     labels: str = "labels.csv"
     head: HeadSettings = LogisticSettings()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, NonNegativeInt, TypeAdapter, ValidationError
 
 from contrastive_har.labelling.trials import ChoosingPlan
 from contrastive_har.learning.evaluation.settings import EvaluationSettings
@@ -20,6 +20,8 @@ from contrastive_har.signals.splits import SplitSettings
 
 PLANS = "plans"
 """Prefix of the parameters that are plans."""
+
+_SEED = TypeAdapter(NonNegativeInt)
 
 
 class ProtocolError(ValueError):
@@ -39,6 +41,10 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
         ProtocolError: naming the protocol and the setting.
     """
     plans: dict[str, BaseModel] = {}
+    try:
+        seed = _SEED.validate_python(parameters["seed"])
+    except ValidationError as error:
+        raise ProtocolError(f"Parameter 'seed': {error}") from error
     for name, values in parameters.items():
         if not is_protocol(values):
             continue
@@ -46,7 +52,6 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
             protocol = ProtocolSettings.model_validate(values)
         except ValidationError as error:
             raise ProtocolError(f"Parameter '{name}': {error}{_spelling(error)}") from error
-        seed = parameters["seed"]
         plans[f"{name}.windows"] = protocol.windows_for(parameters["dataset"])
         plans[f"{name}.registration"] = protocol.registration_plan()
         plans[f"{name}.views"] = protocol.views_plan(seed)

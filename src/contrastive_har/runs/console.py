@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import sys
 import warnings
 
 from rich.logging import RichHandler
@@ -25,6 +27,13 @@ class Quiet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a message is shown."""
         return record.levelno >= _LEAST.get(record.name.partition(".")[0], logging.NOTSET)
+
+
+def write_all_characters() -> None:
+    """Write characters that the console's encoding lacks as their codes, which would otherwise end a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def ignore_expected_warnings() -> None:

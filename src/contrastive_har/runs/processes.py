@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import uuid
 from pathlib import Path
 
 PROCESS = "contrastive_har.process"
@@ -29,7 +30,7 @@ def is_dead(process: str) -> bool:
         process: A name that :func:`this_process` has returned.
     """
     fields = process.split(" ")
-    if len(fields) != 6:  # written by an older release
+    if len(fields) != 6 or not fields[4].isdecimal():  # not written by this release
         return False
     *place, number, started = fields
     host, machine, boot, namespace = _this_place()
@@ -54,10 +55,17 @@ def _this_place() -> list[str]:
     """Return what a process shares with those that it can see."""
     return [
         platform.node(),
-        _hashed(_read("/etc/machine-id")),  # secret: it stands in tracked runs
+        _hashed(_machine()),  # secret: it stands in tracked runs
         _read("/proc/sys/kernel/random/boot_id"),
         _namespace(),
     ]
+
+
+def _machine() -> str:
+    """Return the id of the machine with the address of its network card, in which its clones differ from it."""
+    identity, address = _read("/etc/machine-id"), uuid.getnode()
+    is_random = address >> 40 & 1  # there is no card
+    return _UNKNOWN if identity == _UNKNOWN or is_random else f"{identity} {address:x}"
 
 
 def _namespace() -> str:

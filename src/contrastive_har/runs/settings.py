@@ -52,16 +52,22 @@ class ProjectConfiguration(OmegaConfigLoader):
 
 
 def _require_known(given: Mapping[str, Any], known: Mapping[str, Any], where: str, prefix: str = "") -> None:
-    """Refuse keys that are not known.
+    """Refuse keys that are not known, and single values in place of settings.
 
     Raises:
-        ValueError: naming the nearest known key.
+        ValueError: naming the nearest known key, or the settings.
     """
     for name, value in given.items():
         if name not in known:
             among = [f"{prefix}{one}" for one in known]
             raise ValueError(f"{where}: there is no parameter '{prefix}{name}'. {suggest(f'{prefix}{name}', among)}")
         below = known[name]
+        is_single = not isinstance(value, Mapping) and not str(value).startswith("${")
+        if is_single and isinstance(below, Mapping) and below:
+            raise ValueError(
+                f"{where}: '{prefix}{name}' is not a value but has settings, such as "
+                f"'{prefix}{name}.{next(iter(below))}'."
+            )
         if isinstance(value, Mapping) and isinstance(below, Mapping) and below and not is_protocol(below):
             _require_known(value, below, where, f"{prefix}{name}.")
 

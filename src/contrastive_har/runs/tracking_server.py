@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 _FILES = "file://"
 # As the user has set them: later MLflow sets them to what is in use.
-_ADDRESS, _EXPERIMENT, _EXPERIMENT_ID = (
-    os.environ.get(f"MLFLOW_{name}") for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID")
+_ADDRESS, _EXPERIMENT, _EXPERIMENT_ID, _REGISTRY = (
+    os.environ.get(f"MLFLOW_{name}") for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "REGISTRY_URI")
 )
 
 
@@ -66,6 +66,10 @@ class TrackingSettings(BaseModel):
         if experiment != self.experiment:
             logging.getLogger(__name__).info(
                 "MLflow: the experiment '%s', as MLFLOW_EXPERIMENT_NAME says, not '%s'.", experiment, self.experiment
+            )
+        if _REGISTRY:
+            logging.getLogger(__name__).info(
+                "MLflow: models are registered at %s, as MLFLOW_REGISTRY_URI says.", _REGISTRY
             )
         if _EXPERIMENT_ID:
             logging.getLogger(__name__).warning(
@@ -113,9 +117,10 @@ def usable(tracking: TrackingSettings) -> Iterator[None]:
         if not isinstance(error, MlflowException) and not type(error).__module__.startswith("sqlalchemy."):
             raise
         cure = "Restore the file" if tracking.tracking_uri.startswith(SQLITE) else "Start the server"
+        where = "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml"
         raise RuntimeError(
             f"MLflow at {tracking.tracking_uri} cannot be used ({shorten(str(error))}). {cure}, or correct "
-            "tracking_uri in conf/base/mlflow.yml or conf/local/mlflow.yml."
+            f"{'MLFLOW_TRACKING_URI' if _ADDRESS else where}."
         ) from error
 
 

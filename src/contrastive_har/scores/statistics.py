@@ -29,7 +29,7 @@ class ReportSettings(BaseModel):
 
     confidence: float = Field(default=0.95, gt=0, lt=1)
     resamples: int = Field(default=10_000, gt=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     tsne_windows: int = Field(default=1000, gt=0)
     tsne_iterations: int = Field(default=1000, ge=250)  # scikit-learn takes no fewer
     preview_windows: int = Field(default=4, gt=0)

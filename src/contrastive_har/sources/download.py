@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from contrastive_har.files.atomic import sync, write_atomically
 from contrastive_har.files.fingerprints import CHECKSUMS
+from contrastive_har.files.locks import locked
 from contrastive_har.files.stamps import explain
 from contrastive_har.sources import describe_source, downloadable_sources, raw_folder
 
@@ -57,7 +58,8 @@ def download(dataset: str, folder: Path) -> list[Path]:
             "uci_har and watch come with the installation."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return [_provide(address, folder, description.checksums) for address in description.download]
+    with locked(folder.with_name(f".{folder.name}.lock")):  # another download of the same waits, and finds it there
+        return [_provide(address, folder, description.checksums) for address in description.download]
 
 
 def _provide(address: str, folder: Path, published: dict[str, str]) -> Path:
@@ -132,11 +134,11 @@ def _fetch(address: str, part: Path) -> None:
     Raises:
         DownloadError: if that fails; the part received so far is kept.
     """
-    version = part.with_name(f"{part.name}.version")  # of the file on the server
-    received = part.stat().st_size if part.exists() and version.exists() else 0
+    identity = _noted_version(part)
+    received = part.stat().st_size if part.exists() and identity else 0
     headers = {"Accept-Encoding": "identity"}
     if received:
-        headers |= {"Range": f"bytes={received}-", "If-Range": version.read_text("utf-8")}
+        headers |= {"Range": f"bytes={received}-", "If-Range": identity}
     try:
         with requests.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
@@ -147,14 +149,30 @@ def _fetch(address: str, part: Path) -> None:
             response.raise_for_status()
             if response.status_code != requests.codes.partial_content:
                 received = 0
-                _note_version(response, version)
+                _note_version(response, part)
             _receive(response, part, received)
     except (requests.RequestException, OSError) as error:
-        raise DownloadError(f"{address}: {error}. Try again: the part received so far is kept.") from error
+        kept = ": the part received so far is kept" if part.exists() else ""
+        raise DownloadError(f"{address}: {error}. Try again{kept}.") from error
 
 
-def _note_version(response: requests.Response, version: Path) -> None:
+def _version_of(part: Path) -> Path:
+    """Return the file that says of which version on the server a part is."""
+    return part.with_name(f"{part.name}.version")
+
+
+def _noted_version(part: Path) -> str:
+    """Return what identifies the file on the server that a part is of; empty if it is not known."""
+    try:
+        identity = _version_of(part).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return identity if identity.isascii() and identity.isprintable() else ""
+
+
+def _note_version(response: requests.Response, part: Path) -> None:
     """Note what identifies the file on the server; without it, an interrupted download begins anew."""
+    version = _version_of(part)
     tag = response.headers.get("ETag", "")
     identity = tag if tag.startswith('"') else response.headers.get("Last-Modified")  # other tags are weak
     version.unlink(missing_ok=True)
@@ -164,6 +182,9 @@ def _note_version(response: requests.Response, version: Path) -> None:
 
 def _receive(response: requests.Response, part: Path, received: int) -> None:
     """Append the content of a response to the first ``received`` bytes of ``part``."""
+    if received and not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
+        _discard(part)
+        raise OSError("the server sent another part than the one asked for")
     remaining = int(response.headers.get("Content-Length", 0)) or None
     total = remaining and received + remaining
     with (
@@ -178,7 +199,7 @@ def _receive(response: requests.Response, part: Path, received: int) -> None:
 
 
 def _discard(part: Path) -> None:
-    for path in (part, part.with_name(f"{part.name}.version")):
+    for path in (part, _version_of(part)):
         path.unlink(missing_ok=True)
 
 

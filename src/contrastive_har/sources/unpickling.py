@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,18 @@ class InertUnpickler(pickle._Unpickler):
             pickle.UnpicklingError: for anything but numbers, texts, containers and arrays of them.
         """
         return _with_arrays(super().load(), {})
+
+    def load_build(self) -> None:
+        """Give a record its state.
+
+        Raises:
+            pickle.UnpicklingError: for anything else: a function would keep what is set on it.
+        """
+        if not isinstance(self.stack[-2], Placeholder):  # type: ignore[attr-defined]
+            raise pickle.UnpicklingError("refused to set the state of what is no record")
+        super().load_build()  # type: ignore[misc] # its types are those of the unpickler in C
+
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands in for a class or function that a pickle may use.

@@ -30,13 +30,16 @@ def _in_package(description: DatasetDescription) -> Iterator[Candidate]:
     path = locate(PACKAGE, "data/watch_dataset.npy")
     try:
         content = _read_object_array(path)
-        recordings = list(zip(content["X"], content["y"], content["subject"], content["side"], strict=True))
+        columns = zip(content["X"], content["y"], content["subject"], content["side"], strict=True)
+        recordings = [
+            (np.asarray(samples, np.float64), int(exercise), description.activities[int(exercise)], int(subject), side)
+            for samples, exercise, subject, side in columns
+        ]
     except Exception as error:
         raise PackagedFileError(f"{path}: cannot be read ({explain(error)}). Reinstall {PACKAGE}.") from error
-    for number, (samples, exercise, subject, side) in enumerate(recordings):
-        hand = "right" if side else "left"
-        name = f"{description.activities[int(exercise)]}, subject {int(subject)}, {hand}, {number:03d}"
-        load = partial(_load, samples, int(exercise), str(int(subject)), name)
+    for number, (samples, exercise, activity, subject, side) in enumerate(recordings):
+        name = f"{activity}, subject {subject}, {'right' if side else 'left'}, {number:03d}"
+        load = partial(_load, samples, exercise, str(subject), name)
         yield Candidate(name, f"{path}, recording {number}", load)
 
 

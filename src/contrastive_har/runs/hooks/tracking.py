@@ -131,10 +131,15 @@ class TrackingHooks(ContextHooks):
             first = {**source, **described.tags, **tags, "kedro.run_id": manifest.run_id}
             created = mlflow.MlflowClient().create_run(experiment, tags=first, run_name=described.name)
             self._tracked_run = created.info.run_id
-        mlflow.start_run(run_id=self._tracked_run)
-        mlflow.set_tags(tags)
-        if not resumes:
-            mlflow.log_params(described.parameters)
+        try:
+            mlflow.start_run(run_id=self._tracked_run)
+            mlflow.set_tags(tags)
+            if not resumes:
+                mlflow.log_params(described.parameters)
+        except BaseException:
+            if not resumes:  # no manifest knows it, so that nothing else would end it
+                self._fail()
+            raise
         return manifest.model_copy(update={"tracked_run": self._tracked_run})
 
     @hook_impl(wrapper=True, trylast=True)  # inside the hook that logs errors
