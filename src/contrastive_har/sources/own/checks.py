@@ -12,6 +12,9 @@ from contrastive_har.signals.sensors import Channel, indices_by_sensor
 from contrastive_har.signals.units import factor, find_unit
 from contrastive_har.sources.own.settings import DESCRIPTION_FILE
 
+IMPOSSIBLE = 0.1
+"""Share of impossible samples of a channel, above which its unit is wrong."""
+
 _FAR = 1000.0
 """Times the distance from the median that most samples keep, beyond which a sample of an unknown unit is impossible."""
 

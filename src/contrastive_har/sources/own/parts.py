@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.units import factor
-from contrastive_har.sources.own.checks import limits_of, refuse_wrong_units
+from contrastive_har.sources.own.checks import IMPOSSIBLE, limits_of, refuse_wrong_units
 from contrastive_har.sources.own.cleaning import LATEST, Cleaning, Rows, batches_of, share_of_batches, spread_batches
 from contrastive_har.sources.own.formats import formats_of
 from contrastive_har.sources.own.roles import Kind
@@ -27,7 +27,6 @@ _PLAUSIBLE = 4.0, 1000.0  # rates of wearable sensors in Hz
 _OF_BATCHES, _FEWEST_BATCHES = 0.8, 3  # slowest rate on average over batches that is believed, and of how many
 _DESCENDS = 0.9  # share of times before the one before, above which rows are in descending order
 _DISORDER, _RESTARTS = 0.01, 20  # share and number of times that go back, above which rows of several clocks alternate
-_IMPOSSIBLE = 0.1  # share of impossible samples of a channel, above which its unit is wrong
 _BATCHES = 0.1  # share of steps much shorter than usual, above which samples came in batches
 
 
@@ -205,7 +204,7 @@ def refuse_impossible(
     shares = ((samples < limits[:, 0]) | (samples > limits[:, 1])).mean(axis=0) if len(samples) else np.zeros(1)
     declared = [{one.name, one.sensor} & set(reading.limits) != set() for one in channels]
     shares = np.where(declared, 0.0, shares)
-    if shares.max() <= _IMPOSSIBLE:
+    if shares.max() <= IMPOSSIBLE:
         return
     channel = channels[int(shares.argmax())]
     if reading.check_units:
