@@ -376,7 +376,8 @@ def test_every_head_on_every_choice_of_modalities(
         evaluations["tuned"] = evaluations["one"].model_copy(update={"trained_stages": 1})
     plan = PLAN.model_copy(update={"evaluations": evaluations})
     predictions, curves, heads = evaluate(case.windows, case.roles, case.pretrained[0], plan, CPU)
-    assert {one.facts.evaluation for one in heads} == set(evaluations)
+    named = {f"{name}/gyro" if modalities else name for name in evaluations}
+    assert {one.facts.evaluation for one in heads} == named
     assert curves["macro_f1"].between(0, 1).all()
     for one in heads:
         assert one.facts.head == settings

@@ -121,9 +121,8 @@ class EvaluationSettings(BaseModel):
             chosen = [some for size in sizes for some in combinations(trained, size)]
         expanded = {}
         for some in chosen:
-            everything = len(some) == len(known)
-            key = name if everything else name_evaluation(name, some)
-            expanded[key] = self.model_copy(update={"modalities": None if len(some) == len(trained) else some})
+            key = name if set(some) == set(known) else name_evaluation(name, some)
+            expanded[key] = self.model_copy(update={"modalities": None if set(some) == set(trained) else some})
         return expanded
 
     @property
