@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 import requests
 from mlflow.pyfunc.scoring_server import invocations
 
+from contrastive_har.catalog import registry
 from contrastive_har.signals.windows import read_windows
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import recognise
@@ -96,6 +98,28 @@ def test_a_registration_that_is_done_again_replaces_its_own(tracked: Project) ->
     (again,) = client.search_model_versions(f"name = '{MODEL}'")
     assert again.run_id == first.run_id
     assert again.version != first.version
+
+
+def test_a_file_that_an_editor_has_open_stops_no_registration(
+    tracked: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "contrastive_har"
+    shutil.copytree(registry._PACKAGE, package)
+    (package / "use/.#recognisers.py").symlink_to("somebody@somewhere.1234:5678")
+    monkeypatch.setattr(registry, "_PACKAGE", package)
+    stored: list[set[str]] = []
+
+    def note(*, code_paths: list[str], **_: object) -> None:
+        stored.append({path.relative_to(code_paths[0]).as_posix() for path in Path(code_paths[0]).rglob("*")})
+        raise InterruptedError
+
+    monkeypatch.setattr(mlflow.pyfunc, "log_model", note)
+    with pytest.raises(InterruptedError):
+        registry.RegisteredModelDataset(name="m")._register(
+            read_recogniser(tracked.newest("recogniser.safetensors")), "m"
+        )
+    assert "use/recognisers.py" in stored[0]
+    assert not {name for name in stored[0] if "/." in name or "__pycache__" in name}
 
 
 def test_the_model_is_served(tracked: Project) -> None:

@@ -17,8 +17,13 @@ VERBOSE = "CONTRASTIVE_HAR_VERBOSE"
 _LEAST = {"kedro": logging.WARNING, "kedro_viz": logging.ERROR}
 """Least levels shown: no messages about single nodes, and none about runs whose states Kedro-Viz does not keep."""
 
-_EXPECTED = ("One or more dataset names contain '\\.'", "Option '--pipeline' is deprecated")
-"""Kedro's warnings about what this project does on purpose: names in namespaces, and a documented option."""
+_EXPECTED = (
+    "One or more dataset names contain '\\.'",
+    "Option '--pipeline' is deprecated",
+    ".*Add type hints to the `predict` method",  # it begins with a colour
+)
+"""Warnings of Kedro and MLflow about what this project does on purpose: names in namespaces, a documented option, and a
+signature that is not derived from annotations."""
 
 
 class Quiet(logging.Filter):
@@ -37,7 +42,7 @@ def write_all_characters() -> None:
 
 
 def ignore_expected_warnings() -> None:
-    """Ignore Kedro's warnings about what this project does on purpose."""
+    """Ignore warnings about what this project does on purpose."""
     for message in _EXPECTED:
         warnings.filterwarnings("ignore", message)
 
