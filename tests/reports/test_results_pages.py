@@ -23,7 +23,10 @@ EVALUATIONS = {
     "linear": ("linear",),
     "linear at a rate of 10": ("linear_as_printed",),
     "fine-tuned": ("fine_tuning", "supervised"),
-    "from scratch": ("supervised",),
+    "from scratch": ("supervised", "supcon", "fixmatch"),
+    "logistic": ("linear",),
+    "ridge": ("ridge",),
+    "nearest neighbours": ("knn",),
     "names": ("frozen_label_sequence",),
     "unshared names": ("frozen_unshared_names",),
     "linear head": ("frozen_linear",),
@@ -54,7 +57,7 @@ EVALUATIONS = {
 
 def method_names(protocol: str) -> dict[str, str]:
     """Names of a protocol's methods by their titles, as rows begin."""
-    files = [yaml.safe_load(path.read_text()) for path in ROOT.glob("conf/[bp]a*/parameters_*.yml")]
+    files = [yaml.safe_load(path.read_text()) for path in ROOT.glob("conf/[!l]*/parameters_*.yml")]
     found = [file[protocol]["methods"] for file in files if "methods" in file.get(protocol, {})]
     methods = [item for methods in found for item in methods.items()]
     names = {method["title"].lower(): name for name, method in methods if "title" in method}
