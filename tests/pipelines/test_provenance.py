@@ -300,6 +300,16 @@ def test_pinned_versions_are_read_with_those_they_belong_to(miniature: Miniature
         miniature.run(STAGES[4], seed=1, load=both)
 
 
+def test_the_cure_is_a_run_that_has_all(miniature: Miniature) -> None:
+    first = miniature.run(STAGES[0] | STAGES[1], seed=1)
+    miniature.put_raw(1)
+    second = miniature.run(ALL, seed=1)
+    with pytest.raises(ValueError, match="do not belong together") as refusal:
+        miniature.run(STAGES[4], seed=1, load={"demo.s.roles": first})
+    assert f"run_id={RUN.format(second)}" in str(refusal.value)
+    miniature.run(STAGES[4], seed=1, run=second)
+
+
 def test_a_missing_version_is_refused_with_those_that_are_there(miniature: Miniature) -> None:
     for _ in range(6):
         miniature.run(STAGES[0], seed=1)

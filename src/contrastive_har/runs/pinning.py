@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -72,7 +72,20 @@ def pin_versions(
         if mismatch:
             logging.getLogger(__name__).warning("Not the newest versions are read: %s", mismatch)
         return versions, records
-    raise mismatch or ValueError("no versions")
+    if mismatch is None:
+        raise ValueError("no versions")
+    raise ProvenanceError(f"{mismatch}{_of_one_run([*fixed, *free], origins, run_id)}") from mismatch
+
+
+def _of_one_run(names: Collection[str], origins: Origins, run_id: str) -> str:
+    """Return how to read what the newest run has read that had all of some data sets; empty if there is none."""
+    for manifest in origins.manifests.newest_first():
+        if manifest.run_id != run_id and all(manifest.versions.get(name) for name in names):
+            return (
+                f" Or read what run {manifest.run_id} has read, with its --env and --params and run_id="
+                f"{manifest.run_id}, and without --load-versions."
+            )
+    return ""
 
 
 def _versioned(pipeline: Pipeline, catalog: DataCatalog) -> Iterator[tuple[str, AtomicDataset]]:

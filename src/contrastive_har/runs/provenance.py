@@ -72,8 +72,7 @@ class Provenance:
                 raise ProvenanceError(self._other_settings(name, origin, ancestor))
             raise ProvenanceError(
                 f"{_named(other, run)} and {_named(name, origin.run)} do not belong together: they come from different "
-                f"versions of {ancestor}. Compute what does not fit again with '{resuming(name)}', or read what one "
-                f"run has read, with its --env and --params and run_id={min(filter(None, (run, origin.run)))}."
+                f"versions of {ancestor}. Compute what does not fit again with '{resuming(name)}'."
             )
 
         protocol, _, kind = name.rpartition(".")
