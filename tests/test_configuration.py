@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.protocols import ProtocolSettings, require_trainable
+from contrastive_har.protocols import ProtocolSettings, require_evaluable, require_trainable
 from contrastive_har.refining import is_protocol
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.scores.comparisons import least_repeats
 from contrastive_har.signals.budgets import parse_budget
-from contrastive_har.signals.cutting import cut_windows
+from contrastive_har.signals.cutting import _as_chosen, cut_windows
 from contrastive_har.signals.splits import assign_roles
 from contrastive_har.signals.windows import Windows, read_windows, write_windows
-from contrastive_har.sources import IngestionSettings, open_source, source_names
+from contrastive_har.sources import IngestionSettings, describe_source, open_source, source_names
 
 ROOT = Path(__file__).parents[1]
 
@@ -130,3 +130,16 @@ def test_every_method_can_learn_from_the_bundled_data(packaged: Windows) -> None
             protocol.require_length(method, packaged.layout, dataset)
             plan = protocol.pretraining_plan(method, 2026)
             require_trainable(plan, counts, packaged.layout, packaged.class_count)
+
+
+@pytest.mark.parametrize("dataset", sorted(set(source_names()) - {"my_data"}))
+def test_heads_and_views_suit_every_data_set(dataset: str) -> None:
+    """Those of rows whose encoders suit it; a row that does not would stop the others."""
+    for protocol in protocols("base", dataset).values():
+        chosen = _as_chosen(describe_source(dataset), protocol.windows_for(dataset))
+        length, _ = protocol.windows_for(dataset).in_samples(chosen.sampling_rate_hz)
+        layout = chosen.layout(length)
+        for method in protocol.methods_for(dataset):
+            own = protocol.pretraining_plan(method, 0).backbone.modalities or tuple(layout.modalities)
+            if set(own) <= set(layout.modalities):
+                require_evaluable(protocol.evaluation_plan(method, 0), layout, own, chosen.class_names)

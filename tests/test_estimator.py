@@ -22,7 +22,7 @@ from sklearn.utils.validation import validate_data
 
 from contrastive_har.estimator import ActivityClassifier, method_names
 from contrastive_har.files.stamps import SchemaError
-from contrastive_har.signals.arrays_of_labels import are_labels, natural
+from contrastive_har.signals.arrays_of_labels import are_labels, as_array, natural
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import recognise
@@ -51,10 +51,14 @@ def labelled(windows: Windows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         np.array(["a", "b", -1, "a"], object),
         np.array([0.0, 1.0, -1.0, 0.0], object),
         np.array([0.0, 1.0, np.nan, 0.0]),
+        ["a", "b", float("nan"), "a"],
+        ["a", "b", None, "a"],
+        [0, 1, None, 0],
+        [0, 1, -1, 0],
     ],
 )
 def test_missing_labels_are_no_labels(labels: Any) -> None:
-    values = np.asarray(labels)
+    values = as_array(labels)
     assert are_labels(values).tolist() == [True, True, False, True]
     found = np.unique(natural(values[are_labels(values)]))
     assert len(found) == 2

@@ -26,7 +26,7 @@ from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import embed
 from contrastive_har.protocols import MethodSettings, ProtocolSettings, require_trainable
 from contrastive_har.signals.arrays import Signals, channels_of_arrays, stack_like, stack_modalities
-from contrastive_har.signals.arrays_of_labels import are_labels, natural
+from contrastive_har.signals.arrays_of_labels import are_labels, as_array, natural
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.roles import Roles
@@ -98,7 +98,7 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
                 cannot learn from the windows.
         """
         signals, parts = stack_modalities(X)
-        labels = np.asarray(y)
+        labels = as_array(y)
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.shape != (len(signals),):

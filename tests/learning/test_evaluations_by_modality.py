@@ -87,6 +87,8 @@ ABC = ("a", "b", "c")
         ("subsets", ("a",), ("a",), {"ridge": None}),
         ("subsets", ("a", "b"), ABC, {"ridge/a-and-b": None, "ridge/a": ("a",), "ridge/b": ("b",)}),
         (("b",), ABC, ABC, {"ridge/b": ("b",)}),
+        (("b", "a", "a"), ABC, ABC, {"ridge/a-and-b": ("a", "b")}),
+        (("b", "x"), ABC, ABC, {"ridge/b-and-x": ("b", "x")}),
     ],
 )
 def test_names_say_which_modalities_are_used(

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def test_the_commit_of_the_code_is_known_whatever_its_files_are_called(
         {"dataset": "1e3", "resume": True, "rate": 0.5},
         {"dataset": "a b: c # d", "title": ""},
         {"dataset": 'it\'s "so"', "title": "[x"},
+        {"dataset": "???", "title": "?"},
     ],
 )
 def test_the_command_that_repeats_a_run_has_its_parameters(parameters: dict[str, Any]) -> None:
@@ -59,3 +61,9 @@ def test_the_command_that_repeats_a_run_has_its_parameters(parameters: dict[str,
     assert (kedro, run, pipeline) == ("kedro", "run", "--pipeline=multimodal")
     context = click.Context(click.Command("run"))
     assert _split_params(context, click.Option(["--params"]), given.removeprefix("--params=")) == parameters
+
+
+@pytest.mark.parametrize("value", ["${globals:dataset}", "${b}", date(2026, 1, 31)])
+def test_what_cannot_be_repeated_is_shown_as_it_is(value: object) -> None:
+    command = command_of({"pipeline_names": ["multimodal"], "runtime_params": {"dataset": value}})
+    assert str(value) in command

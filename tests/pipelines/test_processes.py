@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from contrastive_har.runs import processes
-from contrastive_har.runs.processes import describe_process, is_dead, this_process
+from contrastive_har.runs.processes import describe_process, is_dead, is_here, this_process
 
-FIELDS = ("host", "machine", "boot", "namespace", "number", "started")
+FIELDS = ("host", "machine", "boot", "namespace", "card", "number", "started")
 SAY_WHO = (
     "import sys; from contrastive_har.runs.processes import *; print(this_process(), flush=True); sys.stdin.read()"
 )
@@ -78,11 +78,14 @@ def test_processes_elsewhere_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_dead(changed(ended, namespace="pid:[1]")), "another container"
     assert not is_dead("elsewhere 1 1"), "as an older release wrote it"
     assert is_dead(changed(this_process(), boot="an-earlier-one"))
-    with monkeypatch.context() as clone:
-        clone.setattr(processes.uuid, "getnode", lambda: 0x02AB00000001)
+    with monkeypatch.context() as network:
+        network.setattr(processes.uuid, "getnode", lambda: 0x02AB00000001)
+        assert is_dead(ended), "the network of this machine has changed"
+        assert is_here(ended)
         assert not is_dead(changed(ended, boot="of-the-clone")), "it has the machine's id and name"
-        clone.setattr(processes.uuid, "getnode", lambda: 0x03AB00000001)  # made up, for want of a card
-        assert not is_dead(changed(ended, boot="another-one"))
+        network.setattr(processes.uuid, "getnode", lambda: 0x03AB00000001)  # made up, for want of a card
+        assert is_dead(changed(ended, boot="an-earlier-one"))
+    assert not is_here(changed(ended, boot="another-one"))
     assert not is_dead(ended.rpartition(" ")[0].rpartition(" ")[0] + " a b"), "it was not written here"
     identity = Path("/etc/machine-id")
     assert not identity.exists() or identity.read_text().strip() not in this_process(), "it is secret"

@@ -251,7 +251,7 @@ def test_a_damaged_version_is_not_finished(miniature: Miniature, damage: Callabl
     first = miniature.run(ALL, seed=1)
     path = miniature.folder / "demo.windows" / RUN.format(first) / "demo.windows"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"demo\.windows has no version yet"):
+    with pytest.raises(ValueError, match=r"of demo\.windows is damaged\. Restore it, or delete it"):
         miniature.run(STAGES[2], seed=1)
     last = miniature.run(ALL, seed=1, resume=True)
     assert miniature.stored("demo.windows", last)["raw_files"] == "xx"

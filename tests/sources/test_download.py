@@ -85,12 +85,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server.http.shutdown()
 
 
+def left_in(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder but that of its lock."""
+    yield from (path for path in folder.iterdir() if path.name != ".lock")
+
+
 def test_a_file_is_fetched_once_and_its_checksum_noted(server: Server, tmp_path: Path) -> None:
     (path,) = download.download("usc_had", tmp_path)
     assert path.read_bytes() == CONTENT
     download.download("usc_had", tmp_path)
     assert len(server.ranges) == 1
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["checksums.json", "data.zip"]
+    assert sorted(file.name for file in left_in(tmp_path)) == ["checksums.json", "data.zip"]
 
 
 def test_a_broken_off_download_goes_on(server: Server, tmp_path: Path) -> None:
@@ -160,7 +165,7 @@ def test_a_complete_download_that_was_not_checked_is_used(server: Server, tmp_pa
     with (tmp_path / ".data.zip").open("ab") as longer:
         longer.write(b"x")
     assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["checksums.json", "data.zip"]
+    assert sorted(file.name for file in left_in(tmp_path)) == ["checksums.json", "data.zip"]
 
 
 def test_a_damaged_archive_is_neither_kept_nor_noted(server: Server, tmp_path: Path) -> None:
@@ -169,7 +174,7 @@ def test_a_damaged_archive_is_neither_kept_nor_noted(server: Server, tmp_path: P
     server.content = bytes(damaged)
     with pytest.raises(download.DownloadError, match=r"is damaged: recordings\.bin"):
         download.download("usc_had", tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(left_in(tmp_path))
     server.content = CONTENT
     assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
 
@@ -211,7 +216,7 @@ def test_published_checksums_are_required(server: Server, tmp_path: Path) -> Non
     server.checksums = {"data.zip": right.replace("a", "b")}
     with pytest.raises(download.DownloadError, match="does not have the checksum in the data set's description"):
         download.download("usc_had", tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(left_in(tmp_path))
     server.checksums = {"data.zip": right}
     download.download("usc_had", tmp_path)
     with pytest.raises(ValueError, match=r"'checksums' has \['other.zip'\], which 'download' has not"):
@@ -231,7 +236,7 @@ def test_a_page_instead_of_the_archive_is_not_kept(server: Server, tmp_path: Pat
     server.content = b"<html>Please log in.</html>"
     with pytest.raises(download.DownloadError, match=r"is no zip archive .* put the archive into"):
         download.download("usc_had", tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(left_in(tmp_path))
     server.content = CONTENT
     assert download.download("usc_had", tmp_path)[0].read_bytes() == CONTENT
 

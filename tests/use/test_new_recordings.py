@@ -176,6 +176,15 @@ def test_a_recording_of_the_name_of_another_files_is_left_out(tmp_path: Path) ->
     assert rejection.file == tmp_path / "b.csv"
 
 
+def test_names_of_a_file_that_is_left_out_are_free(tmp_path: Path) -> None:
+    several = pd.concat([frame().assign(recording="1"), frame().assign(recording="2"), frame().assign(recording="1")])
+    several.to_csv(tmp_path / "a.csv", index=False)
+    frame().assign(recording="1").to_csv(tmp_path / "b.csv", index=False)
+    found = list(open_new_recordings(tmp_path, CHANNELS, 50, 0.25))
+    assert [one.file for one in found if isinstance(one, Rejection)] == [tmp_path / "a.csv"]
+    assert {one.recording for one in found if isinstance(one, Piece) and one.file == tmp_path / "b.csv"} == {"1"}
+
+
 def test_wrong_units_of_time_and_batches_are_refused_with_a_cure(tmp_path: Path) -> None:
     frame().assign(timestamp=np.arange(100) * 20).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(BadRecordingError, match=r"the model learned from 50 Hz\. Write 'timestamp: .* unit: ms}'"):

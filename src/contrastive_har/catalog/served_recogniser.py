@@ -50,11 +50,11 @@ class ServedRecogniser(PythonModel):
                 f"Window {window}, sample {sample}: channel '{name}' is null, NaN or infinite. Interpolate it, or "
                 "leave the window out."
             )
-        self._refuse_impossible(windows)
         try:
             probabilities = recognise(self.network, windows)
         except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
+        self._refuse_impossible(windows)
         names = self.recogniser.description.class_names
         answer = pd.DataFrame({"activity": [names[index] for index in probabilities.argmax(1)]})
         if self.recogniser.reference is not None:

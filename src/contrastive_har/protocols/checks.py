@@ -62,24 +62,33 @@ def require_trainable(
         raise IllPosedError(f"Method '{plan.name}' {reason}{hint}.")
 
 
-def require_evaluable(plan: EvaluationPlan, layout: Layout, class_names: Sequence[str]) -> None:
+def require_evaluable(
+    plan: EvaluationPlan, layout: Layout, modalities: Sequence[str], class_names: Sequence[str]
+) -> None:
     """Refuse evaluations whose heads or views do not suit the data, before anything is trained.
 
     Args:
         plan: Evaluations of a method.
-        layout: Layout of a window, of the modalities that the method's encoder has.
+        layout: Layout of a window.
+        modalities: Modalities that the method's encoder has.
         class_names: Names of the activities.
 
     Raises:
         IllPosedError: naming the evaluation and the cure.
     """
-    for name, settings in plan.evaluations.items():
-        if (views := settings.consistency) and (reason := first_problem((*views.weak, *views.strong), layout)):
+    expanded = (
+        item
+        for name, settings in plan.evaluations.items()
+        for item in settings.expand(name, modalities, list(layout.modalities)).items()
+    )
+    for name, settings in expanded:
+        own = layout.only(settings.modalities or modalities)
+        if (views := settings.consistency) and (reason := first_problem((*views.weak, *views.strong), own)):
             raise IllPosedError(
                 f"Evaluation '{name}' of method '{plan.name}': {reason}. Leave this out of its consistency, or leave "
                 "the method out."
             )
         try:
-            settings.head.build_for([1] * len(layout.modalities), class_names)
+            settings.head.build_for([1] * len(own.modalities), class_names)
         except ValueError as error:
             raise IllPosedError(f"Evaluation '{name}' of method '{plan.name}': {error}") from error

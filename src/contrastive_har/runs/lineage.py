@@ -159,16 +159,13 @@ def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list
             continue
         versions = {name: manifest.versions.get(name, "") for name in node.outputs}
         if all(
-            isinstance(entry, AtomicDataset) and is_stored(entry, versions[name], record.checksums.get(name, ""))
+            isinstance(entry, AtomicDataset)
+            and entry.is_whole(versions[name])
+            and record.checksums.get(name, "") in ("", entry.checksum(versions[name]))
             for name, entry in stored.items()
         ):
             return versions
     return None
-
-
-def is_stored(entry: AtomicDataset, version: str, checksum: str) -> bool:
-    """Return whether a version exists and is what its run has stored, given the checksum of that, if it is known."""
-    return entry.is_whole(version) and checksum in ("", entry.checksum(version))
 
 
 def _is_setting(name: str) -> bool:

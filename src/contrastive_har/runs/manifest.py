@@ -82,10 +82,11 @@ class Manifest(BaseModel):
     def without(self, planned: Mapping[str, NodeRecord]) -> Manifest:
         """Return the manifest without the nodes that are to run again with another fingerprint.
 
-        From then on, what they have stored may be the old or the new.
+        From then on, what they have stored may be the old or the new; so may what those with the same fingerprint have,
+        of which only the checksums are forgotten.
         """
         kept = {
-            name: record
+            name: record.model_copy(update={"checksums": {}}) if name in planned else record
             for name, record in self.nodes.items()
             if name not in planned or planned[name].fingerprint == record.fingerprint
         }

@@ -12,6 +12,7 @@ from typing import Any
 
 from kedro.io import DataCatalog
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from contrastive_har.reports.origin import RunFacts
@@ -92,9 +93,9 @@ def _written(value: Any) -> str:
     """Return a value as Kedro reads it back, in quotes only if it would be another one without."""
     try:
         is_read_back = OmegaConf.from_dotlist([f"value={value}"]).value == value
-    except YAMLError:
+    except (YAMLError, OmegaConfBaseException):
         is_read_back = False
-    return value if is_read_back and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if is_read_back and isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def commit_of(project: Path) -> str:

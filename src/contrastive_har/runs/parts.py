@@ -16,7 +16,7 @@ from typing import Any
 from kedro.framework.startup import bootstrap_project
 
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
-from contrastive_har.runs.processes import describe_process, is_dead, this_process
+from contrastive_har.runs.processes import describe_process, is_dead, is_here, this_process
 
 FAILED = "failed"
 """Stands for the process of a part that has failed."""
@@ -61,9 +61,8 @@ def working(manifest: Manifest) -> list[str]:
 
 def _without_unknown(manifest: Manifest) -> Manifest:
     """Return the manifest with all parts failed but those of processes that this process can see."""
-    here = this_process().split(" ")[:-2]
     parts = {
-        part: process if process.split(" ")[:-2] == here and not is_dead(process) else FAILED
+        part: process if is_here(process) and not is_dead(process) else FAILED
         for part, process in manifest.parts.items()
     }
     return manifest.model_copy(update={"parts": parts})

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from contrastive_har.catalog import AtomicDataset
 from contrastive_har.runs.commands import making
-from contrastive_har.runs.lineage import Origins, fingerprint_nodes, is_stored
+from contrastive_har.runs.lineage import Origins, fingerprint_nodes
 from contrastive_har.runs.manifest import NodeRecord
 from contrastive_har.runs.provenance import ProvenanceError
 
@@ -72,18 +72,18 @@ def pin_versions(
         if mismatch:
             logging.getLogger(__name__).warning("Not the newest versions are read: %s", mismatch)
         return versions, records
-    if mismatch is None:
-        raise ValueError("no versions")
-    raise ProvenanceError(f"{mismatch}{_of_one_run([*fixed, *free], origins, run_id)}") from mismatch
+    read = {name: entry for name, entry in _versioned(pipeline, catalog) if name in (*fixed, *free)}
+    raise ProvenanceError(f"{mismatch}{_of_one_run(read, origins, run_id)}") from mismatch
 
 
-def _of_one_run(names: Collection[str], origins: Origins, run_id: str) -> str:
-    """Return how to read what the newest run has read that had all of some data sets; empty if there is none."""
+def _of_one_run(read: Mapping[str, AtomicDataset], origins: Origins, run_id: str) -> str:
+    """Return how to read what the newest earlier run has read that had all of some data sets; empty if none had."""
     for manifest in origins.manifests.newest_first():
-        if manifest.run_id != run_id and all(manifest.versions.get(name) for name in names):
+        versions = {name: manifest.versions.get(name, "") for name in read}
+        if manifest.run_id < run_id and all(_is_usable(name, versions[name], read[name], origins) for name in read):
             return (
-                f" Or read what run {manifest.run_id} has read, with its --env and --params and run_id="
-                f"{manifest.run_id}, and without --load-versions."
+                f" Or repeat this part of run {manifest.run_id}, with its --env and --params and run_id="
+                f"{manifest.run_id} and without --load-versions: what it has stored is replaced."
             )
     return ""
 
@@ -99,11 +99,11 @@ def _candidates(free: Mapping[str, AtomicDataset], origins: Origins, run_id: str
     """Yield the newest version of each data set, then those of each run that had all."""
     newest = {}
     for name, entry in free.items():
-        known = (version for version in entry.newest_versions() if version <= run_id)
-        version = next((version for version in known if _is_usable(name, version, entry, origins)), None)
-        if version is None:
+        there = [one for one in entry.newest_versions() if one <= run_id and _is_known(name, one, entry, origins)]
+        if not there:
             raise ValueError(f"{name} has no version yet. Run '{making(name)}' first.")
-        newest[name] = version
+        usable = next((version for version in there if _is_usable(name, version, entry, origins)), there[0])
+        newest[name] = _require(name, usable, entry, origins)
     yield newest
     for manifest in origins.manifests.newest_first() if free else ():
         chosen = {name: manifest.versions.get(name, "") for name in free}
@@ -132,8 +132,8 @@ def _fault(name: str, version: str, entry: AtomicDataset, origins: Origins) -> s
     if not entry.is_whole(version):
         return "is damaged"
     origin = origins.find(name, version)
-    checksum = origin.checksum if origin else ""
-    return "" if is_stored(entry, version, checksum) else "is not what its run has stored there"
+    is_own = origin is None or origin.checksum in ("", entry.checksum(version))
+    return "" if is_own else "is not what its run has stored there"
 
 
 def _require(name: str, version: str, entry: AtomicDataset, origins: Origins) -> str:

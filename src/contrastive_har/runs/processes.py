@@ -17,8 +17,8 @@ _ENDED_STATES = ("Z", "X")  # of a process that has ended and that its parent ha
 
 
 def this_process() -> str:
-    """Return a unique name of this process: machine (name and id), boot, process namespace, number and start."""
-    return " ".join([*_this_place(), str(os.getpid()), _started(os.getpid())])
+    """Return a unique name of this process: machine (name, id, boot), namespace, network card, number and start."""
+    return " ".join([*_this_place(), _hashed(_card()), str(os.getpid()), _started(os.getpid())])
 
 
 def is_dead(process: str) -> bool:
@@ -30,15 +30,16 @@ def is_dead(process: str) -> bool:
         process: A name that :func:`this_process` has returned.
     """
     fields = process.split(" ")
-    if len(fields) != 6 or not fields[4].isdecimal():  # not written by this release
+    if len(fields) != 7 or not fields[5].isdecimal():  # not written by this release
         return False
-    *place, number, started = fields
+    *place, card, number, started = fields
     host, machine, boot, namespace = _this_place()
     if place[:2] != [host, machine]:
         return False
     if place[2] != boot:
-        # The machine was started again, if it is the same one and both boots are known.
-        return _UNKNOWN not in (machine, place[2], boot)
+        # The machine was started again, if both boots are known and it is no clone, which has another network card.
+        cards = {card, _hashed(_card())} - {_UNKNOWN}
+        return _UNKNOWN not in (machine, place[2], boot) and len(cards) < 2
     if place[3] != namespace:
         return False
     now = _started(int(number))
@@ -48,24 +49,33 @@ def is_dead(process: str) -> bool:
 def describe_process(process: str) -> str:
     """Return a process for messages."""
     fields = process.split(" ")
-    return f"process {fields[-2]} of {fields[0]}" if len(fields) == 6 else f"process '{process}'"
+    return f"process {fields[-2]} of {fields[0]}" if len(fields) == 7 else f"process '{process}'"
+
+
+def is_here(process: str) -> bool:
+    """Return whether this process can see another: it is of the same machine, boot and container.
+
+    Args:
+        process: A name that :func:`this_process` has returned.
+    """
+    return process.split(" ")[:4] == _this_place()
 
 
 def _this_place() -> list[str]:
     """Return what a process shares with those that it can see."""
     return [
         platform.node(),
-        _hashed(_machine()),  # secret: it stands in tracked runs
+        _hashed(_read("/etc/machine-id")),  # secret: it stands in tracked runs
         _read("/proc/sys/kernel/random/boot_id"),
         _namespace(),
     ]
 
 
-def _machine() -> str:
-    """Return the id of the machine with the address of its network card, in which its clones differ from it."""
-    identity, address = _read("/etc/machine-id"), uuid.getnode()
+def _card() -> str:
+    """Return the address of the network card that is in use."""
+    address = uuid.getnode()
     is_random = address >> 40 & 1  # there is no card
-    return _UNKNOWN if identity == _UNKNOWN or is_random else f"{identity} {address:x}"
+    return _UNKNOWN if is_random else f"{address:x}"
 
 
 def _namespace() -> str:

@@ -6,12 +6,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from contrastive_har.signals.descriptions import UNLABELLED
 
 _NO_LABEL = (str(UNLABELLED), str(float(UNLABELLED)))
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "boolean")
+
+
+def as_array(labels: ArrayLike) -> NDArray[Any]:
+    """Return labels as an array; texts among which some are missing keep that: an array of texts has 'nan' for it."""
+    values = np.asarray(labels)
+    if values.dtype.kind in "US" and not hasattr(labels, "dtype"):
+        objects = np.array(labels, object)
+        return objects if pd.isna(objects).any() else values
+    return values
 
 
 def are_labels(values: NDArray[Any]) -> NDArray[np.bool_]:

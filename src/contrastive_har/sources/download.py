@@ -58,7 +58,7 @@ def download(dataset: str, folder: Path) -> list[Path]:
             "uci_har and watch come with the installation."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder.with_name(f".{folder.name}.lock")):  # another download of the same waits, and finds it there
+    with locked(folder / ".lock"):  # another download of the same waits, and finds it there
         return [_provide(address, folder, description.checksums) for address in description.download]
 
 

@@ -119,6 +119,7 @@ def open_new_recordings(
             raise
         except Exception as error:  # damaged files cause errors that their readers do not document
             known = isinstance(error, BadRecordingError)
+            files = {name: file for name, file in files.items() if file != Path(kinds[0].place.where)}
             reason = str(error) if known else f"{kinds[0].place.where}: cannot be read ({explain(error)}). Correct it."
             if len(groups) == 1:
                 raise BadRecordingError(reason) from error

@@ -85,7 +85,7 @@ def test_clocks_some_hours_apart_are_named_with_a_cure(tmp_path: Path, are_numbe
     lay(tmp_path, text, frame)
     message = reason(tmp_path)
     assert "as their clocks are 1 h apart" in message
-    assert ("'timestamp: {timezone: ...}' of the recordings" in message) == are_numbers
+    assert ("'timestamp: {timezone: ...}' of the recordings in dataset.yml if" in message) == are_numbers
     assert ("under 'intervals'" in message) != are_numbers
     if are_numbers:
         describe(tmp_path, intervals={"pattern": "labels.csv"}, timestamp={"timezone": "Europe/Berlin"})

@@ -115,7 +115,8 @@ class EvaluationSettings(BaseModel):
         if self.modalities is None:
             chosen = [tuple(trained)]
         elif isinstance(self.modalities, tuple):
-            chosen = [self.modalities]
+            named = set(self.modalities)
+            chosen = [(*(name for name in trained if name in named), *sorted(named - set(trained)))]
         else:
             sizes = range(len(trained), 0, -1) if self.modalities == "subsets" else sorted({len(trained), 1})[::-1]
             chosen = [some for size in sizes for some in combinations(trained, size)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from contrastive_har.learning.pretraining import PretrainingPlan
@@ -24,7 +26,11 @@ def draw_budgets(summary: pd.DataFrame, protocol: ProtocolSettings) -> Figure:
     """Draw macro-F1 against pre-training epochs and batch size, of the methods that differ in nothing else."""
     plans = {name: protocol.pretraining_plan(name, 0) for name, row in protocol.methods.items() if row.objective.trains}
     alike = ([name for name, other in plans.items() if _is_alike(plan, other)] for plan in plans.values())
-    budgets = {name: plans[name].budget for name in max(alike, key=len, default=[])}
+
+    def differing(names: Sequence[str]) -> int:
+        return len({(plans[name].budget.epochs, plans[name].budget.batch_size) for name in names})
+
+    budgets = {name: plans[name].budget for name in max(alike, key=differing, default=[])}
     few = summary[(summary["metric"] == "macro_f1") & (summary["label_budget"] == protocol.fewest_labels.name)]
     rows = few[few["method"].isin(list(budgets))].assign(
         epochs=lambda table: [budgets[name].epochs for name in table["method"]],

@@ -64,11 +64,12 @@ def check_methods(windows: Windows, roles: Roles, protocol: ProtocolSettings) ->
         protocol.require_modalities(method, windows.layout)
         protocol.require_length(method, windows.layout, windows.description.name)
         plan = protocol.pretraining_plan(method, 0)
-        tried = protocol.search.plan(plan, protocol.evaluation_plan(method, 0)).examples() if protocol.search else ()
-        for one in (plan, *(pretraining for pretraining, _ in tried)):
+        evaluation = protocol.evaluation_plan(method, 0)
+        tried = protocol.search.plan(plan, evaluation).examples() if protocol.search else ()
+        modalities = plan.backbone.modalities or tuple(windows.layout.modalities)
+        for one, its_evaluation in ((plan, evaluation), *tried):
             require_trainable(one, counts, windows.layout, windows.class_count)
-        layout = windows.layout.only(plan.backbone.modalities or windows.layout.modalities)
-        require_evaluable(protocol.evaluation_plan(method, 0), layout, windows.description.class_names)
+            require_evaluable(its_evaluation, windows.layout, modalities, windows.description.class_names)
         smallest = min(row.budget.smallest_batch(count) for count in counts)
         checked[method] = {"pretraining_windows": min(counts), "smallest_batch": smallest}
     return checked

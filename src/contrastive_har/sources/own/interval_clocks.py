@@ -68,13 +68,20 @@ def refuse_other_clock(
     if now == 0:
         zones = {hours: share(shift=3600.0 * hours) for hours in (*range(-14, 0), *range(1, 15))}
         hours = max(zones, key=lambda hours: zones[hours])
-        # Times that are numbers or have an offset are not changed by a time zone: then it is that of the recordings.
-        whose = "" if clock.is_local else " of the recordings"
-        cures[f"Write 'timestamp: {{timezone: ...}}'{whose} as their clocks are {abs(hours)} h apart,"] = zones[hours]
+        apart = f"as their clocks are {abs(hours)} h apart"
+        # Times that are numbers or have an offset are not changed by a time zone.
+        of_others = (
+            f"Write 'timestamp: {{timezone: ...}}' of the recordings in {DESCRIPTION_FILE} if their times are dates "
+            f"without an offset, else shift those of the intervals, {apart}"
+        )
+        cures[f"Write 'timestamp: {{timezone: ...}}' {apart}," if clock.is_local else of_others] = zones[hours]
     best = max(cures, key=lambda cure: cures[cure])
     if cures[best] > max(_USUAL, now) or now == 0:
-        stands = f"in {DESCRIPTION_FILE}" if " of the recordings" in best else UNDER
-        cure = f"{best} {stands}" if cures[best] > _USUAL else "Compare their times with the time stamps"
+        cure = (
+            f"{best}{'' if DESCRIPTION_FILE in best else f' {UNDER}'}"
+            if cures[best] > _USUAL
+            else "Compare their times with the time stamps"
+        )
         raise BadRecordingError(
             f"{where}: {round((1 - now) * len(starts))} of {len(starts)} intervals have no sample in recording "
             f"'{recording}'; they begin at {starts.min():.10g} s, the recording lasts from {first:.10g} to {last:.10g} "
