@@ -38,8 +38,8 @@ def calibrate(scores: NDArray[np.float32], classes: NDArray[np.int64], sharpens:
         scores: Scores of the classes before the softmax (windows, classes).
         classes: True class indices (windows,).
         sharpens: Whether it may be below 1, which makes probabilities surer. Where scores are log-probabilities
-        already,
-            the people by whom a recogniser was chosen, those of whom it recognises most, are no reason for that.
+            already, the people by whom a recogniser was chosen, those of whom it recognises most, are no reason for
+            that.
 
     Returns:
         The temperature. It is 1 with fewer than 50 windows, without windows of some class, if every window is
