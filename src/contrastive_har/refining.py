@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -78,6 +78,16 @@ def refined_keys(above: Mapping[str, Any], refined: Mapping[str, Any], prefix: s
         elif old != new:
             differences[f"{prefix}{key}"] = (old, new)
     return differences
+
+
+def leaves(settings: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every value of nested settings with the keys that lead to it."""
+    for key, value in settings.items():
+        path = (*above, str(key))
+        if isinstance(value, Mapping):
+            yield from leaves(value, path)
+        else:
+            yield path, value
 
 
 def plain(value: Any) -> Any:

@@ -74,9 +74,9 @@ class AtomicDataset(AbstractVersionedDataset[Any, Any]):
         """Return whether a version exists."""
         return (self.folder / version / self.folder.name).is_file()
 
-    def is_whole(self, version: str) -> bool:
-        """Return whether a version exists and is what was written."""
-        return is_whole(self.folder / version / self.folder.name)
+    def is_whole(self, version: str, checksum: str = "") -> bool:
+        """Return whether a version exists and is what was written, and has a checksum that is known from elsewhere."""
+        return is_whole(self.folder / version / self.folder.name) and checksum in ("", self.checksum(version))
 
     def checksum(self, version: str) -> str:
         """Return the checksum that a version was written with; empty if there is none."""

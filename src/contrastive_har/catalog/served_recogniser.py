@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
-from contrastive_har.sources.own.checks import IMPOSSIBLE, limits_of
+from contrastive_har.sources.own.checks import IMPOSSIBLE, are_impossible, limits_of
 from contrastive_har.use.familiarity import distances_of
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import recognise
@@ -62,7 +62,7 @@ class ServedRecogniser(PythonModel):
         return answer.join(pd.DataFrame(probabilities.astype(float), columns=names))
 
     def _refuse_impossible(self, windows: NDArray[np.float32]) -> None:
-        shares = ((windows < self.limits[:, 0]) | (windows > self.limits[:, 1])).mean(axis=1)
+        shares = are_impossible(windows, self.limits).mean(axis=1)
         if shares.max(initial=0.0) <= IMPOSSIBLE:
             return
         window, index = np.unravel_index(shares.argmax(), shares.shape)

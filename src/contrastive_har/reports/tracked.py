@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from contrastive_har.refining import leaves
 from contrastive_har.scores.table import CELL, EVERYTHING
 
 if TYPE_CHECKING:
@@ -124,15 +125,9 @@ def _of_row(table: pd.DataFrame, row: Mapping[str, str]) -> pd.DataFrame:
     return table[(table["evaluation"] == row["evaluation"]) & (table["label_budget"] == row["label_budget"])]
 
 
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return nested settings with dotted names and text values."""
-    flat: dict[str, str] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{trackable(str(key))}.")
-        else:
-            flat[f"{prefix}{trackable(str(key))}"] = str(value)
-    return flat
+    return {".".join(map(trackable, path)): str(value) for path, value in leaves(settings)}
 
 
 def trackable(name: str) -> str:

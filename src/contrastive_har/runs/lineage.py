@@ -159,9 +159,7 @@ def find_finished(node: Node, digest: str, catalog: DataCatalog, manifests: list
             continue
         versions = {name: manifest.versions.get(name, "") for name in node.outputs}
         if all(
-            isinstance(entry, AtomicDataset)
-            and entry.is_whole(versions[name])
-            and record.checksums.get(name, "") in ("", entry.checksum(versions[name]))
+            isinstance(entry, AtomicDataset) and entry.is_whole(versions[name], record.checksums.get(name, ""))
             for name, entry in stored.items()
         ):
             return versions

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from contrastive_har.refining import leaves
 from contrastive_har.reports.origin import RunFacts
 from contrastive_har.runs.manifest import manifests_of
 from contrastive_har.runs.session import MAIN
@@ -76,17 +77,9 @@ def _options(run_params: Mapping[str, Any]) -> Iterator[str]:
             yield f"--{option.replace('_', '-')}={','.join(values)}"
     if nodes := run_params.get("node_names"):
         yield f"--nodes={','.join(nodes)}"
-    parameters = _dotted(run_params.get("runtime_params", {}))
-    if given := ",".join(f"{name}={_written(value)}" for name, value in parameters if name != "run_id"):
+    parameters = {".".join(path): value for path, value in leaves(run_params.get("runtime_params", {}))}
+    if given := ",".join(f"{name}={_written(value)}" for name, value in parameters.items() if name != "run_id"):
         yield f"--params={given}"
-
-
-def _dotted(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _written(value: Any) -> str:

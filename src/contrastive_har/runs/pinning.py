@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
@@ -99,11 +100,12 @@ def _candidates(free: Mapping[str, AtomicDataset], origins: Origins, run_id: str
     """Yield the newest version of each data set, then those of each run that had all."""
     newest = {}
     for name, entry in free.items():
-        there = [one for one in entry.newest_versions() if one <= run_id and _is_known(name, one, entry, origins)]
-        if not there:
+        # One after the other: whether a version is known is read from the manifest of its run.
+        there = (one for one in entry.newest_versions() if one <= run_id and _is_known(name, one, entry, origins))
+        if (first := next(there, None)) is None:
             raise ValueError(f"{name} has no version yet. Run '{making(name)}' first.")
-        usable = next((version for version in there if _is_usable(name, version, entry, origins)), there[0])
-        newest[name] = _require(name, usable, entry, origins)
+        usable = (version for version in chain([first], there) if _is_usable(name, version, entry, origins))
+        newest[name] = _require(name, next(usable, first), entry, origins)
     yield newest
     for manifest in origins.manifests.newest_first() if free else ():
         chosen = {name: manifest.versions.get(name, "") for name in free}
@@ -132,7 +134,7 @@ def _fault(name: str, version: str, entry: AtomicDataset, origins: Origins) -> s
     if not entry.is_whole(version):
         return "is damaged"
     origin = origins.find(name, version)
-    is_own = origin is None or origin.checksum in ("", entry.checksum(version))
+    is_own = entry.is_whole(version, origin.checksum if origin else "")
     return "" if is_own else "is not what its run has stored there"
 
 

@@ -57,6 +57,13 @@ def limits_of(
     return np.asarray(limits.clip(-largest, largest))
 
 
+def are_impossible(samples: NDArray[np.floating], limits: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which samples (..., channels) are beyond the limits of their channels; those that are NaN are not."""
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.bool_] = (samples < limits[:, 0]) | (samples > limits[:, 1])
+    return found
+
+
 def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if len(values) < _FEW:

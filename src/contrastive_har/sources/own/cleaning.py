@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from contrastive_har.signals.recordings import LONGEST_STEP
 from contrastive_har.sources.mending import fill
+from contrastive_har.sources.own.checks import are_impossible
 
 HOUR = 3600.0
 """Seconds by which clocks change with daylight saving."""
@@ -132,8 +133,7 @@ class Cleaning:
         return np.asarray(np.abs(further[:, None] - (HOUR, -HOUR, -_DAY)).min(axis=1, initial=np.inf) <= self._interval)
 
     def _without_impossible(self, samples: NDArray[np.float64], source: NDArray[np.int64]) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
-            impossible = (samples < self._limits[:, 0]) | (samples > self._limits[:, 1])
+        impossible = are_impossible(samples, self._limits)
         if not impossible.any():
             return samples
         self.counts["impossible samples"] += int(impossible.sum())

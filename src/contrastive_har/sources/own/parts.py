@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contrastive_har.signals.recordings import BadRecordingError
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.units import factor
-from contrastive_har.sources.own.checks import IMPOSSIBLE, limits_of, refuse_wrong_units
+from contrastive_har.sources.own.checks import IMPOSSIBLE, are_impossible, limits_of, refuse_wrong_units
 from contrastive_har.sources.own.cleaning import LATEST, Cleaning, Rows, batches_of, share_of_batches, spread_batches
 from contrastive_har.sources.own.formats import formats_of
 from contrastive_har.sources.own.roles import Kind
@@ -201,7 +201,7 @@ def refuse_impossible(
             f"{where}: no numbers in the column of '{channels[int(empty.argmax())].name}'. Fill it in, or leave the "
             "file out."
         )
-    shares = ((samples < limits[:, 0]) | (samples > limits[:, 1])).mean(axis=0) if len(samples) else np.zeros(1)
+    shares = are_impossible(samples, limits).mean(axis=0) if len(samples) else np.zeros(1)
     declared = [{one.name, one.sensor} & set(reading.limits) != set() for one in channels]
     shares = np.where(declared, 0.0, shares)
     if shares.max() <= IMPOSSIBLE:
