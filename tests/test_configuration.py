@@ -12,6 +12,7 @@ from contrastive_har.protocols import ProtocolSettings, require_evaluable, requi
 from contrastive_har.refining import is_protocol
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.scores.comparisons import least_repeats
+from contrastive_har.scores.statistics import read_published
 from contrastive_har.signals.budgets import parse_budget
 from contrastive_har.signals.cutting import _as_chosen, cut_windows
 from contrastive_har.signals.splits import assign_roles
@@ -44,6 +45,20 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
             assert {row.budget for row in protocol.methods.values()} == {protocol.budget}
         assert small[name].repeats <= 2
         assert list(protocol.methods) == list(small[name].methods)
+
+
+def test_every_published_number_is_of_a_configured_cell() -> None:
+    """One whose row is misspelt would never be shown."""
+    for dataset, cells in read_published().groupby("dataset"):
+        configured = protocols("paper", str(dataset))
+        for cell in cells.itertuples():
+            protocol = configured[str(cell.protocol)]
+            evaluation = str(cell.evaluation).split("/")[0]
+            assert protocol.splits[str(cell.split)].is_for(str(dataset)), cell
+            assert evaluation in protocol.methods_for(str(dataset))[str(cell.method)].evaluations, cell
+            budget = parse_budget(str(cell.label_budget))
+            assert budget in protocol.label_budgets, cell
+            assert protocol.evaluations[evaluation].is_for(budget), cell
 
 
 def test_further_methods_are_further_rows() -> None:
