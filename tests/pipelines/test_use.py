@@ -22,6 +22,8 @@ import requests
 from mlflow.pyfunc.scoring_server import invocations
 
 from contrastive_har.catalog import registry
+from contrastive_har.files.tables import read_table
+from contrastive_har.reports.expectation import describe_expectation
 from contrastive_har.signals.windows import read_windows
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import recognise
@@ -206,3 +208,12 @@ def test_the_exported_model_says_the_same(tracked: Project) -> None:
     session = onnxruntime.InferenceSession(tracked.newest("recogniser.onnx"), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"windows": signals})
     np.testing.assert_allclose(found, expect(tracked, signals), atol=1e-5)
+
+
+def test_a_run_says_what_to_expect_of_its_recogniser(once: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    once.run("registration,reporting")
+    said = " ".join(capsys.readouterr().out.split())
+    people = read_table(once.newest("whole_recordings.parquet"), "whole_recordings")
+    assert len(people)
+    assert f"Expect: {describe_expectation(people, 0.95)}" in said
+    assert "test windows: macro-F1" in said

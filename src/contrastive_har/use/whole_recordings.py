@@ -30,9 +30,10 @@ def score_recordings(
 ) -> pd.DataFrame:
     """Recognise the whole recordings of the test people as new recordings are, and score every second of them.
 
-    Windows cross no border of activities, so that scores of windows leave out transitions and stretches that are
-    shorter than a window; here they count. The activity of a second is the one of most of its samples. A second for
-    which the timeline has none, as in a stretch between two gaps that is shorter than a window, counts as wrong.
+    Windows cross no border of activities, so that scores of windows leave out the seconds around borders and
+    stretches that are shorter than a window; here they count. The activity of a second is the one of most of its
+    samples. A second for which the timeline has none, as in a stretch between two gaps that is shorter than a window,
+    counts as wrong.
 
     Args:
         recogniser: A recogniser.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -17,6 +18,9 @@ from kedro.pipeline.node import Node
 from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
 from contrastive_har.scores.cells import Cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LOCATIONS = {
     "recogniser": "Model:  ",
@@ -33,6 +37,7 @@ _LOCATIONS = {
 """Labels of the artifacts whose path is printed, besides reports."""
 
 
+_WIDTH = 100  # of printed sentences
 _NOTE = "mlflow.note.content"  # the description of a run
 _OF_METHODS = ("pretraining", "evaluation")  # stages whose cost is printed by method
 
@@ -89,15 +94,26 @@ class SummaryHooks(ContextHooks):
             if kind == "recogniser":
                 origin = catalog.load(name).origin
                 split = plain(self.context.params[origin.protocol])["splits"][origin.split]["title"]
-                expected = f"macro-F1 {100 * origin.mean_test_macro_f1:.1f} % ({split.lower()})"
+                tested = f"test windows: macro-F1 {100 * origin.mean_test_macro_f1:.1f} % ({split.lower()})"
                 labels = describe_budget(origin.label_budget)
-                print(f"         {origin.method}, {origin.evaluation}, {labels}; {expected}")
+                print(f"         {origin.method}, {origin.evaluation}, {labels}; {tested}")
+                whole = f"{name.removesuffix(kind)}whole_recordings"
+                if whole in pipeline.all_outputs():
+                    self._print_expectation(catalog.load(whole))
         print(f"Time:    {self._clock.elapsed():.0f} s; peak memory {memory:.1f} GiB")
         if len(seconds) > 1:
             print(f"         Nodes, which may run side by side: {_listed(seconds)}")
         for method, of_method in by_method.items():
             print(f"         {method}: {_listed(of_method)}")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
+
+    def _print_expectation(self, people: pd.DataFrame) -> None:
+        """Print how well the recogniser does on whole recordings, if they were scored."""
+        from contrastive_har.reports.expectation import describe_expectation
+
+        if len(people):
+            sentence = describe_expectation(people, plain(self.context.params["report"])["confidence"])
+            print(textwrap.fill(sentence, _WIDTH, initial_indent="Expect:  ", subsequent_indent=" " * 9))
 
 
 def _sum_up(parts: Mapping[tuple[str, str], float]) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
