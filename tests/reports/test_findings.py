@@ -10,6 +10,7 @@ from contrastive_har.reports import findings as told
 from contrastive_har.reports.figures.style import draw_png, is_empty
 from contrastive_har.scores import comparisons
 from contrastive_har.scores.statistics import ReportSettings
+from contrastive_har.scores.table import LATE_RISE
 from tests.scores.examples import paired_scores
 
 METHODS = {"a": "A", "b": "B", "c": "C", "base": "Baseline"}
@@ -66,3 +67,15 @@ def test_a_collapse_is_told() -> None:
         "A split the pre-training of A has collapsed in 1 of 2 repeats",
         "A split the pre-training of C has collapsed in 1 of 1 repeats",
     ]
+
+
+def test_training_that_has_not_ended_is_told(scores: pd.DataFrame) -> None:
+    """Where macro-F1 rose by more than a point on average, and in every repeat, in the second half of training."""
+    rises = {"a": 0.03, "b": 0.005, "c": 0.02, "base": -0.1}
+    late = scores[scores["metric"] == "macro_f1"].assign(metric=LATE_RISE)
+    late["value"] = late["method"].map(rises)
+    late.loc[(late["method"] == "c") & (late["repeat"] == 3) & (late["evaluation"] == "fine"), "value"] = -0.001
+    said = list(told.unfinished(pd.concat([scores, late]), METHODS, EVALUATIONS, {"s": "A split"}))
+    assert [one.split(" rose by ")[1].split(";")[0] for one in said] == ["2.0 to 3.0 points (A, C)", "3.0 points (A)"]
+    assert said[0].startswith("A split, linear, 1 % of the labels: in the second half of training macro-F1 still")
+    assert not list(told.unfinished(scores, METHODS, EVALUATIONS, {"s": "A split"}))

@@ -36,6 +36,8 @@ def test_result_tables_and_console(summary: pd.DataFrame) -> None:
     assert table.rows[0][2][0]["published"] == "83.5"
     assert table.rows[1][2][0]["published"] == "–"
     assert table.rows[0][2][0]["paper_style_macro_f1"] == "99.0"
+    assert table.sequences
+    assert table.rows[1][2][0]["sequence_macro_f1"] == "100.0"
     text = console_table(summary)
     assert "1 %" in text
     assert text.count("±") == 4

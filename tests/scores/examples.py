@@ -36,7 +36,14 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     """Return learning curves of two epochs to go with predictions."""
     keys = table[["repeat", "evaluation", "label_budget"]].drop_duplicates()
     epochs = pd.DataFrame(
-        {"epoch": [1, 2], "loss": [2.0, 1.0], "role": "test", "macro_f1": [0.99, 0.5], "accuracy": [0.9, 0.98]}
+        {
+            "epoch": [1, 2],
+            "loss": [2.0, 1.0],
+            "role": "test",
+            "learning_rate": 0.1,
+            "macro_f1": [0.99, 0.5],
+            "accuracy": [0.9, 0.98],
+        }
     )
     return keys.merge(epochs, how="cross")
 

@@ -8,8 +8,8 @@ import pytest
 from sklearn import metrics as reference
 
 from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval, read_published, summarise
-from contrastive_har.scores.table import CELL, SCORE_COLUMNS
-from tests.scores.examples import predictions, two_methods
+from contrastive_har.scores.table import CELL, SCORE_COLUMNS, score
+from tests.scores.examples import CLASSES, SUBJECTS, predictions, two_methods
 
 
 @pytest.fixture
@@ -87,6 +87,7 @@ def test_scores_have_every_metric_class_and_subject(scores: pd.DataFrame) -> Non
     assert values["accuracy", "subject: s1"] == pytest.approx((first["true"] == first["predicted"]).mean())
     assert values["paper_style_macro_f1", "all"] == 0.99
     assert values["paper_style_micro_f1", "all"] == 0.98
+    assert values["late_rise", "all"] == pytest.approx(0.5 - 0.99)
     assert not cell.duplicated([*CELL, "repeat", "metric", "group"]).any()
 
 
@@ -146,3 +147,25 @@ def test_published_numbers_are_those_of_the_paper() -> None:
 
 def cells_of(published: pd.DataFrame, protocol: str) -> pd.Series:
     return published[published["protocol"] == protocol].set_index(["dataset", "method"])["published"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "values", "roles", "rate", "rise"),
+    [
+        ([1, 2, 3, 4], [0.1, 0.4, 0.9, 0.7], ["test"] * 4, 0.1, 0.3),
+        ([12, 24], [0.5, 0.8], ["test"] * 2, 0.1, 0.3),
+        ([4, 2, 4, 2], [0.9, 0.8, 0.2, 0.1], ["validation", "validation", "test", "test"], 0.1, 0.1),
+        ([3], [0.5], ["test"], 0.1, None),
+        ([1, 2], [0.5, 0.8], ["test"] * 2, float("nan"), None),
+    ],
+)
+def test_the_rise_in_the_second_half_of_training(
+    epochs: list[int], values: list[float], roles: list[str], rate: float, rise: float | None
+) -> None:
+    """On validation windows if there are any; none where nothing was trained or scored in the first half."""
+    table = predictions(0, 0.9).query("repeat == 0 and label_budget == '1 %'")
+    curve = pd.DataFrame({"epoch": epochs, "macro_f1": values, "role": roles, "accuracy": 0.5, "learning_rate": rate})
+    curve = curve.assign(evaluation="linear", label_budget="1 %", repeat=0)
+    names = {"dataset": "uci_har", "protocol": "semi_supervised", "split": "paper", "method": "m"}
+    found = score(table, curve, SUBJECTS, CLASSES, **names).query("metric == 'late_rise'")["value"].tolist()
+    assert found == ([] if rise is None else [pytest.approx(rise)])

@@ -10,6 +10,9 @@ import pandas as pd
 from contrastive_har.reports.tables import describe_budget, in_percent
 from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.scores.comparisons import least_repeats
+from contrastive_har.scores.table import LATE_RISE
+
+_RISE = 0.01  # of macro-F1 in the second half of training, above which it has not ended
 
 
 @dataclass(frozen=True)
@@ -82,4 +85,29 @@ def collapses(last: pd.DataFrame, methods: Mapping[str, str], splits: Mapping[st
             yield (
                 f"{splits[split]}: the pre-training of {methods[method]} has collapsed in {count} of {len(repeats)} "
                 "repeats: nearly all windows are embedded or projected alike, and its scores are those of a failure."
+            )
+
+
+def unfinished(
+    scores: pd.DataFrame, methods: Mapping[str, str], evaluations: Mapping[str, str], splits: Mapping[str, str]
+) -> Iterator[str]:
+    """Say whose macro-F1 was still rising at the end of training with labels: by a point on average, in every repeat.
+
+    Args:
+        scores: Scores of all repeats.
+        methods: Titles of the methods by name.
+        evaluations: Titles of the evaluations by name.
+        splits: Titles of the splits by name.
+    """
+    rises = scores[scores["metric"] == LATE_RISE]
+    for (split, evaluation, budget), family in rises.groupby(["split", "evaluation", "label_budget"], sort=False):
+        repeats = family.groupby("method", sort=False)["value"]
+        mean = repeats.mean()[(repeats.mean() > _RISE) & (repeats.min() > 0)]
+        if len(mean):
+            by = dict.fromkeys(in_percent(value) for value in (mean.min(), mean.max()))
+            rows = ", ".join(methods[name] for name in mean.index)
+            yield (
+                f"{splits[split]}, {evaluations[evaluation].lower()}, {describe_budget(budget)}: in the second half of "
+                f"training macro-F1 still rose by {' to '.join(by)} points ({rows}); "
+                "more epochs or steps would change these scores."
             )

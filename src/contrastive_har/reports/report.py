@@ -18,7 +18,7 @@ from contrastive_har.reports.difficulty import hard_activities, hard_subjects
 from contrastive_har.reports.embedding import embed_charts, embed_picture, embed_plotly
 from contrastive_har.reports.expectation import describe_expectation
 from contrastive_har.reports.figures.style import is_empty
-from contrastive_har.reports.findings import Finding, collapses
+from contrastive_har.reports.findings import Finding, collapses, unfinished
 from contrastive_har.reports.frequencies import divide_by_frequency, frequency_tables
 from contrastive_har.reports.model import describe_model
 from contrastive_har.reports.origin import RunFacts, describe_origin
@@ -157,6 +157,7 @@ def _context(facts: ReportFacts) -> dict[str, Any]:
         "repeats": f"{count_in_words(repeats)} repeat{'s' if repeats > 1 else ''}",
         "seconds": [(methods[cell.method], splits[cell.split], time) for cell, time in facts.seconds.items() if time],
         "collapses": list(collapses(facts.label_free, methods, splits)),
+        "unfinished": list(unfinished(facts.scores, methods, evaluations, splits)),
         "methods": methods,
         "refined": {methods.get(name, name): keys for name, keys in facts.refinements.items()},
         "has_refined_budgets": any(key.startswith("budget.") for keys in facts.refinements.values() for key in keys),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from contrastive_har.scores.table import SEQUENCE
 from contrastive_har.signals.budgets import parse_budget, sort_budgets
 
 
@@ -20,6 +21,7 @@ class ResultTable:
         title: Title of the split.
         leak_free: Whether test data were unseen.
         held_out: Group by which test data are held out.
+        sequences: Whether averaging over neighbouring windows changes a score: clips have no neighbours.
         published: Whether there are published numbers to compare with.
         budgets: Column groups, such as ``1 % of the labels``.
         rows: (method, evaluation, one dictionary of formatted values per label budget).
@@ -28,6 +30,7 @@ class ResultTable:
     title: str
     leak_free: bool
     held_out: str
+    sequences: bool
     published: bool
     budgets: list[str]
     rows: list[tuple[str, str, list[dict[str, str]]]]
@@ -66,12 +69,21 @@ def result_tables(
                 title=str(settings["title"]),
                 leak_free=bool(settings["leak_free"]),
                 held_out=str(settings["held_out"]),
+                sequences=_has_sequences(rows_of_split),
                 published=bool(rows_of_split.loc[rows_of_split["metric"] == "macro_f1", "published"].notna().any()),
                 budgets=[describe_budget(budget) for budget in budgets],
                 rows=rows,
             )
         )
     return tables
+
+
+def _has_sequences(summary: pd.DataFrame) -> bool:
+    keys = ["method", "evaluation", "label_budget"]
+    of_windows, averaged = (
+        summary[summary["metric"] == metric].set_index(keys)["mean"] for metric in ("macro_f1", SEQUENCE)
+    )
+    return bool((averaged - of_windows).abs().gt(0).any())
 
 
 def budgets_of_all(summary: pd.DataFrame) -> list[str]:

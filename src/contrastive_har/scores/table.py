@@ -13,7 +13,7 @@ CELL = ["dataset", "protocol", "split", "method", "evaluation", "label_budget"]
 """Columns that identify one cell of a result table."""
 
 SCORE_COLUMNS = [*CELL, "repeat", "metric", "group", "value"]
-"""``group`` is ``all``, ``class: <activity>`` or ``subject: <name>``; ``value`` is in 0..1 (kappa in -1..1)."""
+"""``group`` is ``all``, ``class: <activity>`` or ``subject: <name>``; ``value`` is in 0..1 (kappa, rises: -1..1)."""
 
 EVERYTHING = "all"
 SUBJECT = "subject: "
@@ -27,6 +27,9 @@ VALIDATION = "validation_macro_f1"
 SEQUENCE = "sequence_macro_f1"
 """Macro-F1 where probabilities are averaged over neighbouring windows of a recording."""
 
+LATE_RISE = "late_rise"
+"""By how much macro-F1 rose in the second half of training, on validation windows if there are any."""
+
 
 def score(
     predictions: pd.DataFrame, curves: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str], **cell: str
@@ -35,7 +38,8 @@ def score(
 
     Args:
         predictions: repeat, evaluation, label_budget, window, true, predicted, averaged.
-        curves: Learning curves: repeat, evaluation, label_budget, role, macro_f1, accuracy by epoch.
+        curves: Learning curves: repeat, evaluation, label_budget, role, learning_rate (NaN of heads that are not
+            trained by gradient), macro_f1, accuracy by epoch.
         subjects: Subject by window.
         class_names: Names of the class indices.
         **cell: The columns of ``CELL`` that are not in the predictions.
@@ -54,7 +58,19 @@ def score(
             rows.append({**row, "metric": VALIDATION, "value": float(curve["macro_f1"].iloc[-1])})
         else:
             rows += [{**row, "metric": name, "value": float(curve[one].max())} for one, name in PAPER_STYLE.items()]
+    for values, curve in curves.groupby(keys, sort=False):
+        row = {**dict(zip(keys, values, strict=True)), "group": EVERYTHING}
+        if (rise := _late_rise(curve)) is not None:
+            rows.append({**row, "metric": LATE_RISE, "value": rise})
     return pd.DataFrame(rows).assign(**cell)[SCORE_COLUMNS]
+
+
+def _late_rise(curve: pd.DataFrame) -> float | None:
+    """Return the rise of macro-F1 from the middle to the end of training, if something was trained and scored then."""
+    role = "validation" if (curve["role"] == "validation").any() else "test"
+    trained = curve[(curve["role"] == role) & curve["learning_rate"].notna()].sort_values("epoch")
+    early = trained[trained["epoch"] <= trained["epoch"].max() / 2]
+    return None if early.empty else float(trained["macro_f1"].iloc[-1] - early["macro_f1"].iloc[-1])
 
 
 def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[str]) -> Iterator[dict[str, object]]:

@@ -94,7 +94,7 @@ class Task:
 
     def is_scored(self, epoch: int) -> bool:
         """Return whether the head is scored after an epoch (1, 2, ...), as it always is after the last."""
-        every = self.settings.test_every or (self.epochs if self.settings.steps else 1)
+        every = self.settings.test_every or (max(1, self.epochs // 2) if self.settings.steps else 1)
         return epoch == self.epochs or epoch % every == 0
 
     @property

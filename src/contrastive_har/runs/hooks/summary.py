@@ -17,7 +17,7 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.refining import plain
 from contrastive_har.runs.hooks.context import ContextHooks, NodeClock
-from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.cells import Cell, title_evaluations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,20 +69,11 @@ class SummaryHooks(ContextHooks):
         of_stages = {f"seconds/{stage}": value for stage, value in seconds.items()}
         _log_metrics({**of_stages, **of_parts, "peak_memory_gib": memory})
         from contrastive_har.catalog import AtomicDataset
-        from contrastive_har.reports.answer import asked
-        from contrastive_har.reports.tables import console_table, describe_budget
+        from contrastive_har.reports.tables import describe_budget
 
         for name in sorted(pipeline.outputs()):
             if name.endswith(".report"):
-                protocol = name.removesuffix(".report")
-                report = cast(AtomicDataset, catalog[name]).path
-                print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
-                print(f"Report:  {report}")
-                _log_report(protocol, report, catalog.load(f"{protocol}.metrics"))
-                splits = plain(self.context.params[protocol])["splits"]
-                question = asked(catalog.load(f"{protocol}.summary"), splits)
-                command = catalog.load("params:run").command
-                _describe(catalog.load(f"{protocol}.report_summary"), command, protocol, question)
+                self._print_results(name.removesuffix(".report"), cast(AtomicDataset, catalog[name]).path, catalog)
         for name in sorted(pipeline.all_outputs()):
             kind = name.rpartition(".")[2]
             if kind in _LOCATIONS:
@@ -106,6 +97,27 @@ class SummaryHooks(ContextHooks):
         for method, of_method in by_method.items():
             print(f"         {method}: {_listed(of_method)}")
         print("Runs:    mlflow ui        Lineage: kedro viz run")
+
+    def _print_results(self, protocol: str, report: Path, catalog: DataCatalog) -> None:
+        """Print the result table of a protocol and the path of its report; log and describe them."""
+        from contrastive_har.reports.answer import asked
+        from contrastive_har.reports.findings import unfinished
+        from contrastive_har.reports.tables import console_table
+
+        settings, scores = plain(self.context.params[protocol]), catalog.load(f"{protocol}.scores")
+        print(f"\n{console_table(catalog.load(f'{protocol}.summary'))}\n")
+        methods, configured, splits = (
+            {name: one["title"] for name, one in settings[kind].items()}
+            for kind in ("methods", "evaluations", "splits")
+        )
+        evaluations = title_evaluations(configured, scores["evaluation"].unique())
+        for sentence in unfinished(scores, methods, evaluations, splits):
+            print(textwrap.fill(sentence, _WIDTH), end="\n\n")
+        print(f"Report:  {report}")
+        _log_report(protocol, report, catalog.load(f"{protocol}.metrics"))
+        question = asked(catalog.load(f"{protocol}.summary"), settings["splits"])
+        command = catalog.load("params:run").command
+        _describe(catalog.load(f"{protocol}.report_summary"), command, protocol, question)
 
     def _print_expectation(self, people: pd.DataFrame) -> None:
         """Print how well the recogniser does on whole recordings, if they were scored."""
