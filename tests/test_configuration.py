@@ -47,6 +47,18 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
         assert list(protocol.methods) == list(small[name].methods)
 
 
+@pytest.mark.parametrize("env", ["base", "methods"])
+def test_few_labels_do_not_mean_few_steps(env: str) -> None:
+    """An epoch of few labels may be a single step: every head that is trained by gradient has a least number of steps."""
+    for name, protocol in protocols(env, "uci_har").items():
+        for evaluation, settings in protocol.evaluations.items():
+            one_step_an_epoch = settings.epochs or 0
+            assert settings.head.fitted or max(settings.steps or 0, settings.least_steps, one_step_an_epoch) >= 100, (
+                name,
+                evaluation,
+            )
+
+
 def test_every_published_number_is_of_a_configured_cell() -> None:
     """One whose row is misspelt would never be shown."""
     for dataset, cells in read_published().groupby("dataset"):
