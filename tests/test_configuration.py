@@ -49,7 +49,7 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
 
 @pytest.mark.parametrize("env", ["base", "methods"])
 def test_few_labels_do_not_mean_few_steps(env: str) -> None:
-    """An epoch of few labels may be a single step: every head that is trained by gradient has a least number of steps."""
+    """An epoch of few labels may be a single step: heads that are trained by gradient have a least number of steps."""
     for name, protocol in protocols(env, "uci_har").items():
         for evaluation, settings in protocol.evaluations.items():
             one_step_an_epoch = settings.epochs or 0

@@ -458,6 +458,28 @@ def test_seconds_without_an_answer_are_wrong(
     assert found["accuracy"].item() == found["macro_f1"].item() == 0
 
 
+def test_seconds_of_unknown_activities_are_wrong(
+    recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
+) -> None:
+    """Such as transitions: they lower the accuracy, and the F1 of what they are taken for."""
+    settings = InferenceSettings(smoothing=1)
+    whole = days(9)
+    plain = score_recordings(recogniser, whole, worn_windows, roles, settings)
+    other = max(ACTIVITIES) + 1
+    described = whole.description.model_copy(update={"activities": {**ACTIVITIES, other: "sit to stand"}})
+
+    def read() -> Iterator[Recording]:
+        for one in whole:
+            yield replace(one, activity=np.where(one.activity == UNLABELLED, other, one.activity).astype(np.int16))
+
+    found = score_recordings(recogniser, Recordings(described, read), worn_windows, roles, settings)
+    assert (found["unknown"].item(), found["unlabelled"].item()) == (5, 0)
+    assert found["seconds"].item() == plain["seconds"].item() + 5
+    right = plain["accuracy"].item() * plain["seconds"].item()
+    assert found["accuracy"].item() == pytest.approx(right / found["seconds"].item())
+    assert found["macro_f1"].item() < plain["macro_f1"].item()
+
+
 def test_people_that_were_learned_from_are_not_scored(
     recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
 ) -> None:

@@ -29,9 +29,16 @@ def describe_expectation(people: pd.DataFrame, confidence: float) -> str:
     of_people = f"{len(people)} people" if len(people) > 1 else "one person"
     seconds = people["seconds"].sum()
     duration = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
-    unknown = people["unlabelled"].sum() / (seconds + people["unlabelled"].sum())
+    unknown, unlabelled = people["unknown"].sum() / seconds, people["unlabelled"].sum()
+    sentences = []
+    if unknown:
+        sentences.append(
+            f" {100 * unknown:.1f} % of these seconds show an activity that it does not know, and count as wrong."
+        )
+    if unlabelled:
+        share = 100 * unlabelled / (seconds + unlabelled)
+        sentences.append(f" The {share:.0f} % of the recordings that nobody labelled are not scored.")
     return (
         f"On whole recordings of {of_people} it was not trained on ({duration}), second by second: macro-F1 "
-        f"{values.mean():.1f}{spread}, accuracy {100 * people['accuracy'].mean():.1f}. "
-        f"The {100 * unknown:.0f} % of the seconds without an activity that it knows are not scored."
+        f"{values.mean():.1f}{spread}, accuracy {100 * people['accuracy'].mean():.1f}." + "".join(sentences)
     )
