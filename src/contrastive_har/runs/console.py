@@ -6,7 +6,6 @@ import io
 import logging
 import os
 import sys
-import warnings
 
 from rich.logging import RichHandler
 
@@ -18,9 +17,9 @@ _LEAST = {"kedro": logging.WARNING, "kedro_viz": logging.ERROR}
 """Least levels shown: no messages about single nodes, and none about runs whose states Kedro-Viz does not keep."""
 
 _EXPECTED = (
-    "One or more dataset names contain '\\.'",
+    "One or more dataset names contain '.'",
     "Option '--pipeline' is deprecated",
-    ".*Add type hints to the `predict` method",  # it begins with a colour
+    "Add type hints to the `predict` method",
 )
 """Warnings of Kedro and MLflow about what this project does on purpose: names in namespaces, a documented option, and a
 signature that is not derived from annotations."""
@@ -42,9 +41,16 @@ def write_all_characters() -> None:
 
 
 def ignore_expected_warnings() -> None:
-    """Ignore warnings about what this project does on purpose."""
-    for message in _EXPECTED:
-        warnings.filterwarnings("ignore", message)
+    """Ignore warnings about what this project does on purpose.
+
+    Kedro makes warnings messages of a log. They are ignored there, since MLflow sets filters of warnings of its own.
+    """
+    logging.getLogger("py.warnings").addFilter(_is_unexpected)
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    said = record.getMessage()
+    return not any(message in said for message in _EXPECTED)
 
 
 def quieten() -> None:
