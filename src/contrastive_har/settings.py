@@ -9,6 +9,7 @@ from contrastive_har.runs.settings import ProjectConfiguration
 # MLflow collects usage statistics unless this is set before it is imported.
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # creating its database would be told line by line
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # of the one file of a model
 
 SESSION_CLASS = RunSession
 CONTEXT_CLASS = RunContext
