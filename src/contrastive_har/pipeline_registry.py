@@ -12,7 +12,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-from contrastive_har.refining import for_dataset, is_protocol
+from contrastive_har.refining import for_dataset, is_protocol, suggest
 from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.runs.settings import load_configuration
 
@@ -51,11 +51,16 @@ def register_pipelines() -> dict[str, Pipeline]:
     These are the protocols (those of one ``part_of`` together), the stages of the main protocol, and the pipelines
     that use its result. Protocols with their splits and methods are those of the open session's configuration, or of
     conf/base and conf/local if there is no session; splits that are not for the data set of the run are left out.
+
+    Raises:
+        ValueError: if the configured protocol of inference does not exist.
     """
     parameters = _parameters()
     protocols = {
         name: for_dataset(value, parameters["dataset"]) for name, value in parameters.items() if is_protocol(value)
     }
+    if (protocol := parameters["protocol"]) not in protocols:
+        raise ValueError(f"There is no protocol '{protocol}'. {suggest(str(protocol), protocols)}")
     by_pipeline: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, value in protocols.items():
         by_pipeline[value.get("part_of") or name][name] = value

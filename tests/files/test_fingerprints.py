@@ -186,3 +186,23 @@ def test_a_file_that_stays_is_read_once(raw: Path, tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(hashes, "_SETTLED", settled)
         fingerprint_folder(raw, FileHashes(memory, compute))
         assert len(read) == count
+
+
+def test_files_in_linked_folders_and_with_undecodable_names_count(tmp_path: Path) -> None:
+    """As they are read; a link back to the folder itself ends nowhere."""
+    raw, linked, memory = tmp_path / "raw", tmp_path / "linked", tmp_path / "memory.json"
+    raw.mkdir()
+    linked.mkdir()
+    (linked / "s1.csv").write_text("1")
+    (raw / "study").symlink_to(linked)
+    (raw / "circle").symlink_to(raw)
+    (raw / os.fsdecode(b"\xe4.csv")).write_text("1")
+    found = [fingerprint_folder(raw, FileHashes(memory))]
+    (linked / "s1.csv").write_text("2")
+    found.append(fingerprint_folder(raw, FileHashes(memory)))
+    (linked / "s2.csv").write_text("2")
+    found.append(fingerprint_folder(raw, FileHashes(memory)))
+    (raw / os.fsdecode(b"\xe4.csv")).rename(raw / os.fsdecode(b"\xe5.csv"))
+    found.append(fingerprint_folder(raw, FileHashes(memory)))
+    assert len(set(found)) == 4
+    assert fingerprint_folder(raw, FileHashes(memory)) == found[-1]

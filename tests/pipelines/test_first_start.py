@@ -98,7 +98,9 @@ def test_folders_that_mlflow_takes_for_others_are_refused(project: Project, name
 
 
 @pytest.mark.parametrize("loss", ["deleted", "other database", "other experiment"])
-def test_a_part_of_a_run_whose_tracked_run_is_gone_is_tracked_anew(project: Project, loss: str) -> None:
+def test_a_part_of_a_run_whose_tracked_run_is_gone_is_tracked_anew(
+    project: Project, loss: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     mlflow.set_tracking_uri(address(project.path))
     project.run("ingestion", run_id=RUN)
     (first,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
@@ -115,8 +117,12 @@ def test_a_part_of_a_run_whose_tracked_run_is_gone_is_tracked_anew(project: Proj
     project.run("ingestion")
     if loss == "other database":
         (project.path / "mlflow.db").write_bytes(empty_tracking_database())
+    capsys.readouterr()
     cleaning.clean(project.path, 1)
     assert not list(project.path.glob(f"data/08_reporting/run_manifest.json/{RUN}"))
+    told = capsys.readouterr().out
+    assert ("1 tracked runs are not in sqlite:" in told) == (loss == "other database")
+    assert ("mlflow gc" in told) == (loss != "other database")
 
 
 def test_an_address_in_the_environment_is_obeyed(

@@ -19,7 +19,7 @@ from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recordings, write_recordings
 from tests.conftest import OWN_DESCRIPTION
-from tests.pipelines.conftest import FEW, Project, make_project
+from tests.pipelines.conftest import FEW, TINY, Project, make_project
 
 
 def raised(call: object) -> BaseException:
@@ -111,6 +111,14 @@ def test_a_misspelt_parameter_ends_a_run_with_one_short_message(tmp_path: Path) 
         ({"pipeline_names": ["ingestion"]}, {"run_id": "2026-13-01T12.00.00.000Z"}, "is not a time like"),
         ({"pipeline_names": ["describe"]}, {"recordings": None}, "Give it, as in --params=recordings=PATH."),
         ({"pipeline_names": ["compare"]}, {"runs": "1999"}, "0 runs begin with '1999'"),
+        ({"pipeline_names": ["describe"]}, {"recordings": {"foo": "x"}}, "recordings is {'foo': 'x'}, not a path"),
+        ({"pipeline_names": ["describe"]}, {"recordings": 12}, "Give one: --params=recordings=./PATH."),
+        ({"pipeline_names": ["ingestion"]}, {"protocol": "semi"}, "There is no protocol 'semi'."),
+        (
+            {"pipeline_names": ["ingestion"]},
+            {MAIN: {**TINY[MAIN], "methods": {"clusterclharr": {"repeats": 3}}}},
+            "'clusterclharr' of 'methods' is new, and incomplete. Did you mean 'clusterclhar'?",
+        ),
     ],
 )
 def test_arguments_that_kedro_or_the_project_refuses(
@@ -133,11 +141,13 @@ def test_arguments_that_kedro_or_the_project_refuses(
         ("resume: true", r"resume is set in .*/conf\. Remove it there, and use --params=resume="),
         ("seed: ${globals:sed}", "sed"),
         ("seed: {", r"parameters\.yml"),
-        ("seed: 1\nseed: 2", "seed"),
+        ("seed: 1\nseed: 2", r"local/parameters\.yml: .*duplicate key seed.* Correct or delete it\."),
+        ("[1]", r"local/parameters\.yml: it has no keys with values\. Correct or delete it\."),
+        ("seed: 1 # \xfc", r"local/parameters\.yml: .*'utf-8' codec can't decode byte 0xfc"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_refused(project: Project, content: str, message: str) -> None:
-    (project.path / "conf/local/parameters.yml").write_text(content)
+    (project.path / "conf/local/parameters.yml").write_text(content, encoding="latin-1")
 
     def load() -> None:
         with RunSession.create(project.path) as session:

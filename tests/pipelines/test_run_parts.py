@@ -111,6 +111,22 @@ def test_the_same_part_is_not_run_twice_at_once(
     assert statuses(project) == ["FINISHED"]
 
 
+def test_parts_that_share_nodes_are_not_run_at_once(project: Project, other: str) -> None:
+    """However they are named: as a pipeline, or as nodes or tags of another."""
+    project.run("ingestion", run_id=FIRST)
+    node = next(iter(manifest(project, FIRST).nodes))
+    assert manifest(project, FIRST).running == {}
+    for process, nodes in ((other, [node]), (other, ["another node"])):
+        manifests(project).update(FIRST, lambda known, run={process: nodes}: known.model_copy(update={"running": run}))
+        if nodes == [node]:
+            with pytest.raises(ValueError, match=rf"or some of it, is being run by process {other.split(' ')[-2]} of"):
+                project.run("ingestion,windowing", run_id=FIRST)
+        else:
+            project.run("ingestion,windowing", run_id=FIRST)
+    assert manifest(project, FIRST).running == {other: ["another node"]}
+    assert statuses(project) == ["FINISHED"]
+
+
 @pytest.mark.parametrize("fault", [LookupError("deleted"), OSError("No space left"), KeyboardInterrupt()])
 def test_an_end_that_is_not_recorded_is_a_failure(
     project: Project, monkeypatch: pytest.MonkeyPatch, fault: BaseException

@@ -6,6 +6,7 @@ Fingerprints say it without computing anything; resumed runs show that fingerpri
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset
 from contrastive_har.pipeline_registry import register_pipelines
+from contrastive_har.pipelines.ingestion import pipeline as ingestion
 from contrastive_har.runs.lineage import Origins, fingerprint_nodes
 from contrastive_har.runs.manifest import Manifest, Manifests, manifests_of
+from contrastive_har.runs.provenance import ProvenanceError
 from contrastive_har.runs.session import RunSession
 from tests.pipelines.conftest import FEW, Project, make_project
 
@@ -240,3 +243,24 @@ def test_a_run_goes_by_fingerprints(once: Project) -> None:
     third = Lineage(once, **added)
     assert resumed.nodes.keys() - third.stage("reporting") == cells("mine") | third.checks | TOGETHER
     assert "Mine" in once.newest("report.html").read_text()
+
+
+@pytest.mark.parametrize("restored", [False, True], ids=["changed", "changed and restored"])
+def test_files_that_change_while_they_are_read_are_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch, restored: bool
+) -> None:
+    """Their fingerprint is of what they were before: what was read of them is not recorded as theirs."""
+    path = project.path / "data/01_raw/my_data/s1.csv"
+    before, original = path.read_text(), ingestion.ingest
+
+    @functools.wraps(original)  # settings become what its annotations say
+    def ingest(*arguments: Any, **options: Any) -> Any:
+        path.write_text(before.replace("rest", "run"))
+        result = original(*arguments, **options)
+        if restored:
+            path.write_text(before)
+        return result
+
+    monkeypatch.setattr(ingestion, "ingest", ingest)
+    with pytest.raises(ProvenanceError, match=r"s1\.csv changed while it was read\. Run again"):
+        project.run("ingestion")

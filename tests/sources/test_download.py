@@ -38,6 +38,8 @@ class Server:
         self.ranges: list[str | None] = []
         self.header = "ETag"
         self.shift = 0
+        self.refuses = False
+        self.length = ""
         self.checksums: dict[str, str] = {}
         outer = self
 
@@ -48,6 +50,10 @@ class Server:
                 version = f'"{hashlib.sha256(outer.content).hexdigest()}"'
                 if self.headers.get("If-Range", version) != version:
                     asked = None
+                if outer.refuses:
+                    self.send_response(416)
+                    self.end_headers()
+                    return
                 start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
                 if start >= len(outer.content):
                     self.send_response(416)
@@ -56,7 +62,7 @@ class Server:
                     return
                 rest = outer.content[start:]
                 self.send_response(206 if asked else 200)
-                self.send_header("Content-Length", str(len(rest)))
+                self.send_header("Content-Length", outer.length or str(len(rest)))
                 if asked:
                     first = start + outer.shift
                     self.send_header("Content-Range", f"bytes {first}-{len(outer.content) - 1}/{len(outer.content)}")
@@ -273,3 +279,19 @@ def test_what_cannot_be_downloaded_is_said(tmp_path: Path) -> None:
         download.download("mmact", tmp_path)
     with pytest.raises(ValueError, match="unknown data set 'nope'"):
         download.download("nope", tmp_path)
+
+
+def test_a_server_that_refuses_every_range_ends_the_download(server: Server, tmp_path: Path) -> None:
+    server.break_after = len(CONTENT) // 2
+    with pytest.raises(download.DownloadError, match="Connection broken"):
+        download.download("usc_had", tmp_path)
+    server.refuses, server.ranges = True, []
+    with pytest.raises(download.DownloadError, match=r"data\.zip: 416 .*Try again"):
+        download.download("usc_had", tmp_path)
+    assert len(server.ranges) == 2, "with the range, then without"
+
+
+def test_a_length_that_is_no_number_is_passed_over(server: Server, tmp_path: Path) -> None:
+    server.length = "abc"
+    (path,) = download.download("usc_had", tmp_path)
+    assert path.read_bytes() == CONTENT

@@ -120,3 +120,12 @@ def test_damaged_pickles_raise_and_never_crash() -> None:
             content[chance.randrange(len(content))] = chance.randrange(256)
         with contextlib.suppress(Exception):  # any error is an answer; a crash would end the tests
             load(bytes(content))
+
+
+@pytest.mark.parametrize("written", ["}%sK\x01s", "}(%sK\x01u", "(%sK\x01d", "(%s\x91", "\x8f(%s\x90"])
+def test_what_takes_long_to_hash_is_refused(written: str) -> None:
+    """A tuple that holds another one twice, which does so too: each level doubles the time."""
+    pairs = b")" + b"2\x86" * 60
+    before, after = (part.encode("latin1") for part in written.split("%s"))
+    with pytest.raises(pickle.UnpicklingError, match=r"refused a (key|set)"):
+        load(b"\x80\x04" + before + pairs + after + b".")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
+import sys
 
 import mlflow
 import uvicorn
@@ -16,8 +18,9 @@ from fastapi.responses import JSONResponse
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 
-_INPUTS = "\nError: "  # MLflow repeats the whole input before it
+_INPUTS = re.compile(r".*[.\n] ?Error: ", re.DOTALL)  # MLflow repeats the whole input before it
 _LONGEST = 2000  # characters of a message
+_TOO_DEEP = "The JSON is nested too deeply: windows are (batch, time, channels)."
 
 
 def create_app(model: PyFuncModel) -> FastAPI:
@@ -34,10 +37,10 @@ def create_app(model: PyFuncModel) -> FastAPI:
         try:
             answer = await asyncio.to_thread(scoring_server.invocations, await request.body(), kind, model, schema)
         except MlflowException as error:
-            reason = error.message.rpartition(_INPUTS)[2]
+            reason = _TOO_DEEP if "RecursionError" in error.message else _INPUTS.sub("", error.message)
             return _refuse(reason, error.get_http_status_code())  # type: ignore[no-untyped-call]
         except RecursionError:
-            return _refuse("The JSON is nested too deeply: windows are (batch, time, channels).")
+            return _refuse(_TOO_DEEP)
         except ValueError as error:
             return _refuse(str(error))
         return Response(answer.response, answer.status, media_type=answer.mimetype)
@@ -47,7 +50,8 @@ def create_app(model: PyFuncModel) -> FastAPI:
 
 
 def _refuse(reason: str, status: int = 400) -> Response:
-    return JSONResponse({"message": reason[:_LONGEST]}, status)
+    # Half a character, as escapes in JSON can say, cannot be sent.
+    return JSONResponse({"message": reason[:_LONGEST].encode(errors="replace").decode()}, status)
 
 
 def main() -> None:
@@ -56,7 +60,13 @@ def main() -> None:
     parser.add_argument("model", help="its address, such as models:/NAME/latest")
     parser.add_argument("port", type=int)
     arguments = parser.parse_args()
-    uvicorn.run(create_app(mlflow.pyfunc.load_model(arguments.model)), host="127.0.0.1", port=arguments.port)
+    try:
+        model = mlflow.pyfunc.load_model(arguments.model)
+    except MlflowException as error:
+        registered = ", ".join(sorted(one.name for one in mlflow.MlflowClient().search_registered_models()))
+        known = f"Registered are: {registered or 'none'}."
+        sys.exit(f"{error.message.rstrip('.')}. {known} Run 'kedro run', or give --dataset and --protocol.")
+    uvicorn.run(create_app(model), host="127.0.0.1", port=arguments.port)
 
 
 if __name__ == "__main__":

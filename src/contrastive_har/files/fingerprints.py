@@ -65,7 +65,8 @@ def fingerprint(*parts: str | int | BaseModel | NDArray[np.generic]) -> str:
             digest.update(content.data)
         else:
             text = part.model_dump_json() if isinstance(part, BaseModel) else str(part)
-            digest.update(f"{len(text)}:{text}".encode())
+            # Names of files may be bytes of no encoding, which Python keeps as half characters.
+            digest.update(f"{len(text)}:{text}".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -144,8 +145,25 @@ def fingerprint_folder(folder: Path, hashes: FileHashes) -> str:
 
     Hidden files hold no data: editors, spreadsheets and interrupted downloads leave them.
     """
-    inside = (path for path in folder.rglob("*") if path.name != CHECKSUMS and not path.name.startswith("."))
-    files = sorted(path for path in (inside if folder.is_dir() else [folder]) if path.is_file())
+    files = data_files(folder)
     found = fingerprint(*(f"{path.relative_to(folder).as_posix()} {hashes.of(path)}" for path in files))
     hashes.remember()
     return found
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return the files that :func:`fingerprint_folder` reads, also those in folders that are links."""
+    if folder.is_dir():
+        return sorted(_files_in(folder, {folder.resolve()}))
+    return [folder] if folder.is_file() else []
+
+
+def _files_in(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield the files in a folder; ``seen`` are the folders that have been looked into, against links in a circle."""
+    with suppress(PermissionError):  # nothing is read from it either
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and path.resolve() not in seen:
+                seen.add(path.resolve())
+                yield from _files_in(path, seen)
+            elif path.is_file() and path.name != CHECKSUMS and not path.name.startswith("."):
+                yield path

@@ -35,7 +35,9 @@ def check_schema(path: Path, kind: str) -> dict[str, str]:
         check_stamp(path, metadata, kind)
         copied = (schema.metadata or {}).items() <= stored.items()
         if not copied or metadata.pop(_CHECKSUM, None) != _checksum(schema, metadata):
-            raise SchemaError(f"{path}: its header does not have the checksum it was written with. Run again.")
+            raise SchemaError(
+                f"{path}: its header does not have the checksum it was written with. Delete it and run again."
+            )
     return metadata
 
 
@@ -105,7 +107,7 @@ def read_facts(path: Path, kind: str) -> dict[str, Any]:
         if checksum is None:  # of an earlier release
             check_stamp(path, stamped, kind)
         if checksum != _checksum_of(stamped):
-            raise SchemaError(f"{path}: its content does not have the checksum it was written with. Run again.")
+            raise SchemaError(f"{path}: not the checksum it was written with, so damaged. Delete it and run again.")
         check_stamp(path, stamped, kind)
         return dict(stamped["facts"])
 

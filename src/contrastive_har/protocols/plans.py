@@ -28,6 +28,9 @@ class ProtocolError(ValueError):
     """A protocol whose settings are not valid."""
 
 
+_NAMED = ("methods", "evaluations", "splits")  # settings by names that a user may add to
+
+
 def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
     """Return the plans of every protocol in the project's parameters.
 
@@ -51,7 +54,7 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
         try:
             protocol = ProtocolSettings.model_validate(values)
         except ValidationError as error:
-            raise ProtocolError(f"Parameter '{name}': {error}{_spelling(error)}") from error
+            raise ProtocolError(f"Parameter '{name}': {error}{_spelling(error, values)}") from error
         plans[f"{name}.windows"] = protocol.windows_for(parameters["dataset"])
         plans[f"{name}.registration"] = protocol.registration_plan()
         plans[f"{name}.views"] = protocol.views_plan(seed)
@@ -71,12 +74,21 @@ def plans_of(parameters: Mapping[str, Any]) -> dict[str, BaseModel]:
     return plans
 
 
-def _spelling(error: ValidationError) -> str:
-    """Return the settings that are nearest to unknown ones, as sentences."""
+def _spelling(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """Return the settings that are nearest to unknown ones, and to incomplete rows or splits, as sentences."""
+    incomplete = dict.fromkeys(each["loc"][:2] for each in error.errors() if each["type"] == "missing")
+    told = [
+        f"\n'{name}' of '{kind}' is new, and incomplete. {suggest(str(name), set(values[str(kind)]) - {name})}"
+        for kind, name in (place for place in incomplete if len(place) == 2 and place[0] in _NAMED)
+    ]
     schema = ProtocolSettings.model_json_schema()
     known = {name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", ())}
-    unknown = [str(each["loc"][-1]) for each in error.errors() if each["type"] == "extra_forbidden"]
-    return "".join(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown)
+    unknown = [
+        str(each["loc"][-1])
+        for each in error.errors()
+        if each["type"] == "extra_forbidden" and each["loc"][:2] not in incomplete
+    ]
+    return "".join([*told, *(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown)])
 
 
 def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.parts import working
 from contrastive_har.runs.session import RUN_ID, time_of
 from contrastive_har.runs.settings import load_configuration
-from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked, usable
+from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked, find_tracked, usable
 
 UNFINISHED = "left by interrupted runs"
 
@@ -109,13 +109,21 @@ def clean(project: Path, keep: int) -> Plan:
 
 
 def _delete_tracked(settings: TrackingSettings, tracked: list[str]) -> None:
-    kept = [run for run in tracked if not delete_tracked(run, settings.experiment)]
+    found = [run for run in tracked if find_tracked(run)]
+    kept = [run for run in found if not delete_tracked(run, settings.experiment)]
+    if missing := sorted({*tracked} - {*found}):
+        sys.stdout.write(
+            f"{len(missing)} tracked runs are not in {settings.tracking_uri}, or deleted there; another database that "
+            f"has them keeps them: {', '.join(missing)}.\n"
+        )
     if kept:
         sys.stdout.write(f"{len(kept)} tracked runs are kept: their model is the newest, or has an alias.\n")
+    if len(found) == len(kept):
+        return
     uri = shlex.quote(settings.tracking_uri)
     command = f"MLFLOW_TRACKING_URI={uri} mlflow gc --backend-store-uri {uri}"
     sys.stdout.write(
-        f"The database still has the names and scores of {len(tracked) - len(kept)} tracked runs, which "
+        f"The database still has the names and scores of {len(found) - len(kept)} tracked runs, which "
         f"{command if settings.tracking_uri.startswith(SQLITE) else 'mlflow gc on the server'} removes.\n"
     )
 

@@ -12,12 +12,19 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from contrastive_har.catalog import AtomicDataset, FolderDataset
-from contrastive_har.files.fingerprints import TEXTS, code_version, fingerprint, fingerprint_folder, raw_hash_of
-from contrastive_har.files.hashes import FileHashes
+from contrastive_har.files.fingerprints import (
+    TEXTS,
+    code_version,
+    data_files,
+    fingerprint,
+    fingerprint_folder,
+    raw_hash_of,
+)
+from contrastive_har.files.hashes import FileHashes, State, state_of
 from contrastive_har.protocols import PLANS
 from contrastive_har.refining import plain
 from contrastive_har.runs.manifest import Manifest, Manifests, NodeRecord
-from contrastive_har.runs.provenance import Origin, Provenance
+from contrastive_har.runs.provenance import Origin, Provenance, ProvenanceError
 from contrastive_har.scores.cells import Cell
 
 _NOT_INPUTS = (".checkpoints", ".method_check", "params:engine", "params:run")  # inputs that change no result
@@ -37,6 +44,7 @@ class Origins:
     def __init__(self, manifests: Manifests) -> None:
         self.manifests = manifests
         self._known: dict[str, dict[str, Origin]] = {}
+        self._states: dict[Path, dict[Path, State]] = {}
 
     def find(self, name: str, version: str) -> Origin | None:
         """Return the origin of a version of a data set.
@@ -59,7 +67,23 @@ class Origins:
 
     def of_folder(self, folder: Path) -> str:
         """Return the fingerprint of the files in a folder, whose hashes are remembered in the folder ``data``."""
+        self._states[folder] = _states_in(folder)
         return fingerprint_folder(folder, FileHashes(self.manifests.folder.parents[1] / _FILE_HASHES, raw_hash_of))
+
+    def require_unchanged(self, folder: Path) -> None:
+        """Check that the files in a folder are as they were when their fingerprint was taken.
+
+        Raises:
+            ProvenanceError: if one has changed, even if it has its old content again.
+        """
+        before, now = self._states.get(folder), _states_in(folder)
+        if before is not None and before != now:
+            changed = min({path for path, _ in before.items() ^ now.items()})
+            raise ProvenanceError(f"{changed} changed while it was read. Run again when nothing writes to {folder}.")
+
+
+def _states_in(folder: Path) -> dict[Path, State]:
+    return {path: state_of(path) for path in data_files(folder)}
 
 
 def fingerprint_nodes(pipeline: Pipeline, catalog: DataCatalog, origins: Origins) -> Iterator[tuple[Node, NodeRecord]]:

@@ -54,6 +54,7 @@ class Manifest(BaseModel):
         commands: Commands that ran them.
         tracked_run: Id of the run on the tracking server.
         parts: Parts of the run that have started and not succeeded: the process that runs it, or ``failed``.
+        running: Names of the nodes that each process at work is running.
         versions: Version of every data set that was read or written.
         nodes: Finished nodes, by name.
     """
@@ -68,6 +69,7 @@ class Manifest(BaseModel):
     commands: list[str] = []
     tracked_run: str | None = None
     parts: dict[str, str] = {}
+    running: dict[str, list[str]] = {}
     versions: dict[str, str] = {}
     nodes: dict[str, NodeRecord] = {}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +32,32 @@ def part_of(run_params: Mapping[str, Any]) -> str:
     return json.dumps({key: sorted(run_params[key]) for key in _IDENTIFYING if run_params.get(key)})
 
 
-def begin_part(manifest: Manifest, part: str) -> Manifest:
+def begin_part(manifest: Manifest, part: str, nodes: Iterable[str]) -> Manifest:
     """Return the manifest with a part that this process runs.
 
     Raises:
-        ValueError: if another process is running the same part.
+        ValueError: if another process is running the same part, or one with some of the same ``nodes``.
     """
-    known = manifest.parts.get(part, FAILED)
-    if known not in (FAILED, this_process()) and not is_dead(known):
-        raise ValueError(
-            f"The same part of run {manifest.run_id} is being run by {describe_process(known)}. Wait for its end. If "
-            "it has ended with its machine or container, run: "
-            f"python -m contrastive_har.runs.parts --ended={manifest.run_id}"
-        )
-    return manifest.model_copy(update={"parts": {**manifest.parts, part: this_process()}})
+    mine = set(nodes)
+    running = {process: theirs for process, theirs in manifest.running.items() if not is_dead(process)}
+    known = [manifest.parts.get(part, FAILED), *(one for one, theirs in running.items() if mine & set(theirs))]
+    for process in known:
+        if process not in (FAILED, this_process()) and not is_dead(process):
+            raise ValueError(
+                f"This part of run {manifest.run_id}, or some of it, is being run by {describe_process(process)}. "
+                "Wait for its end. If it has ended with its machine or container, run: "
+                f"python -m contrastive_har.runs.parts --ended={manifest.run_id}"
+            )
+    begun = {"parts": {**manifest.parts, part: this_process()}, "running": {**running, this_process(): sorted(mine)}}
+    return manifest.model_copy(update=begun)
 
 
 def end_part(manifest: Manifest, part: str, *, succeeded: bool) -> Manifest:
     """Return the manifest after the end of a part."""
     others = {name: process for name, process in manifest.parts.items() if name != part}
-    return manifest.model_copy(update={"parts": others if succeeded else {**others, part: FAILED}})
+    running = {process: theirs for process, theirs in manifest.running.items() if process != this_process()}
+    left = {"parts": others if succeeded else {**others, part: FAILED}, "running": running}
+    return manifest.model_copy(update=left)
 
 
 def working(manifest: Manifest) -> list[str]:
@@ -65,7 +71,8 @@ def _without_unknown(manifest: Manifest) -> Manifest:
         part: process if is_here(process) and not is_dead(process) else FAILED
         for part, process in manifest.parts.items()
     }
-    return manifest.model_copy(update={"parts": parts})
+    running = {process: nodes for process, nodes in manifest.running.items() if process in parts.values()}
+    return manifest.model_copy(update={"parts": parts, "running": running})
 
 
 def main() -> None:

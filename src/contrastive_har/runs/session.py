@@ -88,11 +88,16 @@ class RunSession(KedroSession):
         """Return the context, which has the configuration.
 
         Raises:
-            ValueError: if the configuration has ``run_id`` or ``resume``, which are of one run.
+            ValueError: if the configuration has ``run_id`` or ``resume``, which are of one run, or if ``recordings`` is
+                no text.
         """
         context = super().load_context()
         RunSession.configuration = context.config_loader
         given = self.store.get("runtime_params") or {}
+        recordings = context.config_loader["parameters"].get("recordings")
+        if not isinstance(recordings, str | None):  # Kedro takes the name 12 for a number
+            cure = "Give one: --params=recordings=./PATH."
+            raise ValueError(f"recordings is {recordings!r}, not a path. {cure}")  # noqa: TRY004 - as for any value
         for name in OF_SESSIONS:
             if (value := context.config_loader["parameters"].get(name)) != given.get(name) and value:
                 raise ValueError(

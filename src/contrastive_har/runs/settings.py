@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from contrastive_har.refining import is_protocol, refined_keys, suggest
 
@@ -48,7 +48,25 @@ class ProjectConfiguration(OmegaConfigLoader):
         is_optional = self.env is None and conf_path == self._get_conf_env_path(self.default_run_env)
         if is_optional and not self._fs.isdir(conf_path):
             return {}
-        return super()._read_dir_configs(conf_path, *arguments, **options)
+        try:
+            return super()._read_dir_configs(conf_path, *arguments, **options)
+        except Exception as error:
+            # Errors of the libraries that read it do not name the file, or not in one line.
+            for path in sorted(Path(conf_path).glob("*.y*ml")):
+                if fault := _fault(path):
+                    raise ValueError(f"{path}: {fault}. Correct or delete it.") from error
+            raise
+
+
+def _fault(path: Path) -> str | None:
+    """Return what is wrong with a file of the configuration."""
+    from contrastive_har.files.stamps import explain  # which imports torch
+
+    try:
+        content = OmegaConf.load(path)
+    except Exception as error:  # noqa: BLE001 - of YAML, its texts and OmegaConf
+        return explain(error)
+    return None if isinstance(content, DictConfig) else "it has no keys with values"
 
 
 def _require_known(given: Mapping[str, Any], known: Mapping[str, Any], where: str, prefix: str = "") -> None:

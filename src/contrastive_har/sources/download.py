@@ -141,7 +141,7 @@ def _fetch(address: str, part: Path) -> None:
         headers |= {"Range": f"bytes={received}-", "If-Range": identity}
     try:
         with requests.get(address, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            if response.status_code == requests.codes.requested_range_not_satisfiable:
+            if received and response.status_code == requests.codes.requested_range_not_satisfiable:
                 if response.headers.get("Content-Range") != f"bytes */{received}":  # else all was received
                     _discard(part)
                     _fetch(address, part)
@@ -185,7 +185,8 @@ def _receive(response: requests.Response, part: Path, received: int) -> None:
     if received and not response.headers.get("Content-Range", "").startswith(f"bytes {received}-"):
         _discard(part)
         raise OSError("the server sent another part than the one asked for")
-    remaining = int(response.headers.get("Content-Length", 0)) or None
+    length = response.headers.get("Content-Length", "")
+    remaining = (int(length) if length.isascii() and length.isdigit() else 0) or None
     total = remaining and received + remaining
     with (
         part.open("ab" if received else "wb") as file,

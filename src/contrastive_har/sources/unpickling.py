@@ -110,6 +110,35 @@ class InertUnpickler(pickle._Unpickler):
         """
         return _with_arrays(super().load(), {})
 
+    def load_dict(self) -> None:
+        """Make a dictionary, as older pickles write it."""
+        self._require_simple(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_dict()  # type: ignore[misc] # its types are those of the unpickler in C
+
+    def load_setitem(self) -> None:
+        """Set one value of a dictionary."""
+        self._require_simple(self.stack[-2:-1])  # type: ignore[attr-defined]
+        super().load_setitem()  # type: ignore[misc]
+
+    def load_setitems(self) -> None:
+        """Set several values of a dictionary."""
+        self._require_simple(self.stack[::2])  # type: ignore[attr-defined]
+        super().load_setitems()  # type: ignore[misc]
+
+    def load_set(self) -> None:
+        """Refuse a set.
+
+        Raises:
+            pickle.UnpicklingError: always.
+        """
+        raise pickle.UnpicklingError("refused a set")
+
+    @staticmethod
+    def _require_simple(keys: list[object]) -> None:
+        """Refuse tuples as keys: hashing one takes twice as long for each level at which it holds another twice."""
+        if not all(isinstance(key, str | bytes | int | float | None) for key in keys):
+            raise pickle.UnpicklingError("refused a key that is no number or text")
+
     def load_build(self) -> None:
         """Give a record its state.
 
@@ -120,7 +149,14 @@ class InertUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("refused to set the state of what is no record")
         super().load_build()  # type: ignore[misc] # its types are those of the unpickler in C
 
-    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    dispatch: ClassVar[dict[int, Any]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
+        pickle.DICT[0]: load_dict,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        **dict.fromkeys((pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]), load_set),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what stands in for a class or function that a pickle may use.

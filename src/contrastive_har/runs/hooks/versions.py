@@ -52,7 +52,7 @@ class VersionHooks(ContextHooks):
         self._catalog = catalog
         self._run_id = run_params["run_id"]
         self._manifests = manifests_of(catalog)
-        origins = Origins(self._manifests)
+        self._origins = origins = Origins(self._manifests)
         if self.is_worker():
             known = self._manifests.find(self._run_id)
             pin_versions(pipeline, catalog, origins, self._run_id, known.versions if known else {})
@@ -60,10 +60,11 @@ class VersionHooks(ContextHooks):
         command: str = catalog.load("params:run").command
         self._log = RunLog(self._manifests.folder.parent, self._run_id)
         logging.getLogger().addHandler(self._log)
+        part, nodes = part_of(run_params), [node.name for node in pipeline.nodes]
         try:
             manifest = self._manifests.begin(
                 self._run_id,
-                lambda known: begin_part(_begun(known, run_params, parameters, command), part_of(run_params)),
+                lambda known: begin_part(_begun(known, run_params, parameters, command), part, nodes),
             )
             versions, self._records = pin_versions(pipeline, catalog, origins, self._run_id, manifest.versions)
         except Exception as error:
@@ -103,13 +104,16 @@ class VersionHooks(ContextHooks):
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Record a node as finished when all its outputs are stored."""
-        from contrastive_har.catalog import AtomicDataset
+        from contrastive_har.catalog import AtomicDataset, FolderDataset
 
         if node.name not in self._records:
             return
         self._unsaved[node.name].discard(dataset_name)
         if self._unsaved[node.name]:
             return
+        for name in node.inputs:
+            if isinstance(folder := self._catalog.get(name), FolderDataset):
+                self._origins.require_unchanged(folder.load())
         record = self._records[node.name]
         entries = {name: self._catalog.get(name) for name in record.outputs}
         checksums = {
