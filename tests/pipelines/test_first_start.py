@@ -97,6 +97,13 @@ def test_folders_that_mlflow_takes_for_others_are_refused(project: Project, name
     assert not list(moved.path.glob("data/02*"))
 
 
+def test_a_folder_in_the_place_of_the_database_is_refused(project: Project) -> None:
+    (project.path / "mlflow.db").unlink()
+    (project.path / "mlflow.db").mkdir()
+    with pytest.raises(RuntimeError, match=r"mlflow\.db is a folder, not a database\. Move it away\."):
+        project.run("ingestion")
+
+
 @pytest.mark.parametrize("loss", ["deleted", "other database", "other experiment"])
 def test_a_part_of_a_run_whose_tracked_run_is_gone_is_tracked_anew(
     project: Project, loss: str, capsys: pytest.CaptureFixture[str]

@@ -108,6 +108,8 @@ def test_a_file_that_an_editor_has_open_stops_no_registration(
     package = tmp_path / "contrastive_har"
     shutil.copytree(registry._PACKAGE, package)
     (package / "use/.#recognisers.py").symlink_to("somebody@somewhere.1234:5678")
+    (package / "use/lost.py").symlink_to("nowhere")
+    os.mkfifo(package / "use/pipe.py")
     monkeypatch.setattr(registry, "_PACKAGE", package)
     stored: list[set[str]] = []
 
@@ -122,6 +124,7 @@ def test_a_file_that_an_editor_has_open_stops_no_registration(
         )
     assert "use/recognisers.py" in stored[0]
     assert not {name for name in stored[0] if "/." in name or "__pycache__" in name}
+    assert not {"use/lost.py", "use/pipe.py"} & stored[0]
 
 
 def test_the_model_is_served(tracked: Project) -> None:

@@ -63,8 +63,7 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
         with tempfile.TemporaryDirectory() as folder:
             weights, code = Path(folder) / "recogniser.safetensors", Path(folder) / "code" / _PACKAGE.name
             write_recogniser(data, weights)
-            # Editors keep links to nothing beside the files that are edited, which cannot be copied.
-            shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            shutil.copytree(_PACKAGE, code, ignore=_not_code)
             logged = mlflow.pyfunc.log_model(
                 name="recogniser",
                 python_model=str(_CODE),
@@ -96,6 +95,16 @@ def _registered_by_this_run(name: str) -> list[str]:
         return []
     versions = MlflowClient().search_model_versions(f"name = '{name}'")
     return [version.version for version in versions if version.run_id == run.info.run_id]
+
+
+def _not_code(folder: str, names: list[str]) -> set[str]:
+    """Return what is not copied: hidden and compiled files, and what is no file, such as a link that leads nowhere."""
+    paths = {name: Path(folder, name) for name in names}
+    return {
+        name
+        for name, path in paths.items()
+        if name == "__pycache__" or name.startswith(".") or not (path.is_file() or path.is_dir())
+    }
 
 
 def _signature(recogniser: TrainedRecogniser) -> ModelSignature:

@@ -64,6 +64,8 @@ class FileHashes:
                 staged.write_text(json.dumps({**there, **self._new}), encoding="utf-8")
 
     def _read(self) -> dict[str, list[object]]:
+        if not self._memory.is_file():  # reading a pipe would wait for ever
+            return {}
         try:
             known = json.loads(self._memory.read_bytes())
         except (OSError, ValueError):

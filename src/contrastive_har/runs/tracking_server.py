@@ -181,9 +181,14 @@ def _make_database(path: Path) -> None:
     """Make MLflow's database, if there is none, completely or not at all.
 
     MLflow makes its tables one by one: another process would read half of them, and a crash would leave them.
+
+    Raises:
+        RuntimeError: if a folder is in its place.
     """
     import mlflow
 
+    if path.is_dir():
+        raise RuntimeError(f"{path} is a folder, not a database. Move it away.")
     if path.exists():
         return
     with locked(path.with_name(f".{path.name}.lock")):
