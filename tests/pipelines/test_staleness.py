@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -264,3 +266,11 @@ def test_files_that_change_while_they_are_read_are_refused(
     monkeypatch.setattr(ingestion, "ingest", ingest)
     with pytest.raises(ProvenanceError, match=r"s1\.csv changed while it was read\. Run again"):
         project.run("ingestion")
+
+
+def test_a_description_is_written_beside_the_recordings_that_were_read(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    shutil.copy(project.path / "data/01_raw/my_data/s1.csv", folder)
+    project.run("describe", recordings=str(folder))
+    assert "channels" in (folder / "dataset.yml").read_text()

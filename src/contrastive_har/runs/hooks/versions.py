@@ -111,15 +111,15 @@ class VersionHooks(ContextHooks):
         self._unsaved[node.name].discard(dataset_name)
         if self._unsaved[node.name]:
             return
-        for name in node.inputs:
-            if isinstance(folder := self._catalog.get(name), FolderDataset):
-                self._origins.require_unchanged(folder.load())
         record = self._records[node.name]
         entries = {name: self._catalog.get(name) for name in record.outputs}
         checksums = {
             name: entry.checksum(self._run_id) for name, entry in entries.items() if isinstance(entry, AtomicDataset)
         }
         stored = {name: record.outputs[name] for name in checksums}
+        for name in node.inputs if stored else ():  # a proposed dataset.yml is put into the folder that was read
+            if isinstance(folder := self._catalog.get(name), FolderDataset):
+                self._origins.require_unchanged(folder.load())
         finished = record.model_copy(
             update={"outputs": stored, "checksums": checksums, "seconds": self._clock.seconds(node)}
         )
