@@ -160,6 +160,7 @@ UNUSABLE = {
     '{"inputs": ' + 900 * "[" + 900 * "]" + "}": "The JSON is nested too deeply",
     '{"inputs": "\\ud800"}': r"Invalid input\. Failed to convert data `\?`",  # half a character
     json.dumps({"inputs": [[[0.123456789] * 3] * 63] * 5}): r"Shape of input \(5, 63, 3\) does not match expected",
+    500_000 * "x": ".*JSONDecodeError",  # in time that grows with the length, not its square
     '{"inputs": ' + 70 * "[" + 70 * "]" + "}": ".*maximum number of dimension",
     '{"inputs": ' + 5000 * "9" + "}": "Exceeds the limit",
     '{"inputs": [], "instances": []}': "The input must be a JSON dictionary with exactly one of the input fields",

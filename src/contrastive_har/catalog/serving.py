@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 
-_INPUTS = re.compile(r".*[.\n] ?Error: ", re.DOTALL)  # MLflow repeats the whole input before it
+_INPUTS = re.compile(r"[.\n] ?Error: ")  # MLflow repeats the whole input before it
 _LONGEST = 2000  # characters of a message
 _TOO_DEEP = "The JSON is nested too deeply: windows are (batch, time, channels)."
 
@@ -37,7 +37,7 @@ def create_app(model: PyFuncModel) -> FastAPI:
         try:
             answer = await asyncio.to_thread(scoring_server.invocations, await request.body(), kind, model, schema)
         except MlflowException as error:
-            reason = _TOO_DEEP if "RecursionError" in error.message else _INPUTS.sub("", error.message)
+            reason = _TOO_DEEP if "RecursionError" in error.message else _INPUTS.split(error.message)[-1]
             return _refuse(reason, error.get_http_status_code())  # type: ignore[no-untyped-call]
         except RecursionError:
             return _refuse(_TOO_DEEP)
