@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from contrastive_har.files.atomic import write_atomically
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
+from contrastive_har.learning.objectives.base import FEWEST
 from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import embed
 from contrastive_har.protocols import MethodSettings, ProtocolSettings, require_trainable
@@ -205,10 +206,8 @@ class ActivityClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # t
         if self.channels is None and self.sensors is None:
             objective = _without_unknown_sensors(objective, windows.layout)
         count = len(windows.signals)
-        for size in range(min(row.budget.batch_size, count), 1, -1):
-            budget = row.budget.model_copy(update={"epochs": int(self.epochs), "batch_size": size})
-            if not objective.problem(budget.smallest_batch(count), windows.layout, windows.class_count):
-                break
+        size = max(FEWEST, min(row.budget.batch_size, count))
+        budget = row.budget.model_copy(update={"epochs": int(self.epochs), "batch_size": size})
         shortest = row.backbone.shortest_window(windows.layout.modalities)
         if windows.length < shortest:
             raise ValueError(

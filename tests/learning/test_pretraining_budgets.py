@@ -67,20 +67,41 @@ def test_a_concentration_that_falls_needs_the_last_epoch() -> None:
 
 
 @pytest.mark.parametrize("last_batch", [False, True])
-@pytest.mark.parametrize("processes", [1, 2, 5])
-def test_the_smallest_batch_is_the_least_of_those_used(last_batch: bool, processes: int) -> None:
+@pytest.mark.parametrize(("processes", "fewest"), [(1, 2), (2, 2), (5, 2), (1, 6), (2, 7), (5, 6)])
+def test_the_smallest_batch_is_the_least_of_those_used(last_batch: bool, processes: int, fewest: int) -> None:
     settings = budget(last_batch=last_batch)
     for windows in range(max(2, processes), 64):
         batches = [len(batch) for batch in torch.arange(windows).split(10)]
-        used = [batch for batch in batches if settings.uses(batch, windows, processes)]
+        used = [batch for batch in batches if settings.uses(batch, windows, processes, fewest)]
         literal = [
             batch
             for batch in batches
-            if batch >= max(2, processes) and (last_batch or batch == 10 or len(batches) == 1)
+            if batch == 10
+            or len(batches) == 1
+            or (last_batch and batch - batch % processes >= fewest and batch >= processes)
         ]
         assert used == literal
         assert used, "an epoch without a batch learns nothing"
-        assert settings.smallest_batch(windows, processes) == min(used) // processes * processes
+        assert settings.smallest_batch(windows, processes, fewest) == min(used) // processes * processes
+
+
+def test_a_last_batch_that_cannot_be_clustered_is_left_out(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 25 windows, the last five are fewer than the clusters, if there are six of them."""
+    original, sizes = Trainer.step, []
+
+    def note(self: Trainer, batch: torch.Tensor, progress: float = 0.0) -> object:
+        sizes.append(len(batch))
+        return original(self, batch, progress)
+
+    monkeypatch.setattr(Trainer, "step", note)
+    for clusters, expected in ((5, [10, 10, 5]), (6, [10, 10])):
+        sizes.clear()
+        objective = {"projection": [4], "clustering": {"name": "kmeans", "clusters": clusters}}
+        plan = PretrainingPlan(
+            objective=ContrastiveSettings.model_validate(objective), backbone=SMALL, budget=budget(epochs=1)
+        )
+        pretrain(windows, [np.arange(25)], plan, ComputeSettings(device="cpu"))
+        assert sizes == expected
 
 
 @pytest.mark.parametrize(("last_batch", "expected"), [(True, [10, 10, 5]), (False, [10, 10])])

@@ -9,6 +9,7 @@ from contrastive_har.reports import figures
 from contrastive_har.reports import findings as told
 from contrastive_har.reports.figures.style import draw_png, is_empty
 from contrastive_har.scores import comparisons
+from contrastive_har.scores.claims import Claim, judge
 from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.table import LATE_RISE
 from tests.scores.examples import paired_scores
@@ -79,3 +80,29 @@ def test_training_that_has_not_ended_is_told(scores: pd.DataFrame) -> None:
     assert [one.split(" rose by ")[1].split(";")[0] for one in said] == ["2.0 to 3.0 points (A, C)", "3.0 points (A)"]
     assert said[0].startswith("A split, linear, 1 % of the labels: in the second half of training macro-F1 still")
     assert not list(told.unfinished(scores, METHODS, EVALUATIONS, {"s": "A split"}))
+
+
+def test_claims_are_told_with_what_decides_them(scores: pd.DataFrame) -> None:
+    def rows(table: pd.DataFrame, *controls: str) -> list[told.ClaimRow]:
+        claim = Claim(title="It helps", method="a", controls=controls or ("b", "c"))
+        verdicts = {claim: judge(table, claim, ReportSettings(resamples=200))}
+        return list(told.claim_rows(verdicts, METHODS, EVALUATIONS, {"s": "A split"}))
+
+    first = rows(scores)[0]
+    assert (first.claim, first.where, first.outcome) == (
+        "It helps (A)",
+        "A split, linear, 1 % of the labels",
+        "shown",
+    )
+    against = first.differences.split("; ")
+    assert [part.rpartition(" against ")[2] for part in against] == ["B", "C"]
+    assert all(part.startswith("+") and " to +" in part for part in against)
+    assert rows(scores[scores["repeat"] < 3])[0].outcome == "needs 5 repeats"
+    assert "(" not in rows(scores[scores["repeat"] < 1])[0].differences
+    for controls, reason in (
+        (("b", "gone"), "there is no row gone"),
+        (("b",), "no evaluation is common to all its rows"),
+    ):
+        kept = scores if "gone" in controls else scores[scores["method"] != "b"]
+        (row,) = rows(kept, *controls)
+        assert (row.claim, row.where, row.outcome, row.differences) == ("It helps (A)", "", "not tested", reason)

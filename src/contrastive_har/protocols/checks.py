@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from contrastive_har.learning.evaluation.settings import EvaluationPlan
-from contrastive_har.learning.pretraining.plans import FEWEST, PretrainingPlan
+from contrastive_har.learning.objectives.base import FEWEST
+from contrastive_har.learning.pretraining.plans import PretrainingPlan
 from contrastive_har.signals.augmentations import first_problem
 from contrastive_har.signals.sensors import Layout
 
@@ -30,7 +31,7 @@ def require_trainable(
         IllPosedError: naming the method and the cure.
     """
     layout = layout.only(plan.backbone.modalities or layout.modalities)
-    batch, fewest = plan.budget.batch_size, min(counts)
+    fewest = min(counts)
     shortest = plan.backbone.shortest_window(layout.modalities)
     if layout.length < shortest:
         raise IllPosedError(
@@ -45,21 +46,15 @@ def require_trainable(
     if reason := plan.backbone.problem(layout):
         raise IllPosedError(f"Method '{plan.name}' {reason}.")
 
-    def problem(batch: int) -> str | None:
-        budget = plan.budget.model_copy(update={"batch_size": batch})
-        smallest = min(budget.smallest_batch(count, processes) for count in counts)
-        return plan.objective.problem(smallest, layout, classes)
-
     if plan.objective.trains and fewest < max(FEWEST, processes):
         raise IllPosedError(
             f"Method '{plan.name}' has {fewest} windows to pre-train on, in {processes} processes. Record more, or "
             "lower compute.processes."
         )
-    if reason := problem(batch):
-        sizes = range(batch - batch % processes, 1, -processes)
-        fitting = next((size for size in sizes if not problem(size)), None)
-        hint = f"; budget.batch_size: {fitting} would do" if fitting else ""
-        raise IllPosedError(f"Method '{plan.name}' {reason}{hint}.")
+    needed = plan.objective.fewest(classes)
+    smallest = min(plan.budget.smallest_batch(count, processes, needed) for count in counts)
+    if reason := plan.objective.problem(smallest, layout, classes):
+        raise IllPosedError(f"Method '{plan.name}' {reason}.")
 
 
 def require_evaluable(

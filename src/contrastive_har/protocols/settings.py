@@ -17,6 +17,7 @@ from contrastive_har.protocols.checks import IllPosedError
 from contrastive_har.protocols.methods import MethodSettings, RegistrationPlan, ViewsPlan, complete_rows
 from contrastive_har.refining import plain, refine
 from contrastive_har.scores.cells import Cell
+from contrastive_har.scores.claims import Claim
 from contrastive_har.signals.budgets import LabelBudget, parse_budget, sort_budgets
 from contrastive_har.signals.cutting import WindowSettings
 from contrastive_har.signals.descriptions import WebAddress
@@ -46,6 +47,7 @@ class ProtocolSettings(BaseModel):
         methods: Rows of the result tables, by name.
         compared_with: The method that paired tests compare all others with. Testing all pairs would leave no power
             after Holm's correction.
+        claims: What methods are said to show, each with the rows that have to be beaten for it, by name.
         evaluations: Evaluations of encoders, by name.
         registered_at: The label budget with which the registered recogniser is trained; null takes the smallest that
             all evaluations are run with.
@@ -73,6 +75,7 @@ class ProtocolSettings(BaseModel):
     budget: PretrainingBudget
     methods: dict[str, MethodSettings] = Field(min_length=1)
     compared_with: str
+    claims: dict[str, Claim] = {}
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
     registered_at: LabelBudget | None = None
     choosing: ChoosingSettings | None = None
@@ -198,12 +201,9 @@ class ProtocolSettings(BaseModel):
     @property
     def trained_apart(self) -> str | None:
         """The first method that trains each modality by itself, to compare the method ``compared_with`` with."""
-        if not self.methods[self.compared_with].objective.joins_modalities:
-            return None
-        apart = (
-            name for name, row in self.methods.items() if row.objective.trains and not row.objective.joins_modalities
-        )
-        return next(apart, None)
+        rows, reference = self.methods.items(), self.methods[self.compared_with]
+        apart = (name for name, row in rows if row.objective.trains and not row.objective.joins_modalities)
+        return next(apart, None) if reference.objective.joins_modalities else None
 
     def methods_for(self, dataset: str) -> dict[str, MethodSettings]:
         """Return the rows for a data set."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from contrastive_har.reports.tables import describe_budget, in_percent
+from contrastive_har.scores.claims import LEAST_REPEATS, Claim, Verdict
 from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.scores.comparisons import least_repeats
 from contrastive_har.scores.table import LATE_RISE
@@ -69,6 +70,58 @@ def findings(
             else:
                 verdict = f"{'significant' if significant else 'not significant'}: {test}"
             yield Finding(splits[split], heading, f"{lead} ({interval}); {verdict}.", testable, significant)
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """What the scores say of a claim, in words.
+
+    Attributes:
+        claim: The claim.
+        where: Split, evaluation and label budget.
+        outcome: ``shown``, ``not shown``, or that it needs more repeats or was not tested.
+        differences: The method's lead over each control in points, with its interval; or why there is none.
+    """
+
+    claim: str
+    where: str
+    outcome: str
+    differences: str
+
+
+def claim_rows(
+    verdicts: Mapping[Claim, Iterable[Verdict]],
+    methods: Mapping[str, str],
+    evaluations: Mapping[str, str],
+    splits: Mapping[str, str],
+) -> Iterator[ClaimRow]:
+    """Say of each claim whether the scores show it, with the differences that decide.
+
+    Args:
+        verdicts: What the scores say of each claim; nothing, where they lack its method or a control.
+        methods: Titles of the methods by name.
+        evaluations: Titles of the evaluations by name.
+        splits: Titles of the splits by name.
+    """
+    for claim, of_claim in verdicts.items():
+        title = f"{claim.title} ({methods.get(claim.method, claim.method)})"
+        told = [ClaimRow(title, *_describe_verdict(verdict, methods, evaluations, splits)) for verdict in of_claim]
+        missing = [name for name in (claim.method, *claim.controls) if name not in methods]
+        reason = f"there is no row {missing[0]}" if missing else "no evaluation is common to all its rows"
+        yield from told or [ClaimRow(title, "", "not tested", reason)]
+
+
+def _describe_verdict(
+    verdict: Verdict, methods: Mapping[str, str], evaluations: Mapping[str, str], splits: Mapping[str, str]
+) -> tuple[str, str, str]:
+    """Return where a claim was judged, the outcome, and the differences that decide it."""
+    parts = []
+    for one in verdict.differences:
+        interval = f" ({in_percent(one.low, True)} to {in_percent(one.high, True)})" if verdict.repeats > 1 else ""
+        parts.append(f"{in_percent(one.mean, True)}{interval} against {methods[one.control]}")
+    family = (splits[verdict.split], evaluations[verdict.evaluation].lower(), describe_budget(verdict.label_budget))
+    outcome = {True: "shown", False: "not shown", None: f"needs {LEAST_REPEATS} repeats"}[verdict.holds]
+    return ", ".join(family), outcome, "; ".join(parts)
 
 
 def collapses(last: pd.DataFrame, methods: Mapping[str, str], splits: Mapping[str, str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from contrastive_har.reports.difficulty import hard_activities, hard_subjects
 from contrastive_har.reports.embedding import embed_charts, embed_picture, embed_plotly
 from contrastive_har.reports.expectation import describe_expectation
 from contrastive_har.reports.figures.style import is_empty
-from contrastive_har.reports.findings import Finding, collapses, unfinished
+from contrastive_har.reports.findings import ClaimRow, Finding, collapses, unfinished
 from contrastive_har.reports.frequencies import divide_by_frequency, frequency_tables
 from contrastive_har.reports.model import describe_model
 from contrastive_har.reports.origin import RunFacts, describe_origin
@@ -48,6 +48,7 @@ class ReportFacts:
         summary: One row per cell and metric.
         comparisons: Comparisons of methods.
         findings: The same in sentences.
+        claims: What the scores say of the protocol's claims.
         protocol: The protocol's settings as plain data.
         refinements: Settings of rows, and of the windows of this data set, that differ from those of the protocol.
         modalities: Sentences on what pre-training across modalities gives each modality.
@@ -78,6 +79,7 @@ class ReportFacts:
     summary: pd.DataFrame
     comparisons: pd.DataFrame
     findings: Sequence[Finding]
+    claims: Sequence[ClaimRow]
     protocol: Mapping[str, Any]
     refinements: Mapping[str, Mapping[str, tuple[Any, Any]]]
     modalities: Sequence[str]

@@ -21,6 +21,9 @@ from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.signals.augmentations import Augmentation, Draws, View, first_problem
 from contrastive_har.signals.sensors import Layout
 
+FEWEST = 2
+"""Windows in a batch: a single one has no negatives."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -64,9 +67,11 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         encoder: The encoder, for objectives that train a single one.
+        fewest: Windows below which the last batch of an epoch is left out.
     """
 
     encoder: Encoder
+    fewest: int = FEWEST
 
     @property
     def encoders(self) -> list[Encoder]:
@@ -173,6 +178,14 @@ class BaseObjectiveSettings(BaseModel, ABC):
         if self.trains and encoder.depth == 0:
             return f"cannot train the encoder '{encoder.name}', which learns nothing; set its objective to untrained"
         return None
+
+    def fewest(self, classes: int) -> int:
+        """Return the windows below which nothing can be learned from a batch.
+
+        Args:
+            classes: Number of activities.
+        """
+        return FEWEST
 
     @property
     def loss_compares(self) -> bool:

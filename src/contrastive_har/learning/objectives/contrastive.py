@@ -17,7 +17,7 @@ from torch import Tensor
 from contrastive_har.learning.clustering import Clustering
 from contrastive_har.learning.losses import contrast
 from contrastive_har.learning.negatives import Negatives
-from contrastive_har.learning.objectives.base import Objective, Step, StepResult
+from contrastive_har.learning.objectives.base import FEWEST, Objective, Step, StepResult
 from contrastive_har.learning.objectives.projected import ProjectedModalities
 from contrastive_har.learning.objectives.views import Temperature, ViewsSettings
 from contrastive_har.models.encoders import Encoder
@@ -89,6 +89,12 @@ class ContrastiveSettings(ViewsSettings):
         """Whether it trains the encoders of several modalities together, and not each by itself."""
         return self.across_modalities
 
+    def fewest(self, classes: int) -> int:
+        """Return the windows below which nothing can be learned from a batch: it is divided into clusters."""
+        if self.clustering is None or self.clustering.finds_their_number:
+            return FEWEST
+        return max(FEWEST, self.clustering.clusters or classes)
+
     def refused_views(self, count: int) -> str | None:
         """Return why a number of views is refused; None if it is not."""
         return "a single one has no partner" if count == 1 and not self.across_modalities else None
@@ -110,13 +116,11 @@ class ContrastiveSettings(ViewsSettings):
                 "pairs the views of several modalities, but the windows have only "
                 f"'{next(iter(layout.modalities))}'; declare more in the data set's description or windows.modalities"
             )
-        if self.clustering is not None and not self.clustering.finds_their_number:
-            clusters = self.clustering.clusters or classes
-            if clusters > smallest_batch:
-                return (
-                    f"asks for {clusters} clusters, but the smallest batch of an epoch has {smallest_batch} windows; "
-                    "lower clustering.clusters or change the batch size"
-                )
+        if (clusters := self.fewest(classes)) > max(FEWEST, smallest_batch):
+            return (
+                f"asks for {clusters} clusters, but the smallest batch of an epoch has {smallest_batch} windows; "
+                "lower clustering.clusters or raise budget.batch_size"
+            )
         return super().problem(smallest_batch, layout, classes)
 
 

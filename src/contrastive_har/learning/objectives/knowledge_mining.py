@@ -87,6 +87,10 @@ class KnowledgeMiningSettings(ViewsSettings):
         """Return the objective that trains the encoders of all modalities."""
         return KnowledgeMining(encoders, self, layout, classes)
 
+    def fewest(self, classes: int) -> int:
+        """Return the windows below which nothing can be learned from a batch: those that its guides need."""
+        return self.guides.fewest(classes)
+
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
         """Return why there is nothing to pair or to mine, or views cannot be made; None if there is."""
         if len(layout.modalities) == 1:

@@ -250,13 +250,16 @@ class TTLSettings(PredictionSettings):
     left_out: int = Field(default=1, ge=0)
     negatives: int = Field(default=9, gt=0)
 
+    def fewest(self, classes: int) -> int:
+        """Return the windows below which nothing can be learned from a batch: the others must be enough negatives."""
+        return self.left_out + self.negatives + 1
+
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
         """Return why batches have too few negatives, or views cannot be made; None if neither."""
-        needed = self.left_out + self.negatives
-        if smallest_batch <= needed:
+        if smallest_batch < self.fewest(classes):
             return (
-                f"needs {needed} other windows in a batch, but the smallest has {smallest_batch - 1}; lower its "
-                "negatives or left_out, or change budget.batch_size"
+                f"needs {self.left_out + self.negatives} other windows in a batch, but the smallest has "
+                f"{smallest_batch - 1}; lower its negatives or left_out, or raise budget.batch_size"
             )
         return super().problem(smallest_batch, layout, classes)
 

@@ -181,7 +181,9 @@ def _require_divisible(plan: PretrainingPlan, backbone: Backbone, layout: Layout
 
 def _objective(plan: PretrainingPlan, backbone: Backbone, layout: Layout, classes: int) -> Objective:
     """Return the objective of a plan around copies of a backbone's encoders."""
-    return plan.objective.build_for(deepcopy(backbone.by_modality), layout, classes)
+    objective = plan.objective.build_for(deepcopy(backbone.by_modality), layout, classes)
+    objective.fewest = plan.objective.fewest(classes)
+    return objective
 
 
 @dataclass(frozen=True)

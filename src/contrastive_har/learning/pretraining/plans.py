@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.learning.objectives.base import FEWEST
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.signals.normalisation import Normalisation, NormalisedBy
 from contrastive_har.signals.sensors import Layout
 
-FEWEST = 2  # windows in a batch: a single one has no negatives
 _PROGRESS = 1e-4  # share by which a loss is lower than the least one to count as progress
 
 
@@ -54,20 +54,21 @@ class PretrainingBudget(BaseModel):
             return None
         return "has losses of which the least is not the best; set its budget to keep: last and patience: null"
 
-    def smallest_batch(self, windows: int, processes: int = 1) -> int:
+    def smallest_batch(self, windows: int, processes: int = 1, fewest: int = FEWEST) -> int:
         """Return the size of the smallest batch of an epoch that ``processes`` share.
 
-        A last batch of too few windows is left out, and so is the remainder of one that they cannot share evenly. Fewer
-        windows than the batch size are always one batch.
+        A last batch of fewer than ``fewest`` windows for all of them is left out, and so is the remainder of one that
+        they cannot share evenly. Fewer windows than the batch size are always one batch.
         """
         rest = windows % self.batch_size if self.last_batch else 0
-        smallest = min(windows, rest if rest >= max(FEWEST, processes) else self.batch_size)
-        return smallest // processes * processes
+        shared = rest // processes * processes
+        return min(windows, rest if shared >= fewest else self.batch_size) // processes * processes
 
-    def uses(self, batch: int, windows: int, processes: int = 1) -> bool:
+    def uses(self, batch: int, windows: int, processes: int = 1, fewest: int = FEWEST) -> bool:
         """Return whether a batch of an epoch of ``windows`` is used."""
-        complete = batch == self.batch_size or batch == windows
-        return batch >= max(FEWEST, processes) and (self.last_batch or complete)
+        if batch == self.batch_size or batch == windows:
+            return batch >= max(FEWEST, processes)
+        return self.last_batch and batch // processes * processes >= fewest
 
     def rate_after(self, losses: Sequence[float]) -> float:
         """Return the learning rate of the epoch that follows epochs with the given mean losses.

@@ -137,7 +137,7 @@ class Trainer:
         size = self.budget.batch_size
         # Copied to the device once: a step would wait for each copy.
         for index, placed in zip(order.split(size), order.to(windows.device).split(size), strict=True):
-            if not self.budget.uses(len(index), len(windows), self.compute.processes):
+            if not self.budget.uses(len(index), len(windows), self.compute.processes, self.objective.fewest):
                 continue
             progress = (epoch - 1 + counted / len(windows)) / self.budget.epochs
             result = self.step(windows.take(self.compute.share(placed)), progress)

@@ -24,6 +24,7 @@ from contrastive_har.reports.report import ReportFacts, render_html, render_mark
 from contrastive_har.reports.tracked import CellResults, TrackedRun, describe_row, name_cell, trackable
 from contrastive_har.scores import statistics, words
 from contrastive_har.scores.cells import Cell, by_cell, by_split, parse_evaluation
+from contrastive_har.scores.claims import judge
 from contrastive_har.scores.comparisons import compare
 from contrastive_har.scores.selection import last_epochs, select
 from contrastive_har.scores.statistics import ReportSettings
@@ -150,7 +151,10 @@ def gather_facts(
     named = (titles(protocol.methods), evaluation_titles(protocol, scores), titles(protocol.splits))
     level = 1 - report.confidence
     dataset, classes = windows.description.name, windows.description.class_names
-    of_all = comparisons[comparisons["label_budget"].isin([budget.name for budget in protocol.budgets_of_all])]
+    common = [budget.name for budget in protocol.budgets_of_all]
+    of_all = comparisons[comparisons["label_budget"].isin(common)]
+    judged = scores[scores["label_budget"].isin(common)]
+    verdicts = {claim: judge(judged, claim, report) for claim in protocol.claims.values()}
     roles, recogniser = by_split(artifacts, "roles"), artifacts.get("recogniser")
     return ReportFacts(
         description=windows.description.model_copy(update=artifacts["texts"]),
@@ -165,6 +169,7 @@ def gather_facts(
         summary=artifacts["summary"],
         comparisons=comparisons,
         findings=list(findings.findings(comparisons, *named, level)),
+        claims=list(findings.claim_rows(verdicts, *named)),
         protocol=_protocol_of(dataset, protocol, scores),
         refinements=refinements(protocol, dataset),
         modalities=list(contributions.modality_sentences(of_all, str(protocol.trained_apart), *named, level)),

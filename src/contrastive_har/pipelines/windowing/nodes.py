@@ -70,6 +70,7 @@ def check_methods(windows: Windows, roles: Roles, protocol: ProtocolSettings) ->
         for one, its_evaluation in ((plan, evaluation), *tried):
             require_trainable(one, counts, windows.layout, windows.class_count)
             require_evaluable(its_evaluation, windows.layout, modalities, windows.description.class_names)
-        smallest = min(row.budget.smallest_batch(count) for count in counts)
+        needed = row.objective.fewest(windows.class_count)
+        smallest = min(row.budget.smallest_batch(count, fewest=needed) for count in counts)
         checked[method] = {"pretraining_windows": min(counts), "smallest_batch": smallest}
     return checked
