@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -89,9 +91,9 @@ def test_a_last_batch_that_cannot_be_clustered_is_left_out(windows: Windows, mon
     """Of 25 windows, the last five are fewer than the clusters, if there are six of them."""
     original, sizes = Trainer.step, []
 
-    def note(self: Trainer, batch: torch.Tensor, progress: float = 0.0) -> object:
+    def note(self: Trainer, batch: torch.Tensor, *others: Any) -> object:
         sizes.append(len(batch))
-        return original(self, batch, progress)
+        return original(self, batch, *others)
 
     monkeypatch.setattr(Trainer, "step", note)
     for clusters, expected in ((5, [10, 10, 5]), (6, [10, 10])):
@@ -110,9 +112,9 @@ def test_a_last_smaller_batch_is_a_setting(
 ) -> None:
     original, sizes = Trainer.step, []
 
-    def note(self: Trainer, batch: torch.Tensor, progress: float = 0.0) -> object:
+    def note(self: Trainer, batch: torch.Tensor, *others: Any) -> object:
         sizes.append(len(batch))
-        return original(self, batch, progress)
+        return original(self, batch, *others)
 
     monkeypatch.setattr(Trainer, "step", note)
     settings = budget(epochs=1, learning_rate=1e-3, last_batch=last_batch)
@@ -128,9 +130,9 @@ def test_progress_is_the_share_of_the_windows_that_were_seen(
 ) -> None:
     original, seen = Trainer.step, []
 
-    def note(self: Trainer, batch: torch.Tensor, progress: float = 0.0) -> object:
+    def note(self: Trainer, batch: torch.Tensor, progress: float, *others: Any) -> object:
         seen.append(progress)
-        return original(self, batch, progress)
+        return original(self, batch, progress, *others)
 
     monkeypatch.setattr(Trainer, "step", note)
     settings = budget(epochs=2, learning_rate=1e-3, last_batch=last_batch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import ClassVar, cast
 
@@ -33,11 +33,21 @@ class Step:
         seed: Seed of the step's random numbers; the same in every process.
         compute: Gathers a batch from all processes, and chooses the precision of encoders and heads.
         progress: Share of the training that is completed, from 0 to below 1.
+        nearby: Windows that the views after the first are made of; None for the same as the first.
     """
 
     seed: int
     compute: Compute
     progress: float = 0.0
+    nearby: Tensor | None = None
+
+    def source(self, view: int, windows: Tensor) -> Tensor:
+        """Return the windows that a view (0, 1, ...) of ``windows`` is made of."""
+        return windows if view == 0 or self.nearby is None else self.nearby
+
+    def of_channels(self, channels: slice) -> Step:
+        """Return this step for some channels of the windows."""
+        return self if self.nearby is None else replace(self, nearby=self.nearby[..., channels].contiguous())
 
     def draws(self, windows: Tensor) -> Draws:
         """Return random numbers on the device of ``windows``."""
@@ -68,10 +78,12 @@ class Objective(nn.Module, ABC):
     Attributes:
         encoder: The encoder, for objectives that train a single one.
         fewest: Windows below which the last batch of an epoch is left out.
+        neighbours: Strides within which the windows of views after the first are drawn.
     """
 
     encoder: Encoder
     fewest: int = FEWEST
+    neighbours: int = 0
 
     @property
     def encoders(self) -> list[Encoder]:
@@ -114,7 +126,8 @@ class EachModality(Objective):
 
     def loss(self, windows: Tensor, step: Step) -> StepResult:
         """Return the summed loss of ``windows`` (batch, time, channels), with the first modality's projections."""
-        results = [objective.loss(part, step) for objective, part in self._divide(windows)]
+        parts = zip(self._divide(windows), self.channels, strict=True)
+        results = [objective.loss(part, step.of_channels(channels)) for (objective, part), channels in parts]
         loss = torch.stack([result.loss for result in results]).sum()
         return StepResult(loss, results[0].clusters, results[0].projections)
 
@@ -186,6 +199,11 @@ class BaseObjectiveSettings(BaseModel, ABC):
             classes: Number of activities.
         """
         return FEWEST
+
+    @property
+    def strides_between_views(self) -> int:
+        """Strides within which the windows of views after the first are drawn; 0 takes the same window."""
+        return 0
 
     @property
     def loss_compares(self) -> bool:

@@ -168,10 +168,11 @@ class Contrastive(ProjectedModalities):
         """
         draws = step.draws(windows)
         projected: list[Tensor] = []
-        parts = zip(self.modalities, self.layouts, self.divide(windows), strict=True)
-        for index, (modality, layout, part) in enumerate(parts):
+        for index, (modality, layout) in enumerate(zip(self.modalities, self.layouts, strict=True)):
             views = self.settings.views_of(modality)
-            augmented = torch.cat([make_view(part, view, draws, layout) for view in views])
+            sources = [self.divide(step.source(number, windows))[index] for number in range(len(views))]
+            made = [make_view(part, view, draws, layout) for part, view in zip(sources, views, strict=True)]
+            augmented = torch.cat(made)
             with step.compute.autocast():
                 projections = self.project_one(index, augmented)
             projected += [step.compute.gather_for_anchors(view) for view in projections.chunk(len(views))]

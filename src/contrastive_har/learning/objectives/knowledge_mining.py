@@ -46,6 +46,8 @@ class KnowledgeMiningSettings(ViewsSettings):
     def _has_guides_of_single_modalities(self) -> KnowledgeMiningSettings:
         if self.guides.across_modalities:
             raise ValueError("guides: each is trained by its modality alone; set its across_modalities to false")
+        if self.guides.neighbours:
+            raise ValueError("guides: both views are of the same window; set its neighbours to 0")
         return self
 
     @property

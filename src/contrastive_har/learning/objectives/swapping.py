@@ -83,7 +83,7 @@ class SwAV(TwoViews):
         if step.progress < settings.frozen:
             weight = weight.detach()
         draws = step.draws(windows)
-        views = self.make_views_with(windows, draws)
+        views = self.make_views_with(windows, step, draws)
         length = settings.shortest_view(windows.shape[1])
         views += [random_pieces(views[crop % 2], length, draws) for crop in range(settings.crops)]
         projections = [directions(self.embed_and_project, view, step) for view in views]

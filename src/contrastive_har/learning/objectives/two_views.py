@@ -107,11 +107,13 @@ class TwoViews(Objective):
 
     def make_views(self, windows: Tensor, step: Step) -> list[Tensor]:
         """Return both views of ``windows`` (batch, time, channels), in full precision."""
-        return self.make_views_with(windows, step.draws(windows))
+        return self.make_views_with(windows, step, step.draws(windows))
 
-    def make_views_with(self, windows: Tensor, draws: Draws) -> list[Tensor]:
+    def make_views_with(self, windows: Tensor, step: Step, draws: Draws) -> list[Tensor]:
         """Return both views of ``windows`` (batch, time, channels), given the random numbers of a step."""
-        return [make_view(windows, view, draws, self.layout) for view in self.views]
+        return [
+            make_view(step.source(number, windows), view, draws, self.layout) for number, view in enumerate(self.views)
+        ]
 
     def embed_and_project(self, view: Tensor) -> Tensor:
         """Return projections (batch, features) of a view (batch, time, channels)."""

@@ -27,21 +27,33 @@ class ViewsSettings(BaseObjectiveSettings):
         views: The augmentations that make each view of a window; or by modality, with ``other`` for the rest.
         projection: Widths of the layers of the projection head.
         projection_batch_norm: Whether the hidden layers of the projection head are normalised over the batch.
+        neighbours: Strides within which the windows of all views of a modality but the first are drawn, from the same
+            recording: what lasts is then told from what passes. 0 makes all views of the same window.
     """
 
     views: Views | dict[str, Views] = ((Resampling(),), ())
     projection: tuple[int, ...] = Field(default=(96, 96, 96), min_length=1)
     projection_batch_norm: bool = False
+    neighbours: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _has_enough_views(self) -> ViewsSettings:
         if OTHER not in self._by_modality:
             raise ValueError(f"views needs an entry '{OTHER}', for modalities that are not listed")
         for modality, views in self._by_modality.items():
+            of_modality = "" if modality == OTHER else f" of modality '{modality}'"
             if problem := self.refused_views(len(views)):
-                of_modality = "" if modality == OTHER else f" of modality '{modality}'"
                 raise ValueError(f"views{of_modality}: {problem}; found {len(views)}")
+            if self.neighbours and len(views) == 1:
+                raise ValueError(
+                    f"neighbours is {self.neighbours}, but there is a single view{of_modality}; set it to 0"
+                )
         return self
+
+    @property
+    def strides_between_views(self) -> int:
+        """Strides within which the windows of views after the first are drawn; 0 takes the same window."""
+        return self.neighbours
 
     def refused_views(self, count: int) -> str | None:
         """Return why a number of views is refused; None if it is not."""

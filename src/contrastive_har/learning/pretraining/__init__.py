@@ -25,6 +25,7 @@ from contrastive_har.learning.pretraining.encoders import EncoderSet
 from contrastive_har.learning.pretraining.plans import BackboneSettings, PretrainingBudget, PretrainingPlan
 from contrastive_har.learning.pretraining.trainer import MEASURED, Trainer
 from contrastive_har.models.backbone import Backbone
+from contrastive_har.signals.neighbours import Neighbours
 from contrastive_har.signals.seeds import derive_seed, seeded
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.windows import Windows
@@ -87,15 +88,17 @@ def pretrain(
     backbones = [_initial_backbone(plan, layout, windows.signals, repeat, rows) for repeat, rows in enumerate(members)]
     if trains and compute.processes_in_all > 1:
         _require_divisible(plan, backbones[0], layout, windows.class_count, compute.processes_in_all)
+    strides = plan.objective.strides_between_views
+    neighbours = Neighbours.of(windows, strides) if strides else None
     parts = (windows.signals, plan.objective, plan.backbone, plan.budget, layout, windows.class_count, plan.seed)
-    training = fingerprint(code_version(), *parts)
+    training = fingerprint(code_version(), *parts, *(() if neighbours is None else (neighbours.place,)))
     encoders_fingerprint = fingerprint(training, *members)
     history = torch.full((len(members), plan.budget.epochs, len(_MEASURED)), torch.nan, dtype=torch.float64)
     if trains:
         folder = checkpoints and checkpoints_of(checkpoints, encoders_fingerprint)
         saving = Checkpoints(folder, training, compute.checkpoint_every) if folder else None
-        signals = torch.from_numpy(windows.signals)
-        job = _Job(backbones, history, signals, windows.classes(), members, layout, windows.class_count, plan, saving)
+        facts = (windows.classes(), members, neighbours, layout, windows.class_count)
+        job = _Job(backbones, history, torch.from_numpy(windows.signals), *facts, plan, saving)
         if compute.processes_in_all > 1:
             compute.run(_train_and_fill, job)
         else:
@@ -182,7 +185,7 @@ def _require_divisible(plan: PretrainingPlan, backbone: Backbone, layout: Layout
 def _objective(plan: PretrainingPlan, backbone: Backbone, layout: Layout, classes: int) -> Objective:
     """Return the objective of a plan around copies of a backbone's encoders."""
     objective = plan.objective.build_for(deepcopy(backbone.by_modality), layout, classes)
-    objective.fewest = plan.objective.fewest(classes)
+    objective.fewest, objective.neighbours = plan.objective.fewest(classes), plan.objective.strides_between_views
     return objective
 
 
@@ -196,6 +199,7 @@ class _Job:
         signals: All windows (windows, time, channels), raw.
         classes: Their class indices, for diagnostics.
         members: For each repeat, the windows to learn from.
+        neighbours: Which windows are neighbours; None, if the objective asks for none.
         layout: Layout of a window.
         class_count: Number of activities.
         plan: Objective, encoders and budget.
@@ -207,6 +211,7 @@ class _Job:
     signals: Tensor
     classes: NDArray[np.int64]
     members: Sequence[NDArray[np.int64]]
+    neighbours: Neighbours | None
     layout: Layout
     class_count: int
     plan: PretrainingPlan
@@ -242,7 +247,8 @@ def _train_repeat(job: _Job, compute: Compute, repeat: int) -> _Trained:
         )
         title = f"{plan.name} {repeat + 1}/{len(job.members)}"
         trainer = Trainer(objective, plan.budget, compute, derive_seed(plan.seed, repeat), title, saving)
-        batches = Batches(job.signals, torch.from_numpy(members), backbone.normalise, compute.device)
+        numbers = torch.from_numpy(members)
+        batches = Batches(job.signals, numbers, backbone.normalise, compute.device, job.neighbours)
         rows = trainer.run(batches, job.classes[members])
     unseen = backbone.normalise(job.signals[_sample_of_unseen(len(job.signals), members, plan.seed)])
     retrieval = measure_retrieval(objective.eval(), unseen.to(compute.device))

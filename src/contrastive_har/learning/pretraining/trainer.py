@@ -114,9 +114,15 @@ class Trainer:
             )
         return self.rows
 
-    def step(self, batch: Tensor, progress: float = 0.0) -> StepResult:
-        """Train on one batch of normalised windows (batch, time, channels), or on the share of this process."""
-        step = Step(derive_seed(self.seed, "draws", self.steps), self.compute, progress)
+    def step(self, batch: Tensor, progress: float = 0.0, nearby: Tensor | None = None) -> StepResult:
+        """Train on one batch of normalised windows, or on the share of this process.
+
+        Args:
+            batch: (batch, time, channels).
+            progress: Share of the training that is completed.
+            nearby: A neighbour of each window, of which views after the first are made; None makes all of the window.
+        """
+        step = Step(derive_seed(self.seed, "draws", self.steps), self.compute, progress, nearby)
         result = self.objective.loss(batch, step)
         self.steps += 1
         self.optimiser.zero_grad(set_to_none=True)
@@ -140,7 +146,8 @@ class Trainer:
             if not self.budget.uses(len(index), len(windows), self.compute.processes, self.objective.fewest):
                 continue
             progress = (epoch - 1 + counted / len(windows)) / self.budget.epochs
-            result = self.step(windows.take(self.compute.share(placed)), progress)
+            nearby = self._nearby(windows, placed)
+            result = self.step(windows.take(self.compute.share(placed)), progress, nearby)
             total += result.loss.detach() * len(index)
             counted += len(index)
             first = first or diagnose(result, classes[index.numpy()])
@@ -153,6 +160,13 @@ class Trainer:
         seconds = time.perf_counter() - started
         spread = measure_spread(self.objective, windows.take(order[: min(size, SAMPLE)]))
         return {"loss": loss, "seconds": seconds, "windows_per_second": len(windows) / seconds, **first, **spread}
+
+    def _nearby(self, windows: Batches, placed: Tensor) -> Tensor | None:
+        """Return a random neighbour of each window of this process's share of a batch, if the objective asks for it."""
+        if not self.objective.neighbours:
+            return None
+        generator = torch.Generator(windows.device).manual_seed(derive_seed(self.seed, "neighbours", self.steps))
+        return windows.take(self.compute.share(windows.draw_neighbours(placed, generator)))
 
     def _encoder_state(self) -> dict[str, Tensor]:
         """Return the state of all encoders; names are prefixed with the index of the encoder."""
