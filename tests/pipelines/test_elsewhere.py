@@ -44,7 +44,33 @@ def test_refusals_are_short_without_a_configuration_of_logging(tmp_path: Path) -
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 1
     assert "Traceback" not in ran.stdout + ran.stderr
-    assert ran.stderr.endswith("Error: recordings has no version yet. Run 'kedro run --pipeline=ingestion' first.\n")
+    assert ran.stderr == (
+        "Error: recordings has no version yet. Run 'python -m contrastive_har --pipeline=ingestion' first, "
+        "with the --env and --params of this run.\n"
+    )
+
+
+def test_kedros_own_refusals_have_their_message(tmp_path: Path) -> None:
+    """Kedro would print the traceback that is being handled, of which there is none."""
+    command = [sys.executable, "-m", "contrastive_har", "--pipeline=windowing", "--load-versions=recordings"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "Expected the form of 'load_versions'" in ran.stderr
+    assert "NoneType" not in ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("command", [["moving"], ["cleaning", "--keep=1", "--dry-run"], ["parts", "--ended=nobody"]])
+def test_repairs_need_no_checkout(tmp_path: Path, command: list[str]) -> None:
+    """They are the cures that messages of an installed package name."""
+    called = [sys.executable, "-m", f"contrastive_har.runs.{command[0]}", *command[1:]]
+    ran = subprocess.run(called, cwd=tmp_path, capture_output=True, text=True)
+    assert "Traceback" not in ran.stdout + ran.stderr
+    known = {
+        "moving": "no file of this project has their paths",
+        "cleaning": "would be removed.",
+        "parts": "There is no run nobody in",
+    }
+    assert known[command[0]] in ran.stdout + ran.stderr
 
 
 def test_pipelines_are_those_of_the_configuration_of_the_session(project: Project, tmp_path: Path) -> None:

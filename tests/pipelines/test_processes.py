@@ -77,7 +77,11 @@ def test_processes_elsewhere_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_dead(changed(ended, machine="another-of-the-same-name"))
     assert not is_dead(changed(ended, namespace="pid:[1]")), "another container"
     assert not is_dead("elsewhere 1 1"), "as an older release wrote it"
+    assert not is_dead(changed(this_process(), boot="an-earlier-one", namespace="pid:[1]")), "a container elsewhere"
+    monkeypatch.setattr(processes, "_namespace", lambda: "pid:[4026531836]")  # not in a container
+    ended = changed(this_process(), started="1")
     assert is_dead(changed(this_process(), boot="an-earlier-one"))
+    assert not is_dead(changed(this_process(), boot="an-earlier-one", namespace="pid:[1]"))
     with monkeypatch.context() as network:
         network.setattr(processes.uuid, "getnode", lambda: 0x02AB00000001)
         assert is_dead(ended), "the network of this machine has changed"

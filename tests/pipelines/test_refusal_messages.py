@@ -159,11 +159,26 @@ def test_a_configuration_that_cannot_be_read_is_refused(project: Project, conten
     assert re.search(message, refusal)
 
 
+def test_an_artifact_that_is_refused_while_it_is_made_is_told_by_its_reason_alone(project: Project) -> None:
+    """Not by what Kedro says of the data set and its hidden path."""
+    strict = {"ingestion": {"on_bad_recording": "fail"}}
+    refusal = find_refusal(raised(lambda: project.run("ingestion", **strict)))
+    assert refusal is not None
+    assert re.match(r"\S*s11\.csv, row 7: unknown activity 'swim'", refusal)
+
+
+def test_a_path_that_cannot_be_one_is_refused_in_short(once: Project) -> None:
+    refusal = find_refusal(raised(lambda: once.run("inference", recordings="x" * 5000)))
+    assert refusal is not None
+    assert refusal.endswith("...: File name too long.")
+    assert len(refusal) < 300
+
+
 def test_what_comes_first_is_named(project: Project) -> None:
     missing = {
-        "windowing": r"recordings has no version yet\. Run 'kedro run --pipeline=ingestion' first\.",
-        "evaluation": r"encoders has no version yet\. Run 'kedro run --pipeline=pretraining' first\.",
-        "inference": r"recogniser has no version yet\. Run 'kedro run --pipeline=registration' first\.",
+        "windowing": r"recordings has no version yet\. Run 'kedro run --pipeline=ingestion' first,",
+        "evaluation": r"encoders has no version yet\. Run 'kedro run --pipeline=pretraining' first,",
+        "inference": r"recogniser has no version yet\. Run 'kedro run --pipeline=registration' first,",
     }
     for pipeline, message in missing.items():
         with pytest.raises(ValueError, match=message):

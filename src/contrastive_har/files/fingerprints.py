@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from contrastive_har.files.hashes import FileHashes, sha256_of
-from contrastive_har.files.texts import read_yaml
+from contrastive_har.files.texts import read_yaml, shorten_path
 
 COMPUTING = (
     "torch",
@@ -152,10 +152,17 @@ def fingerprint_folder(folder: Path, hashes: FileHashes) -> str:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Return the files that :func:`fingerprint_folder` reads, also those in folders that are links."""
-    if folder.is_dir():
-        return sorted(_files_in(folder, {folder.resolve()}))
-    return [folder] if folder.is_file() else []
+    """Return the files that :func:`fingerprint_folder` reads, also those in folders that are links.
+
+    Raises:
+        ValueError: if the path cannot be one of a file.
+    """
+    try:
+        if folder.is_dir():
+            return sorted(_files_in(folder, {folder.resolve()}))
+        return [folder] if folder.is_file() else []
+    except OSError as error:
+        raise ValueError(f"{shorten_path(folder)}: {error.strerror}.") from error
 
 
 def _files_in(folder: Path, seen: set[Path]) -> Iterator[Path]:

@@ -57,7 +57,7 @@ class FileHashes:
 
     def remember(self) -> None:
         """Write down what has been computed, for the next process."""
-        if self._new:
+        if self._new and not self._memory.is_dir():
             there = {path: known for path, known in self._read().items() if Path(path).exists()}
             self._memory.parent.mkdir(exist_ok=True)
             with write_atomically(self._memory) as staged:

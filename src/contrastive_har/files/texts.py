@@ -10,6 +10,7 @@ import yaml
 _LARGEST = 1 << 18  # bytes of a file
 _MOST = 100_000  # values of a file, each counted as often as others refer to it
 _LONGEST = 2000  # characters of a message
+_LONGEST_PATH = 200
 
 
 def read_yaml(path: Path) -> Any:
@@ -52,6 +53,12 @@ def _count(node: yaml.Node, known: dict[int, int]) -> int:
         parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
         known[id(node)] = 1 if isinstance(node, yaml.ScalarNode) else 1 + sum(_count(part, known) for part in parts)
     return known[id(node)]
+
+
+def shorten_path(path: Path) -> str:
+    """Return a path for messages; of a very long one, the beginning."""
+    text = str(path)
+    return text if len(text) <= _LONGEST_PATH else f"{text[: _LONGEST_PATH - 3]}..."
 
 
 def shorten(message: str) -> str:

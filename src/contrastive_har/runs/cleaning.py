@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from itertools import chain, product
 from pathlib import Path
 
-from kedro.framework.startup import bootstrap_project
-
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
 from contrastive_har.runs.parts import working
+from contrastive_har.runs.places import open_here
 from contrastive_har.runs.session import RUN_ID, time_of
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings, connect, delete_tracked, find_tracked, usable
@@ -134,8 +133,7 @@ def main() -> None:
     parser.add_argument("--keep", type=int, required=True, help="number of newest runs to keep")
     parser.add_argument("--dry-run", action="store_true", help="only list")
     arguments = parser.parse_args()
-    project = Path.cwd()
-    bootstrap_project(project)
+    project = open_here()
     try:
         if arguments.dry_run:
             sys.stdout.write(f"{plan(project, arguments.keep).describe()} would be removed.\n")

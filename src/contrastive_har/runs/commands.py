@@ -5,6 +5,8 @@ from __future__ import annotations
 from kedro.framework.project import pipelines
 from kedro.pipeline.node import Node
 
+from contrastive_har.runs.places import run_command
+
 _DEFAULT = "__default__"
 
 
@@ -12,17 +14,16 @@ def making(name: str) -> str:
     """Return the command that runs the stage that computes a data set."""
     pipeline, node = _find(name)
     if node is None:
-        return "kedro run"
+        return run_command()
     (stage,) = node.tags
-    return (
-        f"kedro run --pipeline={stage}" if pipeline == _DEFAULT else f"kedro run --pipeline={pipeline} --tags={stage}"
-    )
+    chosen = f"--pipeline={stage}" if pipeline == _DEFAULT else f"--pipeline={pipeline} --tags={stage}"
+    return f"{run_command()} {chosen}"
 
 
 def resuming(name: str) -> str:
     """Return the command that computes a data set, and first whatever it needs that is missing or out of date."""
     pipeline, _ = _find(name)
-    return f"kedro run{'' if pipeline == _DEFAULT else f' --pipeline={pipeline}'} --params=resume=true"
+    return f"{run_command()}{'' if pipeline == _DEFAULT else f' --pipeline={pipeline}'} --params=resume=true"
 
 
 def _find(name: str) -> tuple[str, Node | None]:

@@ -15,13 +15,13 @@ from typing import Any
 
 import jinja2
 from kedro.framework.project import pipelines
-from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict, Field
 
 from contrastive_har.files.atomic import write_atomically
 from contrastive_har.refining import for_dataset, is_protocol, suggest
+from contrastive_har.runs.places import open_here
 from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.sources import source_names
@@ -158,8 +158,7 @@ def _datasets_of(pipeline: str, parameters: Mapping[str, Any]) -> list[str]:
 
 def main() -> None:
     """Write all DAGs of the project in the working directory."""
-    project = Path.cwd()
-    bootstrap_project(project)
+    project = open_here()
     for path in write_dags(project):
         sys.stdout.write(f"{path}\n")
 

@@ -10,10 +10,9 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from kedro.framework.startup import bootstrap_project
-
 from contrastive_har.runs.manifest import MANIFEST, Manifests
 from contrastive_har.runs.parts import working
+from contrastive_har.runs.places import open_here
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.runs.tracking_server import SQLITE, TrackingSettings
 
@@ -63,8 +62,7 @@ def correct(project: Path) -> tuple[str, str, int]:
 
 def main() -> None:
     """Correct the database of the project in the working directory."""
-    project = Path.cwd()
-    bootstrap_project(project)
+    project = open_here()
     try:
         old, new, changed = correct(project)
     except ValueError as error:

@@ -10,12 +10,10 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from kedro.framework.startup import bootstrap_project
-
 from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
+from contrastive_har.runs.places import open_here
 from contrastive_har.runs.processes import describe_process, is_dead, is_here, this_process
 
 FAILED = "failed"
@@ -83,8 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m contrastive_har.runs.parts", description=__doc__)
     parser.add_argument("--ended", required=True, metavar="RUN_ID", help="the run whose processes have ended")
     run_id = parser.parse_args().ended
-    project = Path.cwd()
-    bootstrap_project(project)
+    project = open_here()
     manifests = Manifests(project / f"data/08_reporting/{MANIFEST}.json")
     if manifests.find(run_id) is None:
         sys.exit(f"There is no run {run_id} in {manifests.folder}.")

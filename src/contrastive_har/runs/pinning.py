@@ -103,7 +103,9 @@ def _candidates(free: Mapping[str, AtomicDataset], origins: Origins, run_id: str
         # One after the other: whether a version is known is read from the manifest of its run.
         there = (one for one in entry.newest_versions() if one <= run_id and _is_known(name, one, entry, origins))
         if (first := next(there, None)) is None:
-            raise ValueError(f"{name} has no version yet. Run '{making(name)}' first.")
+            raise ValueError(
+                f"{name} has no version yet. Run '{making(name)}' first, with the --env and --params of this run."
+            )
         usable = (version for version in chain([first], there) if _is_usable(name, version, entry, origins))
         newest[name] = _require(name, next(usable, first), entry, origins)
     yield newest

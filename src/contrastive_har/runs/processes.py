@@ -12,6 +12,7 @@ PROCESS = "contrastive_har.process"
 """Tag of a tracked run: its process."""
 
 _UNKNOWN = "unknown"
+_INITIAL = "pid:[4026531836]"  # the namespace of process numbers outside containers, the same on every Linux
 _ENDED = "ended"
 _ENDED_STATES = ("Z", "X")  # of a process that has ended and that its parent has not asked about
 
@@ -38,6 +39,9 @@ def is_dead(process: str) -> bool:
         return False
     if place[2] != boot:
         # The machine was started again, if both boots are known and it is no clone, which has another network card.
+        # Containers on several machines may share all of these: their boots tell nothing.
+        if {place[3], namespace} != {_INITIAL}:
+            return False
         cards = {card, _hashed(_card())} - {_UNKNOWN}
         return _UNKNOWN not in (machine, place[2], boot) and len(cards) < 2
     if place[3] != namespace:

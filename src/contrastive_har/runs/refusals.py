@@ -10,6 +10,7 @@ from types import TracebackType
 
 import kedro
 from click import ClickException
+from kedro.framework.cli.utils import KedroCliError
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
@@ -40,6 +41,8 @@ def show_refusals() -> None:
             sys.stderr.write(f"Error: {refusal}\n")
 
     sys.excepthook = show
+    # Kedro's own prints the traceback that is being handled, of which there is none when click shows an error.
+    KedroCliError.show = ClickException.show  # type: ignore[method-assign]
 
 
 def find_refusal(error: BaseException) -> str | None:
@@ -47,23 +50,27 @@ def find_refusal(error: BaseException) -> str | None:
 
     Errors that others raise from it, such as Kedro's when an artifact cannot be stored, are looked through.
     """
-    for cause in _causes(error):
-        if isinstance(cause, ValidationError):
-            from contrastive_har.files.stamps import (
-                explain,  # imports torch, which a listing of pipelines does not need
-            )
+    for is_meant in (_is_own, _is_of_kedro):  # Kedro repeats errors of the project under its own names
+        for cause in _causes(error):
+            if isinstance(cause, ValidationError):
+                from contrastive_har.files.stamps import (
+                    explain,  # imports torch, which a listing of pipelines does not need
+                )
 
-            return f"{cause.title}: {explain(cause)}"
-        if _is_meant(cause):
-            return shorten(_LINK.sub("", str(cause)).strip())
+                return f"{cause.title}: {explain(cause)}"
+            if is_meant(cause):
+                return shorten(_LINK.sub("", str(cause)).strip())
     return None
 
 
-def _is_meant(error: BaseException) -> bool:
-    """Return whether the project refuses something by an error, or Kedro refuses arguments or configuration."""
+def _is_own(error: BaseException) -> bool:
+    """Return whether the project refuses something by an error."""
+    return _PACKAGE in (raised_in(error) or Path()).parents and isinstance(error, _MEANT)
+
+
+def _is_of_kedro(error: BaseException) -> bool:
+    """Return whether Kedro refuses arguments or configuration by an error."""
     where = raised_in(error) or Path()
-    if _PACKAGE in where.parents:
-        return isinstance(error, _MEANT)
     if isinstance(error, (OmegaConfBaseException, YAMLError)):  # of a configuration that cannot be read
         return True
     if where == _KEDRO / "utils.py" and isinstance(error, AttributeError):  # there is no runner of that name

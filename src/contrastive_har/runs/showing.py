@@ -6,12 +6,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kedro.framework.startup import bootstrap_project
-
 from contrastive_har.files.fingerprints import code_version
 from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.lineage import Origins
 from contrastive_har.runs.listing import Run, age_in_words, runs_of
+from contrastive_har.runs.places import open_here, run_command
 from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import OF_SESSIONS, differences, load_configuration
 from contrastive_har.sources import raw_folder
@@ -46,14 +45,13 @@ def describe(run: Run) -> str:
         f"{console_table(run.summary(MAIN))}\n\n"
         f"Report:  {run.reports[MAIN]}\n"
         f"Run:     {run.run_id}, {MAIN} on {run.dataset}, started {age} ago\n"
-        "Code, settings and files have not changed since that run; 'kedro run' computes it again.\n"
+        f"Code, settings and files have not changed since that run; '{run_command()}' computes it again.\n"
     )
 
 
 def main() -> int:
     """Show the run, or return ``NOTHING``."""
-    project = Path.cwd()
-    bootstrap_project(project)
+    project = open_here()
     run = up_to_date(project)
     if run is None:
         return NOTHING

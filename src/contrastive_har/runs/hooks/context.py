@@ -51,7 +51,8 @@ class NodeClock:
 
     def elapsed(self) -> float:
         """Return the seconds since the first node started; 0 if none has."""
-        return time.perf_counter() - min(self._started.values(), default=time.perf_counter())
+        now = time.perf_counter()
+        return now - min(self._started.values(), default=now)
 
     def seconds(self, node: Node) -> float:
         """Return the seconds from a node's start to its newest output; 0 if it has not run."""

@@ -9,6 +9,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from contrastive_har.runs.hooks.context import ContextHooks
+from contrastive_har.runs.places import run_command
 
 
 class WorkerHooks(ContextHooks):
@@ -32,8 +33,8 @@ class WorkerHooks(ContextHooks):
         outputs = pipeline.all_outputs()
         if any(name == "recordings" or name.endswith(".windows") for name in outputs):
             raise RuntimeError(
-                "torchrun is for pre-training: run kedro run --pipelines=ingestion,windowing alone first, then launch "
-                "--pipeline=pretraining."
+                f"torchrun is for pre-training: run {run_command()} --pipelines=ingestion,windowing alone first, "
+                "then launch --pipeline=pretraining."
             )
         logging.getLogger(__name__).info("This process is a worker of the first one and stores nothing.")
         for name in outputs:
