@@ -168,14 +168,16 @@ class Contrastive(ProjectedModalities):
         """
         draws = step.draws(windows)
         projected: list[Tensor] = []
-        for index, (modality, layout) in enumerate(zip(self.modalities, self.layouts, strict=True)):
-            views = self.settings.views_of(modality)
-            sources = [self.divide(step.source(number, windows))[index] for number in range(len(views))]
-            made = [make_view(part, view, draws, layout) for part, view in zip(sources, views, strict=True)]
-            augmented = torch.cat(made)
+        firsts = self.divide(windows)
+        others = firsts if step.nearby is None else self.divide(step.nearby)
+        parts = zip(self.modalities, self.layouts, firsts, others, strict=True)
+        for index, (modality, layout, first, other) in enumerate(parts):
+            first_view, *views = self.settings.views_of(modality)
+            made = [make_view(first, first_view, draws, layout)]
+            augmented = torch.cat([*made, *(make_view(other, view, draws, layout) for view in views)])
             with step.compute.autocast():
                 projections = self.project_one(index, augmented)
-            projected += [step.compute.gather_for_anchors(view) for view in projections.chunk(len(views))]
+            projected += [step.compute.gather_for_anchors(view) for view in projections.chunk(1 + len(views))]
         return projected
 
     def _cluster(self, views: list[Tensor], step: Step) -> Tensor | None:
