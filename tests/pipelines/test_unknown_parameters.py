@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from contrastive_har import settings
 from contrastive_har.protocols import ProtocolError, plans_of
-from contrastive_har.runs.settings import ProjectConfiguration
+from contrastive_har.runs.dags import ScheduleSettings
+from contrastive_har.runs.settings import ProjectConfiguration, settings_of
+from contrastive_har.runs.tracking_server import TrackingSettings
 
 BASE = {
     "dataset": "${runtime_params:dataset,${globals:dataset}}",
@@ -94,6 +97,24 @@ def test_a_misspelt_parameter_of_an_environment_is_refused_with_its_file(
     (conf / "local" / file).write_text(yaml.safe_dump(content))
     with pytest.raises(ValueError, match=rf"/local/{file}: there is no parameter .* Did you mean '{near}'\?"):
         load(conf)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("paramters.yml", "parameters"), ("parameter_mine.yml", "parameters"), ("mlfow.yaml", "mlflow")]
+)
+def test_a_misspelt_file_is_refused(conf: Path, name: str, near: str) -> None:
+    """Kedro reads files by their names, and passes over all others."""
+    (conf / "local" / name).write_text("seed: 3")
+    with pytest.raises(ValueError, match=rf"/local/{name} is not read\. Did you mean '{near}'\?"):
+        load(conf)
+    (conf / "local" / name).rename(conf / "local/names_of_activities.yml")
+    load(conf)
+
+
+@pytest.mark.parametrize(("file", "kind"), [("mlflow", TrackingSettings), ("airflow", ScheduleSettings)])
+def test_a_misspelt_key_is_refused_with_its_file(file: str, kind: type[BaseModel]) -> None:
+    with pytest.raises(ValueError, match=rf"^{file}\.yml: .*wrong_key: "):
+        settings_of(kind, {file: {"wrong_key": 1}}, file)
 
 
 def test_an_environment_may_have_its_own_protocols(conf: Path) -> None:

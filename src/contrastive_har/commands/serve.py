@@ -29,7 +29,7 @@ def command(dataset: str | None, protocol: str, port: int) -> None:
     project = project_folder()
     configuration = load_configuration(project)
     name = f"contrastive-har.{dataset or configuration['parameters']['dataset']}.{protocol}"
-    uri = TrackingSettings.model_validate(dict(configuration["mlflow"])).located(project).tracking_uri
+    uri = TrackingSettings.of(configuration, project).tracking_uri
     serving = [sys.executable, "-P", str(_SERVER), f"models:/{name}/latest", str(port)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "DO_NOT_TRACK": "true"}
     raise SystemExit(subprocess.run(serving, env=environment, check=False).returncode)  # noqa: S603

@@ -93,7 +93,7 @@ def clean(project: Path, keep: int) -> Plan:
     with manifests_in(project).locked():  # no run begins meanwhile
         planned = plan(project, keep)
         tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
-        settings = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
+        settings = TrackingSettings.of(load_configuration(project), project)
         if tracked:  # only manifests know them: they are not deleted before MLflow can be used
             with usable(settings):
                 connect(settings)

@@ -23,7 +23,7 @@ from contrastive_har.files.atomic import write_atomically
 from contrastive_har.refining import for_dataset, is_protocol, suggest
 from contrastive_har.runs.places import open_here
 from contrastive_har.runs.session import MAIN
-from contrastive_har.runs.settings import load_configuration
+from contrastive_har.runs.settings import load_configuration, settings_of
 from contrastive_har.sources import source_names
 
 _TOGETHER = ("reporting",)  # stages that are one task, because their nodes exchange data that are not stored
@@ -107,7 +107,7 @@ def write_dags(project: Path) -> list[Path]:
         ValueError: if there is no such pipeline.
     """
     loader = load_configuration(project)
-    schedule = ScheduleSettings.model_validate(dict(loader["airflow"]))
+    schedule = settings_of(ScheduleSettings, loader, "airflow")
     for name in schedule.pipelines:
         if name not in pipelines:
             raise ValueError(f"airflow.yml: there is no pipeline '{name}'. {suggest(name, pipelines)}")

@@ -34,7 +34,7 @@ def correct(project: Path) -> tuple[str, str, int]:
     Raises:
         ValueError: if the project is tracked on a server, has no such experiment, or a run of it is going on.
     """
-    tracking = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
+    tracking = TrackingSettings.of(load_configuration(project), project)
     database, new = Path(tracking.tracking_uri.removeprefix(SQLITE)), tracking.artifact_location
     if not tracking.tracking_uri.startswith(SQLITE) or new is None or not database.is_file():
         raise ValueError(f"Runs are tracked at {tracking.tracking_uri}: no file of this project has their paths.")

@@ -89,7 +89,7 @@ def main() -> None:
     if left := working(manifest):
         sys.exit(f"Still running: {', '.join(describe_process(process) for process in left)}.")
     if manifest.tracked_run:
-        settings = TrackingSettings.model_validate(dict(load_configuration(project)["mlflow"])).located(project)
+        settings = TrackingSettings.of(load_configuration(project), project)
         with usable(settings):
             connect(settings)
             mark_killed(manifest.tracked_run)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from omegaconf import DictConfig, OmegaConf
+from pydantic import BaseModel, ValidationError
 
 from contrastive_har.refining import is_protocol, refined_keys, suggest
 
 _PACKAGE = Path(__file__).parents[1]
 _CHECKED = ("parameters", "globals")  # the others are validated where they are used
+_NEAR = 0.75  # similarity of names, from which one is taken for a misspelling of the other
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 class ProjectConfiguration(OmegaConfigLoader):
@@ -48,6 +52,8 @@ class ProjectConfiguration(OmegaConfigLoader):
         is_optional = self.env is None and conf_path == self._get_conf_env_path(self.default_run_env)
         if is_optional and not self._fs.isdir(conf_path):
             return {}
+        for path in _misnamed(Path(conf_path), self.config_patterns):
+            raise ValueError(f"{path} is not read. {suggest(path.stem, self.config_patterns)} Rename or delete it.")
         try:
             return super()._read_dir_configs(conf_path, *arguments, **options)
         except Exception as error:
@@ -56,6 +62,17 @@ class ProjectConfiguration(OmegaConfigLoader):
                 if fault := _fault(path):
                     raise ValueError(f"{path}: {fault}. Correct or delete it.") from error
             raise
+
+
+def _misnamed(folder: Path, kinds: Iterable[str]) -> list[Path]:
+    """Return the files of a configuration whose names are nearly those of files that are read.
+
+    Args:
+        folder: One environment.
+        kinds: What names begin with.
+    """
+    unread = (path for path in sorted(folder.glob("*.y*ml")) if not path.stem.startswith((*kinds, "logging")))
+    return [path for path in unread if get_close_matches(path.stem.partition("_")[0], kinds, 1, _NEAR)]
 
 
 def _fault(path: Path) -> str | None:
@@ -109,3 +126,17 @@ OF_SESSIONS = ("run_id", "resume")
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the dotted names of all values in which nested settings differ."""
     return list(refined_keys(before, now))
+
+
+def settings_of(kind: type[_Settings], configuration: Mapping[str, Any], name: str) -> _Settings:
+    """Return the validated settings in a file of the configuration, such as ``mlflow``.
+
+    Raises:
+        ValueError: naming the file and the key.
+    """
+    try:
+        return kind.model_validate(dict(configuration[name]))
+    except ValidationError as error:
+        from contrastive_har.files.stamps import explain  # which imports torch
+
+        raise ValueError(f"{name}.yml: {explain(error)}") from error

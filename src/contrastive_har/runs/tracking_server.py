@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
@@ -20,6 +20,8 @@ from contrastive_har.files.texts import shorten
 from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.parts import working
 from contrastive_har.runs.processes import PROCESS, is_dead
+from contrastive_har.runs.reachability import does_not_answer
+from contrastive_har.runs.settings import settings_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -48,6 +50,15 @@ class TrackingSettings(BaseModel):
     tracking_uri: str
     experiment: str
     artifact_location: str | None = None
+
+    @classmethod
+    def of(cls, configuration: Mapping[str, Any], project: Path) -> TrackingSettings:
+        """Return the settings of a project's configuration, :meth:`located`.
+
+        Raises:
+            ValueError: naming the file and the key that is wrong.
+        """
+        return settings_of(cls, configuration, "mlflow").located(project)
 
     def located(self, project: Path) -> TrackingSettings:
         """Return the settings with address and experiment of the environment, if it has them, and absolute paths."""
@@ -138,6 +149,8 @@ def connect(tracking: TrackingSettings) -> str:
 
     if tracking.tracking_uri.startswith(SQLITE):
         _make_database(Path(tracking.tracking_uri.removeprefix(SQLITE)))
+    elif fault := does_not_answer(tracking.tracking_uri):  # MLflow would try for minutes
+        raise MlflowException(fault)
     mlflow.set_tracking_uri(tracking.tracking_uri)
     experiment = mlflow.get_experiment_by_name(tracking.experiment)
     if experiment is not None:

@@ -102,8 +102,7 @@ class TrackingHooks(ContextHooks):
     def _start(self, described: Described) -> None:
         from contrastive_har.runs.tracking_server import TrackingSettings, connect, end_stale_runs, usable
 
-        settings = TrackingSettings.model_validate(dict(self.context.config_loader["mlflow"]))
-        located = settings.located(Path(self.context.project_path))
+        located = TrackingSettings.of(self.context.config_loader, Path(self.context.project_path))
         if os.environ.pop("MLFLOW_RUN_ID", None):
             logging.getLogger(__name__).warning(
                 "MLFLOW_RUN_ID is ignored: a run continues an earlier one with --params=run_id=TIME, the Kedro id."
