@@ -188,7 +188,7 @@ def test_ttl_is_its_formula(windows: Windows, left_out: int, negatives: int, mar
 def test_too_few_windows_or_rows_are_refused(windows: Windows) -> None:
     layout = windows.layout
     assert TTLSettings().problem(10, layout, 3) == (
-        "needs 10 other windows in a batch, but the smallest has 9; lower its negatives or left_out, or change "
+        "needs 10 other windows in a batch, but the smallest has 9; lower its negatives or left_out, or raise "
         "budget.batch_size"
     )
     assert TTLSettings().problem(11, layout, 3) is None

@@ -105,9 +105,9 @@ def test_rows_are_tracked_with_their_trials_as_steps(tuned: Project) -> None:
 
 def test_a_value_that_the_windows_do_not_allow_is_refused_before_anything_is_tried(tmp_path: Path) -> None:
     project = make_tuning(tmp_path)
-    many = {"choices": {"none": None, "many": {"name": "kmeans", "clusters": 100}}}
+    many = {"choices": {"none": None, "many": {"name": "kmeans", "clusters": 1000}}}
     changed = {**TUNING, "search": {"trials": 3, "spaces": {"simclr": {"objective.clustering": many}}}}
-    with pytest.raises(IllPosedError, match="Method 'simclr' asks for 100 clusters"):
+    with pytest.raises(IllPosedError, match="Method 'simclr' asks for 1000 clusters"):
         project.run("tuning", tuning=changed)
     assert not list(project.path.glob("data/07_model_output/my_data/tuning/**/trial_*"))
 
