@@ -49,10 +49,12 @@ def train(
     return pretrain(windows, members, plan, settings(processes))
 
 
-def test_two_processes_learn_what_one_does(windows: Windows) -> None:
-    """Clusters and negatives come from the global batch: the same losses and weights after six steps each."""
+@pytest.mark.parametrize(
+    "objective", [ContrastiveSettings(clustering=KMeans(clusters=3)), ContrastiveSettings(neighbours=3)]
+)
+def test_two_processes_learn_what_one_does(windows: Windows, objective: ContrastiveSettings) -> None:
+    """Clusters, negatives and neighbours are of the global batch: the same losses and weights after six steps each."""
     members = [np.arange(160), np.arange(20, 180)]
-    objective = ContrastiveSettings(clustering=KMeans(clusters=3))
     (alone, history), (together, shared_history) = (
         train(windows, members, objective, processes) for processes in (1, 2)
     )
