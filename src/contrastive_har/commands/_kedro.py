@@ -42,12 +42,15 @@ def _text(value: Any) -> Any:
 
 
 def project_folder() -> Path:
-    """Return the project that contains the working directory, ready for use; or else the working directory."""
-    from kedro.framework.startup import bootstrap_project
+    """Return the project that contains the working directory, ready for use.
+
+    Raises:
+        SystemExit: if there is none.
+    """
     from kedro.utils import find_kedro_project
 
-    folder = find_kedro_project(Path.cwd())
-    if folder is None:
+    from contrastive_har.runs.places import open_here
+
+    if find_kedro_project(Path.cwd()) is None:
         raise SystemExit("Error: there is no project here. Change into the folder that has conf/ and pyproject.toml.")
-    bootstrap_project(folder)
-    return Path(folder)
+    return open_here()

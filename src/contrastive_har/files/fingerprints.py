@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from contrastive_har.files.hashes import FileHashes, sha256_of
-from contrastive_har.files.texts import read_yaml, shorten_path
+from contrastive_har.files.texts import read_yaml, shorten
 
 COMPUTING = (
     "torch",
@@ -162,7 +162,7 @@ def data_files(folder: Path) -> list[Path]:
             return sorted(_files_in(folder, {folder.resolve()}))
         return [folder] if folder.is_file() else []
     except OSError as error:
-        raise ValueError(f"{shorten_path(folder)}: {error.strerror}.") from error
+        raise ValueError(f"{shorten(str(folder), 200)}: {error.strerror}.") from error
 
 
 def _files_in(folder: Path, seen: set[Path]) -> Iterator[Path]:

@@ -10,7 +10,6 @@ import yaml
 _LARGEST = 1 << 18  # bytes of a file
 _MOST = 100_000  # values of a file, each counted as often as others refer to it
 _LONGEST = 2000  # characters of a message
-_LONGEST_PATH = 200
 
 
 def read_yaml(path: Path) -> Any:
@@ -55,12 +54,6 @@ def _count(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
-def shorten_path(path: Path) -> str:
-    """Return a path for messages; of a very long one, the beginning."""
-    text = str(path)
-    return text if len(text) <= _LONGEST_PATH else f"{text[: _LONGEST_PATH - 3]}..."
-
-
-def shorten(message: str) -> str:
-    """Return a message, cut to 2,000 characters: files of others can make it as long as they are."""
-    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
+def shorten(message: str, longest: int = _LONGEST) -> str:
+    """Return a message, cut to 2,000 characters or so many: files of others can make it as long as they are."""
+    return message if len(message) <= longest else f"{message[: longest - 3]}..."

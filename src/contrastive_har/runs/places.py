@@ -12,13 +12,13 @@ _PACKAGE = Path(__file__).parents[1].name
 
 
 def open_here() -> Path:
-    """Return the working directory, with the project in it, or else the installed package, ready for use."""
-    here = Path.cwd()
-    if (here / "pyproject.toml").is_file():
-        bootstrap_project(here)
-    else:
+    """Return the project that contains the working directory, ready for use; outside one, the working directory."""
+    project = find_kedro_project(Path.cwd())
+    if project is None:
         configure_project(_PACKAGE)
-    return here
+        return Path.cwd()
+    bootstrap_project(project)
+    return Path(project)
 
 
 def run_command() -> str:
