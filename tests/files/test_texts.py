@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contrastive_har.files.stamps import explain
 from contrastive_har.files.texts import read_yaml, shorten
 from contrastive_har.runs.refusals import find_refusal
 from contrastive_har.signals.label_names import label_names
@@ -63,3 +64,15 @@ def test_messages_are_cut() -> None:
     with pytest.raises(ValueError, match="label_names: a/a/") as caught:
         label_names("my_data", f"{'a/' * 10_000}x")
     assert len(find_refusal(caught.value) or "") == 2000
+
+
+class EndlessError(Exception):
+    def __str__(self) -> str:
+        return str(10**5000)
+
+
+def test_an_error_of_any_kind_is_told_on_one_printable_line() -> None:
+    assert explain(ValueError("a\n b\x1b[2J\x07")) == "ValueError: a b[2J"
+    assert explain(KeyError(10**5000)) == "KeyError"
+    assert explain(EndlessError()) == "EndlessError"
+    assert explain(ValueError("走路 ü")) == "ValueError: 走路 ü"

@@ -102,6 +102,8 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "dropout": 0.2,
     },
     "dilated": {"name": "dilated", "hidden": 8, "features": 12, "blocks": 2},
+    "dilated_filters": {"name": "dilated_filters", "filters": 4, "companding": 0.05, "dropout": 0.2},
+    "spectral": {"name": "spectral", "segment": 16, "channels": [8, 8], "dropout": 0.2},
     "co_occurrence": {"name": "co_occurrence", "channels": [8, 26, 8, 8, 8, 8]},
     "ma_cnn": {"name": "ma_cnn", "channels": [8, 8], "hidden": 8},
     "tst": {"name": "tst", **SMALL_TRANSFORMER, "channels": [8], "kernels": [1]},

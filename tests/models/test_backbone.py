@@ -14,9 +14,11 @@ from contrastive_har.models.encoders.conv_autoencoder import ConvAutoencoderSett
 from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
+from contrastive_har.models.encoders.dilated_filters import DilatedFiltersSettings
 from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
 from contrastive_har.models.encoders.ma_cnn import MACNNSettings
 from contrastive_har.models.encoders.minirocket import MiniRocketSettings
+from contrastive_har.models.encoders.spectral import SpectralSettings
 from contrastive_har.models.encoders.tarnet import TARNet, TARNetSettings
 from contrastive_har.models.encoders.that import THATSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
@@ -36,6 +38,8 @@ ALL: dict[str, EncoderSettings] = {
     "conv_autoencoder": ConvAutoencoderSettings(channels=(4, 5), latent=6),
     "conv_gru": GRU,
     "conv_bins": ConvBinsSettings(channels=(4, 5), kernels=(3, 5), differences=True, pooling="both"),
+    "dilated_filters": DilatedFiltersSettings(filters=3, kernel=5, dilations=(1, 3)),
+    "spectral": SpectralSettings(segment=10, hop=4, channels=(5, 4)),
     "co_occurrence": CoOccurrenceSettings(channels=(4, 26, 5, 6, 7, 8)),
     "ma_cnn": MACNNSettings(channels=(4, 5), hidden=6),
     "tst": TSTSettings(channels=(8,), layers=2, heads=2, feedforward=8),

@@ -61,7 +61,7 @@ TINY: dict[str, Any] = {
         },
     },
 }
-for _table in ("clustering", "clusters", "confidence", "budget", "strong"):
+for _table in ("clustering", "clusters", "confidence", "budget", "strong", "encoders"):
     TINY[f"ablation_{_table}"] = {
         "windows": {"length": 64, "stride": 32},
         "label_budgets": ["20 %"],

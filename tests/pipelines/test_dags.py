@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 import runpy
 import shlex
 import sys
@@ -16,7 +17,7 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
-from contrastive_har.runs.dags import _datasets_of, divide, write_dags
+from contrastive_har.runs.dags import ScheduleSettings, _datasets_of, divide, write_dags
 from contrastive_har.runs.session import RUN_ID
 from contrastive_har.runs.settings import load_configuration
 from contrastive_har.sources import source_names
@@ -149,6 +150,59 @@ def test_dags_that_are_due_together_are_runs_of_their_own(everything: Project) -
         assert RUN_ID.fullmatch(run_id)
         ids.append(run_id)
     assert len(set(ids)) == len(written)
+
+
+def test_a_folder_whose_name_ends_like_a_script_is_no_template(everything: Project) -> None:
+    """Airflow reads what ends in .sh as a file of a template."""
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        written = write_dags(everything.path)
+    operators = execute(written[0])
+    assert {str(operator["cwd"]) for operator in operators.values()} == {f"{everything.path}/"}
+
+
+def test_dags_of_pipelines_that_are_no_longer_listed_are_deleted(everything: Project) -> None:
+    (everything.path / "conf/local/airflow.yml").write_text("folder: for/airflow\npipelines: [tuning, ablation]\n")
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        write_dags(everything.path)
+        own = everything.path / "for/airflow/contrastive_har_mine.py"
+        own.write_text("# a DAG by hand\n")
+        (everything.path / "conf/local/airflow.yml").write_text("folder: for/airflow\npipelines: [tuning]\n")
+        (kept,) = write_dags(everything.path)
+    assert sorted(kept.parent.iterdir()) == [own, kept]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ("folder: pyproject.toml", "folder 'pyproject.toml' is a file or in one"),
+        ("folder: pyproject.toml/dags", "is a file or in one"),
+        ("schedule: every day at noon", "'every day at noon' is no cron expression of five fields"),
+        ("schedule: '0 12 * *'", "no cron expression"),
+        ("schedule: '@dayly'", "nor one of @once"),
+    ],
+)
+def test_what_airflow_could_not_run_is_refused(everything: Project, changed: str, reason: str) -> None:
+    (everything.path / "conf/local/airflow.yml").write_text(changed)
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            write_dags(everything.path)
+
+
+@pytest.mark.parametrize("schedule", ["0 12 * * 1-5", "*/15 0,12 1 JAN MON#1", "@daily", None])
+def test_schedules_of_airflow_are_accepted(schedule: str | None) -> None:
+    settings = {"start_date": "2026-01-01", "pipelines": ["tuning"], "schedule": schedule}
+    assert ScheduleSettings.model_validate(settings).schedule == schedule
+
+
+def test_a_folder_with_marks_of_jinja_is_refused(everything: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/a {{ 1 + 1 }} b/.venv/bin/python")
+    with contextlib.chdir(everything.path):
+        bootstrap_project(everything.path)
+        with pytest.raises(ValueError, match="Airflow would fill in what stands in braces"):
+            write_dags(everything.path)
 
 
 def test_a_pipeline_that_does_not_exist_is_refused(everything: Project) -> None:

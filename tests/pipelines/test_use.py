@@ -137,10 +137,15 @@ def test_the_model_is_served(tracked: Project) -> None:
     try:
         status, answer = ask(port, json.dumps({"inputs": signals.tolist()}), server)
         refused = [ask(port, wrong, server) for wrong in UNUSABLE]
+        table = ask(port, "x,y,z\n1,2,3\n", server, "text/csv")
+        server.terminate()  # as an administrator does, who knows of one process
+        server.wait(60)
+        with socket.socket() as again:
+            assert again.connect_ex(("127.0.0.1", port)) != 0, "it is still served"
     finally:
         if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+            os.killpg(server.pid, signal.SIGKILL)
+    assert (table[0], json.loads(table[1])["message"]) == (415, "Send JSON, with Content-Type: application/json.")
     assert status == 200
     expected = expect(tracked, signals)
     found = pd.DataFrame(json.loads(answer)["predictions"])
@@ -169,14 +174,14 @@ UNUSABLE = {
 """Requests with the beginnings of their answers."""
 
 
-def ask(port: int, request: str, server: subprocess.Popen[bytes]) -> tuple[int, str]:
+def ask(port: int, request: str, server: subprocess.Popen[bytes], kind: str = "application/json") -> tuple[int, str]:
     deadline = time.monotonic() + 180
     while server.poll() is None and time.monotonic() < deadline:
         try:
             answer = requests.post(
                 f"http://127.0.0.1:{port}/invocations",
                 request,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": kind},
                 timeout=60,
             )
         except requests.ConnectionError:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from contrastive_har.files import packages
 from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.signals.augmentations import Rotation
 from contrastive_har.signals.recordings import Recording
@@ -51,6 +54,25 @@ def test_missing_packages_and_files_are_named() -> None:
         locate("no-such-package", "x")
     with pytest.raises(PackagedFileError, match="holds no 'no-such-file'"):
         locate("seglearn", "no-such-file")
+
+
+def test_a_file_that_is_not_as_installed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of an installed package's files has a checksum for each."""
+    noted = tmp_path / "parcel-1.dist-info"
+    noted.mkdir()
+    (noted / "METADATA").write_text("Metadata-Version: 2.1\nName: parcel\nVersion: 1\n")
+    checksum = urlsafe_b64encode(hashlib.sha256(b"content").digest()).decode().rstrip("=")
+    (noted / "RECORD").write_text(f"noted.bin,sha256={checksum},7\nunnoted.bin,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("noted.bin", "unnoted.bin"):
+        (tmp_path / name).write_bytes(b"content")
+        assert locate("parcel", name) == tmp_path / name
+    packages._require_as_installed.cache_clear()
+    (tmp_path / "noted.bin").write_bytes(b"contend")
+    with pytest.raises(
+        PackagedFileError, match=r"noted\.bin: damaged or changed since 'parcel' was installed\. Install"
+    ):
+        locate("parcel", "noted.bin")
 
 
 def test_the_watch_recordings(tmp_path: Path) -> None:
@@ -103,12 +125,21 @@ def test_data_sets_of_one_device_have_an_accelerometer_and_a_gyroscope(name: str
 
 
 @pytest.mark.parametrize(
-    "damage", [{"y": [99]}, {"y": ["x"]}, {"subject": [None]}, {"X": [["a"]]}, {"y": [0, 1]}, {"y": None}]
+    "damage",
+    [
+        *({"y": np.array(wrong)} for wrong in ([99], ["x"], [0, 1], [0.75], [65536], [np.nan])),
+        *({"y": wrong} for wrong in (None, [0])),
+        *({"subject": wrong} for wrong in ([1], np.array([None]), np.array([10**5000], object))),
+        *({"X": [wrong]} for wrong in (["a"], [[0.0] * 6] * 5, np.array([[None] * 6]))),
+    ],
 )
 def test_damaged_watch_recordings_are_told_with_their_file(
     damage: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = {"X": [np.zeros((5, 6))], "y": [0], "subject": [1], "side": [0], **damage}
+    whole: dict[str, object] = {"X": [np.zeros((5, 6))], "y": np.array([0]), "subject": np.array([1]), "side": [0]}
+    monkeypatch.setattr(watch, "_read_object_array", lambda path: whole)
+    assert len(list(open_source(tmp_path, IngestionSettings(dataset="watch")))) == 1
+    content = {**whole, **damage}
     monkeypatch.setattr(watch, "_read_object_array", lambda path: content)
     with pytest.raises(PackagedFileError, match=r"watch_dataset.npy: cannot be read \(.*Reinstall seglearn"):
         list(open_source(tmp_path, IngestionSettings(dataset="watch")))

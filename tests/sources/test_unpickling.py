@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import pickle
 import random
@@ -129,3 +130,35 @@ def test_what_takes_long_to_hash_is_refused(written: str) -> None:
     before, after = (part.encode("latin1") for part in written.split("%s"))
     with pytest.raises(pickle.UnpicklingError, match=r"refused a (key|set)"):
         load(b"\x80\x04" + before + pairs + after + b".")
+
+
+def test_whole_numbers_of_any_length_are_no_keys() -> None:
+    """Multiples of 2^61 - 1 have the same hash, so that a dictionary of them takes a time that grows as its square."""
+    assert load(pickle.dumps({-(2**63) + 1: 1, True: 2}, 2)) == {-(2**63) + 1: 1, True: 2}
+    with pytest.raises(pickle.UnpicklingError, match="more than 63 bits"):
+        load(pickle.dumps({(2**61 - 1) * number: 0 for number in range(60_000)}, 2))
+
+
+def test_axes_of_any_length_are_not_multiplied() -> None:
+    for shape in ((2**63,), tuple([2**62] * 65), tuple([10**4000] * 1000)):
+        with pytest.raises(pickle.UnpicklingError, match="invalid shape"):
+            load(pickle.dumps(State((1, shape, Type("f8", NUMBERS), False, b""))))
+
+
+@pytest.mark.parametrize("code", [b"\x96" + (2**33).to_bytes(8, "little"), b"\x97", b"N\x98"])
+def test_no_memory_is_reserved_for_buffers(code: bytes) -> None:
+    with pytest.raises(pickle.UnpicklingError, match="refused a set or a buffer"):
+        load(b"\x80\x05" + code + b".")
+
+
+def test_a_compressed_pickle_is_compared_with_its_checksum() -> None:
+    whole = gzip.compress(pickle.dumps(ARRAYS[0], 2), mtime=0)
+    with gzip.open(io.BytesIO(whole)) as file:
+        assert InertUnpickler(file).load().shape == (2, 3)
+    for position in range(len(whole) - 8, len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        with gzip.open(io.BytesIO(damaged)) as file, pytest.raises(gzip.BadGzipFile):
+            InertUnpickler(file).load()
+    with pytest.raises(pickle.UnpicklingError, match="follows the end"):
+        load(pickle.dumps(1) + b"x")

@@ -302,6 +302,10 @@ def test_a_temperature_changes_probabilities_and_no_prediction(
     assert "No temperature was fitted: there were no validation windows." in model_card(plain)
     fitted = replace(warm, calibration=Calibration(temperature=temperature, windows=120, reason=None))
     assert f"divided by a temperature of {temperature:.2f}, which was fitted" in model_card(fitted)
+    hostile = recogniser.description.model_copy(update={"title": "<b>|[x](javascript:1)", "licence": "`[y](z)`"})
+    card = model_card(replace(plain, description=hostile))
+    assert "\\<b>\\|\\[x](javascript:1)" in card
+    assert "Licence: \\`\\[y](z)\\`." in card
     session = onnxruntime.InferenceSession(export_onnx(warm), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"windows": signals[:9]})
     np.testing.assert_allclose(found, after[:9], atol=1e-5)

@@ -34,6 +34,8 @@ def create_app(model: PyFuncModel) -> FastAPI:
     @app.post("/invocations")
     async def invocations(request: Request) -> Response:
         kind = request.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "application/json":
+            return _refuse("Send JSON, with Content-Type: application/json.", 415)
         try:
             answer = await asyncio.to_thread(scoring_server.invocations, await request.body(), kind, model, schema)
         except MlflowException as error:

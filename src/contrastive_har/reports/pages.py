@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jinja2
 
@@ -14,7 +15,7 @@ def page_template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("contrastive_har.reports"),
         autoescape=name.endswith(".html.j2"),
-        finalize=_escape_markdown if name.endswith(".md.j2") else None,
+        finalize=escape_markdown if name.endswith(".md.j2") else None,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -22,6 +23,6 @@ def page_template(name: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def _escape_markdown(value: object) -> object:
+def escape_markdown(value: Any) -> Any:
     """Return a text on one line without links, HTML and columns; other values as they are."""
     return " ".join(_MARKDOWN.sub(r"\\\g<0>", value).splitlines()) if isinstance(value, str) else value

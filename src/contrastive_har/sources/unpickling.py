@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 _PLAIN = re.compile(r"[fiu][1248]|b1")  # types of numbers and truth values
 _OBJECTS = ("O", "O8")
+_MOST_AXES = 64  # that an array of numpy has
+_LARGEST = 2**63  # of sizes and keys: beyond it, multiplying and hashing numbers of any length can take for ever
 _ORDERS = ("<", ">", "|", "=")
 
 
@@ -41,7 +43,8 @@ class _Array(Placeholder):
             pickle.UnpicklingError: if the state is none of an array of numbers or of a list.
         """
         _, shape, kind, is_fortran, content = self.state
-        if not (isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)):
+        are_sizes = isinstance(shape, tuple) and all(type(size) is int and 0 <= size < _LARGEST for size in shape)
+        if not are_sizes or len(shape) > _MOST_AXES:
             raise pickle.UnpicklingError("refused an array with an invalid shape")
         count = math.prod(shape)
         name, order = kind.describe() if isinstance(kind, _Type) else ("", "")
@@ -87,6 +90,11 @@ _STANDING_IN = {
     ("builtins", "slice"): slice,
 }
 
+_REFUSED = (
+    *(pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET),
+    *(pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+)
+
 
 class InertUnpickler(pickle._Unpickler):
     """Reads arrays and plain containers; turns the given classes into placeholders and refuses all others.
@@ -100,6 +108,7 @@ class InertUnpickler(pickle._Unpickler):
 
     def __init__(self, file: Any, placeholders: frozenset[tuple[str, str]] = frozenset()) -> None:
         super().__init__(file)
+        self._file = file
         self._placeholders = placeholders
 
     def load(self) -> Any:
@@ -108,7 +117,11 @@ class InertUnpickler(pickle._Unpickler):
         Raises:
             pickle.UnpicklingError: for anything but numbers, texts, containers and arrays of them.
         """
-        return _with_arrays(super().load(), {})
+        content = super().load()
+        # At the end of a compressed file its checksum is compared.
+        if self._file.read(1):
+            raise pickle.UnpicklingError("refused what follows the end of the pickle")
+        return _with_arrays(content, {})
 
     def load_dict(self) -> None:
         """Make a dictionary, as older pickles write it."""
@@ -125,19 +138,26 @@ class InertUnpickler(pickle._Unpickler):
         self._require_simple(self.stack[::2])  # type: ignore[attr-defined]
         super().load_setitems()  # type: ignore[misc]
 
-    def load_set(self) -> None:
-        """Refuse a set.
+    def refuse(self) -> None:
+        """Refuse what no array needs: a set, and a buffer, for which any number of bytes is reserved.
 
         Raises:
             pickle.UnpicklingError: always.
         """
-        raise pickle.UnpicklingError("refused a set")
+        raise pickle.UnpicklingError("refused a set or a buffer")
 
     @staticmethod
     def _require_simple(keys: list[object]) -> None:
-        """Refuse tuples as keys: hashing one takes twice as long for each level at which it holds another twice."""
-        if not all(isinstance(key, str | bytes | int | float | None) for key in keys):
-            raise pickle.UnpicklingError("refused a key that is no number or text")
+        """Refuse keys that take long to hash, or many to find.
+
+        Hashing a tuple takes twice as long for each level at which it holds another twice; whole numbers of any length
+        can all have the same hash.
+        """
+        for key in keys:
+            if not isinstance(key, str | bytes | int | float | None):
+                raise pickle.UnpicklingError("refused a key that is no number or text")
+            if isinstance(key, int) and abs(key) >= _LARGEST:
+                raise pickle.UnpicklingError("refused a key that is a number of more than 63 bits")
 
     def load_build(self) -> None:
         """Give a record its state.
@@ -155,7 +175,7 @@ class InertUnpickler(pickle._Unpickler):
         pickle.DICT[0]: load_dict,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
-        **dict.fromkeys((pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]), load_set),
+        **dict.fromkeys((code[0] for code in _REFUSED), refuse),
     }
 
     def find_class(self, module: str, name: str) -> Any:

@@ -15,6 +15,7 @@ from contrastive_har.files.stamps import explain
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.recordings import Recording
 from contrastive_har.sources.candidate import Candidate, File
+from contrastive_har.sources.columns import require_numbers, whole_numbers
 from contrastive_har.sources.unpickling import InertUnpickler
 
 PACKAGE = "seglearn"
@@ -30,10 +31,10 @@ def _in_package(description: DatasetDescription) -> Iterator[Candidate]:
     path = locate(PACKAGE, "data/watch_dataset.npy")
     try:
         content = _read_object_array(path)
-        columns = zip(content["X"], content["y"], content["subject"], content["side"], strict=True)
+        exercises, subjects = whole_numbers(content["y"]).tolist(), whole_numbers(content["subject"]).tolist()
         recordings = [
-            (np.asarray(samples, np.float64), int(exercise), description.activities[int(exercise)], int(subject), side)
-            for samples, exercise, subject, side in columns
+            (require_numbers(samples).astype(np.float64), exercise, description.activities[exercise], subject, side)
+            for samples, exercise, subject, side in zip(content["X"], exercises, subjects, content["side"], strict=True)
         ]
     except Exception as error:
         raise PackagedFileError(f"{path}: cannot be read ({explain(error)}). Reinstall {PACKAGE}.") from error

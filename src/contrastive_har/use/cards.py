@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from contrastive_har.reports.pages import escape_markdown
 from contrastive_har.reports.tables import describe_budget, in_percent
 from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval
 from contrastive_har.signals.descriptions import DatasetDescription
@@ -36,12 +37,12 @@ def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
 
 
 def model_card(recogniser: TrainedRecogniser) -> str:
-    """Return the card of a recogniser as Markdown."""
+    """Return the card of a recogniser as Markdown; texts of the data set are escaped."""
     description, origin, facts = recogniser.description, recogniser.origin, describe_recogniser(recogniser)
-    channels = ", ".join(f"{channel.name} ({channel.unit})" for channel in description.channels)
+    channels = escape_markdown(", ".join(f"{channel.name} ({channel.unit})" for channel in description.channels))
     seconds = recogniser.length / description.sampling_rate_hz
-    activities = ", ".join(description.class_names)
-    return f"""# Recogniser of activities: {description.title}
+    activities = escape_markdown(", ".join(description.class_names))
+    return f"""# Recogniser of activities: {escape_markdown(description.title)}
 
 **What it is for.** It recognises {activities}
 in windows of {seconds:.2f} s from wearable sensors, and gives the probability of each. It is for research and for
@@ -50,7 +51,7 @@ prototypes on recordings like those it learned from.
 **Input.** Windows (batch, {recogniser.length}, {len(description.channels)}) at {description.sampling_rate_hz:g} Hz,
 as measured: {channels}. Normalisation is inside.
 
-**Data.** {_data(description)} Licence: {description.licence or "not stated"}.
+**Data.** {_data(description)} Licence: {escape_markdown(description.licence or "not stated")}.
 
 **Learning.** Protocol {origin.protocol}, split {origin.split}: method {origin.method} (encoder {facts["encoder"]}),
 evaluation {origin.evaluation} (head {facts["head"]}), {describe_budget(origin.label_budget)}. Chosen on
@@ -70,7 +71,7 @@ def _calibration(recogniser: TrainedRecogniser) -> str:
     """Return how the scores were calibrated, or why they were not."""
     found = recogniser.calibration
     if found.reason:
-        return f"No temperature was fitted: {found.reason}."
+        return f"No temperature was fitted: {escape_markdown(found.reason)}."
     return (
         f"The scores are divided by a temperature of {found.temperature:.2f}, which was fitted to validation windows."
     )
@@ -78,7 +79,8 @@ def _calibration(recogniser: TrainedRecogniser) -> str:
 
 def _data(description: DatasetDescription) -> str:
     """Return title, citation and address of a data set, of those that are stated."""
-    return " ".join(f"{part}." for part in (description.title, description.citation, description.url) if part)
+    parts = (description.title, description.citation, description.url)
+    return " ".join(f"{escape_markdown(part)}." for part in parts if part)
 
 
 def _scores(recogniser: TrainedRecogniser) -> str:

@@ -17,10 +17,12 @@ from contrastive_har.models.encoders.conv_bins import ConvBinsSettings
 from contrastive_har.models.encoders.conv_gru import ConvGRUSettings
 from contrastive_har.models.encoders.deepconvlstm import DeepConvLSTMSettings
 from contrastive_har.models.encoders.dilated import DilatedSettings
+from contrastive_har.models.encoders.dilated_filters import DilatedFiltersSettings
 from contrastive_har.models.encoders.hand_features import HandFeaturesSettings
 from contrastive_har.models.encoders.ma_cnn import MACNNSettings
 from contrastive_har.models.encoders.minirocket import MiniRocketSettings
 from contrastive_har.models.encoders.rocket import RocketSettings
+from contrastive_har.models.encoders.spectral import SpectralSettings
 from contrastive_har.models.encoders.tarnet import TARNetSettings
 from contrastive_har.models.encoders.that import THATSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
@@ -37,6 +39,8 @@ EncoderSettings = Annotated[
     | ConvGRUSettings
     | ConvBinsSettings
     | DilatedSettings
+    | DilatedFiltersSettings
+    | SpectralSettings
     | CoOccurrenceSettings
     | MACNNSettings
     | TSTSettings

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import nn
 
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
 def initialise_like_keras(layer: Layer) -> Layer:
