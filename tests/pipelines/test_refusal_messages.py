@@ -92,6 +92,12 @@ def test_options_that_cannot_do_what_they_are_for_are_refused(
     assert not (project.path / "data/08_reporting").exists(), "nothing has begun"
 
 
+def test_a_folder_that_the_locale_cannot_read_is_refused(tmp_path: Path) -> None:
+    """Without UTF-8, Python has stand-ins for the bytes of a name, which cannot be written anywhere."""
+    with pytest.raises(ValueError, match=r"n \?\?: the name of the folder is not in this locale\. Set PYTHONUTF8=1\."):
+        RunSession.create(tmp_path / "n \udcc3\udcbc")
+
+
 def test_a_misspelt_parameter_ends_a_run_with_one_short_message(tmp_path: Path) -> None:
     project = make_project(tmp_path, FEW)
     with pytest.raises(ValueError, match=r"no parameter 'datset'\. Did you mean 'dataset'\?") as caught:

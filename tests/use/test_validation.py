@@ -303,7 +303,8 @@ def test_a_temperature_changes_probabilities_and_no_prediction(
     fitted = replace(warm, calibration=Calibration(temperature=temperature, windows=120, reason=None))
     assert f"divided by a temperature of {temperature:.2f}, which was fitted" in model_card(fitted)
     hostile = recogniser.description.model_copy(update={"title": "<b>|[x](javascript:1)", "licence": "`[y](z)`"})
-    card = model_card(replace(plain, description=hostile))
+    architecture = recogniser.architecture.model_copy(update={"description": hostile})
+    card = model_card(replace(plain, architecture=architecture))
     assert "\\<b>\\|\\[x](javascript:1)" in card
     assert "Licence: \\`\\[y](z)\\`." in card
     session = onnxruntime.InferenceSession(export_onnx(warm), providers=["CPUExecutionProvider"])

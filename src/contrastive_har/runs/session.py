@@ -64,10 +64,12 @@ class RunSession(KedroSession):
         Outside a project, the folder is the working directory and the configuration that of the package.
 
         Raises:
-            ValueError: if ``run_id`` is not a valid id, or ``resume`` neither true nor false.
+            ValueError: if ``run_id`` is not a valid id, ``resume`` neither true nor false, or the name of the folder
+                cannot be read.
         """
         show_refusals()  # again: the logging of Kedro, which is set up after the settings are read, shows tracebacks
         project = Path(project_path or find_kedro_project(Path.cwd()) or Path.cwd())
+        _require_readable(project)
         options["conf_source"] = options.get("conf_source") or str(configuration_folder(project))
         session = super().create(project, *arguments, **options)
         given = session.store.get("runtime_params") or {}
@@ -130,6 +132,14 @@ class RunSession(KedroSession):
             return super().run(*arguments, **options)
         finally:
             gc.enable()
+
+
+def _require_readable(project: Path) -> None:
+    try:
+        str(project).encode()
+    except UnicodeEncodeError as error:
+        named = str(project).encode(errors="replace").decode()
+        raise ValueError(f"{named}: the name of the folder is not in this locale. Set PYTHONUTF8=1.") from error
 
 
 def _is_run_id(text: str) -> bool:
