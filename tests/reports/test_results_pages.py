@@ -32,7 +32,7 @@ EVALUATIONS = {
     "linear head": ("frozen_linear",),
     "logistic regression": ("frozen_logistic",),
     "MLP head": ("frozen_mlp",),
-    "fitted": ("linear", "ridge"),
+    "fitted": ("linear", "ridge", "logistic"),
     "self-trained": ("self_trained",),
     "macro-F1": (
         *("label_sequence", "whole_names", "random_words", "own_names", "unshared_names", "supervised"),
