@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contrastive_har.files import packages
 from contrastive_har.files.packages import PackagedFileError, locate
 from contrastive_har.signals.augmentations import Rotation
 from contrastive_har.signals.recordings import Recording
@@ -67,7 +66,6 @@ def test_a_file_that_is_not_as_installed_is_refused(tmp_path: Path, monkeypatch:
     for name in ("noted.bin", "unnoted.bin"):
         (tmp_path / name).write_bytes(b"content")
         assert locate("parcel", name) == tmp_path / name
-    packages._require_as_installed.cache_clear()
     (tmp_path / "noted.bin").write_bytes(b"contend")
     with pytest.raises(
         PackagedFileError, match=r"noted\.bin: damaged or changed since 'parcel' was installed\. Install"

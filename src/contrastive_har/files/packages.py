@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from base64 import urlsafe_b64encode
-from functools import lru_cache
 from pathlib import Path
 
 
@@ -33,7 +32,6 @@ def locate(package: str, suffix: str) -> Path:
     raise PackagedFileError(f"The data package '{package}' holds no '{suffix}'. {cure}")
 
 
-@lru_cache
 def _require_as_installed(path: Path, noted: importlib.metadata.FileHash | None, package: str) -> None:
     """Compare a file with its checksum in the package's list of files, if that has one."""
     if noted is None or noted.mode != "sha256":
