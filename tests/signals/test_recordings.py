@@ -87,6 +87,8 @@ def test_no_usable_recording_is_an_error_with_all_reasons(description: DatasetDe
         ({"samples": np.array([[0, 0, 0]] * 2 + [[0, np.nan, 0]] * 2, np.float32)}, "row 7: channel 'y' is nan"),
         ({"samples": np.array([[np.inf, 0, 0]] * 4, np.float32)}, "row 5: channel 'x' is inf"),
         ({"activity": np.array([0, 0, 0, 9], np.int16)}, "row 8: unknown activity 9"),
+        ({"activity": np.zeros(3, np.int16)}, "4 samples, but 3 activities and 4 positions"),
+        ({"sample": np.arange(5)}, "4 samples, but 4 activities and 5 positions"),
     ],
 )
 def test_bad_samples_are_named(description: DatasetDescription, change: dict[str, np.ndarray], message: str) -> None:

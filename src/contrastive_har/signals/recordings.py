@@ -123,8 +123,8 @@ def check_recording(
         rows: Row numbers of the samples in the file, if they are not 1, 2, ...
 
     Raises:
-        BadRecordingError: if it is empty, has unusable names, another number of channels, NaN or infinite samples, or
-            activity codes or groups that are not declared.
+        BadRecordingError: if it is empty, has unusable names, activities for more or fewer samples, another number of
+            channels, NaN or infinite samples, or activity codes or groups that are not declared.
     """
 
     def number(row: int) -> int:
@@ -136,6 +136,11 @@ def check_recording(
     samples = recording.samples
     if len(samples) == 0:
         raise BadRecordingError(f"{where}: no samples. The file is empty or truncated; copy it again.")
+    if not len(samples) == len(recording.activity) == len(recording.sample):
+        raise BadRecordingError(
+            f"{where}: {len(samples)} samples, but {len(recording.activity)} activities and {len(recording.sample)} "
+            "positions. The file is truncated; copy it again."
+        )
     if samples.shape[1] != len(description.channels):
         raise BadRecordingError(
             f"{where}: {samples.shape[1]} channels where {len(description.channels)} were declared "
