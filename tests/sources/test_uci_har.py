@@ -169,7 +169,7 @@ def test_a_copied_recording_is_rejected(packaged: list[Recording], tmp_path: Pat
 
 @pytest.mark.parametrize(
     "content",
-    [b"not gzip", *map(gzip.compress, (b"not a pickle", pickle.dumps([1]), pickle.dumps({1.5: []})))],
+    [b"not gzip", *map(gzip.compress, (b"not a pickle", pickle.dumps([1]), pickle.dumps({1.5: [0]})))],
     ids=["not gzip", "no pickle", "other pickle", "half a user"],
 )
 def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

@@ -10,6 +10,7 @@ import gzip
 import re
 from collections.abc import Iterator
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,7 @@ def _in_package() -> Iterator[Candidate]:
     try:
         with gzip.open(path) as file:
             users: dict[int, list[Any]] = InertUnpickler(file, _PANDAS_1_CLASSES).load()
-        if not all(type(user) is int for user in users):
-            raise ValueError("a user who is no whole number")
-        experiments = [(user, frame) for user, frames in sorted(users.items()) for frame in frames]
+        experiments = [(index(user), frame) for user, frames in sorted(users.items()) for frame in frames]
     except Exception as error:
         raise PackagedFileError(f"{path}: cannot be read ({explain(error)}). Reinstall {PACKAGE}.") from error
     # The official experiments are numbered in the order of the users.
