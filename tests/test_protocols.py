@@ -89,7 +89,7 @@ def test_a_run_has_the_splits_and_rows_that_are_for_its_data_set(
 ) -> None:
     cells = namespaces("modality_subsets", dataset, monkeypatch)
     assert {cell.split for cell in cells} == splits
-    of_all = {"random_init", "accelerometer", "gyroscope", "accelerometer_gyroscope"}
+    of_all = {"random_init", "hand_features", "minirocket", "accelerometer", "gyroscope", "accelerometer_gyroscope"}
     with_skeletons = {
         *("skeleton", "accelerometer_skeleton", "gyroscope_skeleton"),
         *("three", "three_hard_negatives"),  # the last inherits from another row that it is for these data sets

@@ -31,6 +31,7 @@ BESIDE_LAYERS = {
     "small tpn": (64 - 5 - 3 + 2) * 8 * 8 * 3,
     "minirocket": sum(42 * 6 * 9 * (64 + 64 - 8 * dilation) for dilation in (1, 2, 7)),
     "hand_features": 2 * 32 * 64 * (6 + 2) + 6 * 64 * 6,
+    "spectral": 2 * 7 * 8 * 16 * 6,  # cosines and sines of 8 frequencies in 7 segments of 16 samples
     "that": 64 * 10 * 6,  # ranges of time at each sample
     # Kernels are drawn when calibrated; before, all have seven weights and no padding.
     "rocket": 40 * 6 * 7 * (64 - 6),
