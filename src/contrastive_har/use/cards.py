@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from contrastive_har.reports.pages import escape_markdown
+from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import describe_budget, in_percent
 from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval
-from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.seeds import derive_seed
-from contrastive_har.use.recognisers import TrainedRecogniser
+from contrastive_har.use.recognisers import Origin, TrainedRecogniser
 
 
 def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
@@ -38,62 +37,22 @@ def describe_recogniser(recogniser: TrainedRecogniser) -> dict[str, Any]:
 
 def model_card(recogniser: TrainedRecogniser) -> str:
     """Return the card of a recogniser as Markdown; texts of the data set are escaped."""
-    description, origin, facts = recogniser.description, recogniser.origin, describe_recogniser(recogniser)
-    channels = escape_markdown(", ".join(f"{channel.name} ({channel.unit})" for channel in description.channels))
-    seconds = recogniser.length / description.sampling_rate_hz
-    activities = escape_markdown(", ".join(description.class_names))
-    return f"""# Recogniser of activities: {escape_markdown(description.title)}
-
-**What it is for.** It recognises {activities}
-in windows of {seconds:.2f} s from wearable sensors, and gives the probability of each. It is for research and for
-prototypes on recordings like those it learned from.
-
-**Input.** Windows (batch, {recogniser.length}, {len(description.channels)}) at {description.sampling_rate_hz:g} Hz,
-as measured: {channels}. Normalisation is inside.
-
-**Data.** {_data(description)} Licence: {escape_markdown(description.licence or "not stated")}.
-
-**Learning.** Protocol {origin.protocol}, split {origin.split}: method {origin.method} (encoder {facts["encoder"]}),
-evaluation {origin.evaluation} (head {facts["head"]}), {describe_budget(origin.label_budget)}. Chosen on
-validation windows.
-
-**Scores.** {_scores(recogniser)}
-
-**Calibration.** {_calibration(recogniser)}
-
-**Limits.** Every window gets one of these activities, also when the person does something else. Other positions of the
-sensors, other devices and other groups of people can lower the scores by any amount: test it on labelled recordings of
-your own first. It is no medical device.
-"""
-
-
-def _calibration(recogniser: TrainedRecogniser) -> str:
-    """Return how the scores were calibrated, or why they were not."""
-    found = recogniser.calibration
-    if found.reason:
-        return f"No temperature was fitted: {escape_markdown(found.reason)}."
-    return (
-        f"The scores are divided by a temperature of {found.temperature:.2f}, which was fitted to validation windows."
+    origin = recogniser.origin
+    return page_template("model_card.md.j2").render(
+        description=recogniser.description,
+        facts=describe_recogniser(recogniser),
+        budget=describe_budget(origin.label_budget),
+        mean=None if origin.mean_test_macro_f1 is None else in_percent(origin.mean_test_macro_f1),
+        interval=_interval(origin),
+        calibration=recogniser.calibration,
     )
 
 
-def _data(description: DatasetDescription) -> str:
-    """Return title, citation and address of a data set, of those that are stated."""
-    parts = (description.title, description.citation, description.url)
-    return " ".join(f"{escape_markdown(part)}." for part in parts if part)
-
-
-def _scores(recogniser: TrainedRecogniser) -> str:
-    """Return macro-F1 on test windows with its interval."""
-    origin, report = recogniser.origin, ReportSettings()
-    if origin.mean_test_macro_f1 is None:
-        return "It was not scored on test windows."
-    values, interval = np.array(origin.test_macro_f1), ""
-    if len(values) > 1:
-        rng = np.random.default_rng(derive_seed(report.seed, origin.method, origin.evaluation))
-        low, high = bootstrap_interval(values, report.confidence, report.resamples, rng)
-        interval = (
-            f", {100 * report.confidence:g} % bootstrap interval {in_percent(low)} to {in_percent(high)} over "
-            f"{len(values)} repeats"
-        )
-    return f"Macro-F1 on the test windows of its split: {in_percent(origin.mean_test_macro_f1)} %{interval}."
+def _interval(origin: Origin) -> str | None:
+    """Return the interval of macro-F1 over the repeats; None where there is only one."""
+    values, report = np.array(origin.test_macro_f1), ReportSettings()
+    if len(values) < 2:
+        return None
+    rng = np.random.default_rng(derive_seed(report.seed, origin.method, origin.evaluation))
+    low, high = bootstrap_interval(values, report.confidence, report.resamples, rng)
+    return f"{100 * report.confidence:g} % bootstrap interval {in_percent(low)} to {in_percent(high)}"
