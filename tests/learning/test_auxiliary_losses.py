@@ -44,7 +44,7 @@ def task(windows: Windows, stages: int | str) -> Task:
 def run(windows: Windows, backbone: Backbone, stages: int | str) -> Outcome:
     activations = backbone.begin(torch.from_numpy(windows.signals), task(windows, stages).settings.trained_stages)
     kept = {name: value.detach() for name, value in activations.items()}
-    return StageTraining(backbone, task(windows, stages), RATE, CPU.resolve()).run(kept)
+    return StageTraining(backbone, kept, task(windows, stages), RATE, CPU.resolve()).run().outcome
 
 
 def by_hand(windows: Windows, backbone: Backbone) -> dict[str, Tensor]:

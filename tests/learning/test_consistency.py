@@ -74,7 +74,7 @@ def run(windows: Windows, consistency: Consistency | None) -> Outcome:
     backbone = BackboneSettings(encoder=TPNSettings(channels=(8, 8), kernels=(8, 4))).build(windows.layout)
     backbone.set_normalisation(torch.full((3,), 0.5), torch.full((3,), 2.0))
     activations = {name: value.detach() for name, value in backbone.begin(signals_of(windows), "all").items()}
-    return StageTraining(backbone, task, 0.01, CPU.resolve(), windows).run(activations)
+    return StageTraining(backbone, activations, task, 0.01, CPU.resolve(), windows).run().outcome
 
 
 def signals_of(windows: Windows) -> torch.Tensor:

@@ -11,15 +11,24 @@ from sklearn.linear_model import LogisticRegression
 
 from contrastive_har.learning.evaluation import EvaluationSettings
 from contrastive_har.learning.evaluation.fitted import fit_head
+from contrastive_har.learning.evaluation.rounds import train_in_rounds
 from contrastive_har.learning.evaluation.self_training import SelfTraining
-from contrastive_har.learning.evaluation.tasks import Task
+from contrastive_har.learning.evaluation.stages import StageTraining
+from contrastive_har.learning.evaluation.tasks import Outcome, Task
+from contrastive_har.learning.pretraining import BackboneSettings
+from contrastive_har.models.backbone import Backbone
+from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.scores.metrics import confusion_matrix, macro_f1
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.neighbours import Neighbours
+from contrastive_har.signals.seeds import seeded
+from contrastive_har.signals.windows import Windows
+from tests.learning.examples import CPU
 
 CLASSES, COUNT = 3, 240
 NOBODY = np.array([], np.int64)
+RATE = 0.02
 SHARES = [0.2, 0.5, 0.8]
 SETTINGS = SelfTraining(rounds=3, first_share=0.2, last_share=0.8)
 
@@ -142,6 +151,109 @@ def test_shares_grow() -> None:
         SelfTraining(first_share=0.5, last_share=0.2)
 
 
-def test_heads_that_are_trained_by_gradient_are_not_self_trained() -> None:
-    with pytest.raises(ValueError, match="only fitted ones are self-trained"):
-        EvaluationSettings(title="S", learning_rate=0.1, epochs=1, batch_size=8, self_training=SETTINGS)
+def trained(windows: Windows, validation: np.ndarray, classes: np.ndarray) -> tuple[Task, list[Outcome]]:
+    """The task of a linear head that is trained with the last stage of an encoder, and the outcomes of its rounds."""
+    settings = EvaluationSettings(
+        title="S",
+        trained_stages=1,
+        learning_rate=RATE,
+        epochs=2,
+        batch_size=8,
+        self_training=SelfTraining(rounds=2, first_share=0.3, last_share=0.6),
+    )
+    unlabelled = np.setdiff1d(np.arange(16, 90), validation)
+    task = Task(
+        *(0, "s", settings, LabelBudget.model_validate("10 %"), 5, classes, windows.description.class_names),
+        *(np.arange(16), validation, np.arange(100, 160), unlabelled, Neighbours.of(windows)),
+    )
+    outcomes: list[Outcome] = []
+
+    def train(of_round: Task, last: StageTraining | None) -> StageTraining:
+        backbone = make_backbone(windows)
+        training = StageTraining(backbone, begin(windows), of_round, RATE, CPU.resolve()).run()
+        outcomes.append(training.outcome)
+        return training
+
+    kept = train_in_rounds(task, train)
+    return task, [*outcomes, kept]
+
+
+def make_backbone(windows: Windows) -> Backbone:
+    torch.manual_seed(0)
+    backbone = BackboneSettings(encoder=TPNSettings(channels=(8, 8), kernels=(8, 4), dropout=0.0)).build(windows.layout)
+    backbone.set_normalisation(torch.full((3,), 0.5), torch.full((3,), 2.0))
+    return backbone
+
+
+def begin(windows: Windows) -> dict[str, torch.Tensor]:
+    activations = make_backbone(windows).begin(torch.from_numpy(windows.signals), 1)
+    return {name: value.detach() for name, value in activations.items()}
+
+
+def by_gradient(windows: Windows, one: Task) -> torch.Tensor:
+    """Class probabilities of all windows after the last round, each of which starts with the pre-trained encoder."""
+    entered, neighbours = begin(windows), Neighbours.of(windows)
+    labels, count = one.classes[one.train], len(one.train)
+    members, targets, weights = one.train, labels, None
+    for share in [None, 0.3, 0.6]:
+        if share is not None:
+            known = np.concatenate([one.train, one.unlabelled])
+            averaged = neighbours.average(probabilities[known].numpy(), known)[count:]  # noqa: F821 - of the round before
+            recognised = averaged.argmax(1)
+            wanted = np.ceil(share * len(recognised) * np.bincount(labels, minlength=3) / count).astype(int)
+            chosen = []
+            for index, most in enumerate(wanted):
+                own = [place for place in range(len(recognised)) if recognised[place] == index]
+                chosen += sorted(own, key=lambda place: -averaged[place].max())[:most]
+            chosen.sort()
+            members = np.concatenate([one.train, one.unlabelled[chosen]])
+            targets = np.concatenate([labels, recognised[chosen]])
+            weights = torch.ones(len(members), dtype=torch.float64)
+            weights[:count] = max(1.0, 0.5 * len(chosen) / count)
+        backbone = make_backbone(windows)
+        with seeded(5):
+            head = one.build_head(backbone.widths)
+            parameters = [*(value for stage in backbone.trained(1) for value in stage.parameters()), *head.parameters()]
+            optimiser = torch.optim.Adam(parameters, lr=RATE)
+            for _ in range(2):
+                drawn = (
+                    torch.randperm(count)
+                    if weights is None
+                    else torch.multinomial(weights, len(members), replacement=True)
+                )
+                for places in drawn.split(8):
+                    chosen_windows = {name: value[members[places]] for name, value in entered.items()}
+                    scores = head(backbone.finish(chosen_windows, 1))
+                    loss = torch.nn.functional.cross_entropy(scores, torch.from_numpy(targets[places.numpy()]))
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+        with torch.no_grad():
+            probabilities = head(backbone.finish(entered, 1)).softmax(1)
+    return probabilities
+
+
+def test_rounds_of_training_by_gradient_are_those_of_a_literal_transcription(windows: Windows) -> None:
+    one, outcomes = trained(windows, NOBODY, windows.classes())
+    expected = by_gradient(windows, one)[one.test].max(1).values
+    assert len(outcomes) == 4
+    np.testing.assert_allclose(outcomes[-1].predictions["probability"], expected, atol=1e-4)
+    assert not np.allclose(outcomes[0].predictions["probability"], expected, atol=1e-3)
+
+
+def test_the_best_round_of_training_by_gradient_is_kept(windows: Windows) -> None:
+    """Its learning curves follow those of the rounds before."""
+    _, [*rounds, kept] = trained(windows, np.arange(60, 90), windows.classes())
+    scores = [outcome.validation_score() for outcome in rounds]
+    best = scores.index(max(score for score in scores if score is not None))
+    assert kept.weights is rounds[best].weights
+    epochs = sorted({row["epoch"] for row in kept.curves})
+    passed = sum(outcome.task.epochs for outcome in rounds[:best])
+    assert epochs == list(range(1, passed + rounds[best].task.epochs + 1))
+
+
+def test_training_by_gradient_sees_only_labels_of_labelled_windows(windows: Windows) -> None:
+    others = windows.classes().copy()
+    others[16:] = 0
+    found, expected = (trained(windows, NOBODY, classes)[1][-1] for classes in (others, windows.classes()))
+    assert all(torch.equal(found.weights[name], value) for name, value in expected.weights.items())

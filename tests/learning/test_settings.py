@@ -215,6 +215,8 @@ def test_of_evaluations(two_modalities: Windows) -> None:
             **SELF_TRAINED,
             "self_training": {**SELF_TRAINED["self_training"], "balance": "recognised", "averaged": False},
         },
+        {**tuned, "self_training": SELF_TRAINED["self_training"]},
+        {**tuned, "trained_stages": 0, "self_training": SELF_TRAINED["self_training"]},
     ]
     of_entries = [EvaluationSettings(title="One", **entry) for entry in entries]
     assert_all_have_effect(EvaluationSettings, of_entries, result)

@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation.fitted import fit_head
-from contrastive_har.learning.evaluation.frozen import AT_ONCE, Kept, OnDemand, run_frozen
+from contrastive_har.learning.evaluation.frozen import AT_ONCE, Activations, Kept, OnDemand, run_frozen
+from contrastive_har.learning.evaluation.rounds import train_in_rounds
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
 from contrastive_har.learning.evaluation.side_by_side import train_side_by_side
 from contrastive_har.learning.evaluation.stages import StageTraining
@@ -130,7 +131,7 @@ class _Evaluator:
 
     def _run_repeat(self, repeat: int, settings: EvaluationSettings, tasks: list[Task]) -> Iterator[Outcome]:
         """Train the heads of one evaluation and repeat; heads that stack, all at once."""
-        if settings.head.stacks and settings.trained_stages == 0:
+        if settings.head.stacks and settings.trained_stages == 0 and settings.self_training is None:
             features = self._features(repeat, settings)
             for rate in settings.learning_rates:
                 yield from train_side_by_side(features, tasks, rate, self.compute)
@@ -144,9 +145,15 @@ class _Evaluator:
         activations = self._run_frozen(repeat, settings)
         for task in tasks:
             for rate in settings.learning_rates:
-                backbone = self._backbone(repeat, settings)
-                windows = self.windows.only(backbone.channels) if settings.consistency else None
-                yield StageTraining(backbone, task, rate, self.compute, windows).run(activations)
+                yield train_in_rounds(task, partial(self._train_stages, activations, rate))
+
+    def _train_stages(
+        self, activations: Activations, rate: float, task: Task, _last: StageTraining | None
+    ) -> StageTraining:
+        """Train a head and stages of the pre-trained encoder, whatever the round before has trained."""
+        backbone = self._backbone(task.repeat, task.settings)
+        windows = self.windows.only(backbone.channels) if task.settings.consistency else None
+        return StageTraining(backbone, activations, task, rate, self.compute, windows).run()
 
     def _budgets(self, settings: EvaluationSettings) -> list[LabelBudget]:
         known = self.roles.budgets

@@ -1,4 +1,4 @@
-"""Self-training: a head is fitted again to windows that it labelled itself."""
+"""Self-training: a head is trained again with windows that it labelled itself."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class SelfTraining(BaseModel):
-    """How a head that is fitted to labelled windows is fitted again to unlabelled ones (Scudder 1965, Yarowsky 1995).
+    """How a head that is trained on labelled windows is trained on unlabelled ones, too (Scudder 1965, Yarowsky 1995).
 
     The unlabelled windows are those of pre-training, less the labelled ones and those of validation: where the split is
     leak-free, no test window is among them. In each round the head recognises them, the surest of each class are given
-    its label, and a new head is fitted to them and the labelled windows. Of all rounds, the first with the best
-    macro-F1 on validation windows is kept; the last, where there are none.
+    its label, and a new head is trained on them and the labelled windows, with the pre-trained encoder's stages that
+    are trained with it. Of all rounds, the first with the best macro-F1 on validation windows is kept; the last, where
+    there are none.
 
     Attributes:
         rounds: Number of rounds.
@@ -27,7 +28,8 @@ class SelfTraining(BaseModel):
         averaged: Whether windows are recognised by probabilities that are averaged over neighbouring windows: the head
             then learns what it could not tell from a window alone.
         labelled_weight: Total weight of the labelled windows, as a share of that of the windows labelled by the head;
-            each of them weighs at least as much as one of those.
+            each of them weighs at least as much as one of those. Heads trained by gradient draw windows with these
+            weights, as many in an epoch as there are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

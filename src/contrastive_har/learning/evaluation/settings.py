@@ -44,7 +44,8 @@ class EvaluationSettings(BaseModel):
         steps: Steps of the optimiser, instead of ``epochs``: equally many with all label budgets. The last epoch ends
             with the last step.
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
-        self_training: How a head that is fitted is fitted again to windows that it labels itself; null: it is not.
+        self_training: How windows that the trained head labels itself are learned from in further rounds; null: there
+            are none.
         consistency: How unlabelled windows take part in the training of all stages; null: they do not.
         largest_share: Share of the labelled windows that a step has at most, whatever the batch size.
         least_steps: Steps that are taken at least: with few labels, more epochs than ``epochs``.
@@ -85,8 +86,6 @@ class EvaluationSettings(BaseModel):
             raise ValueError("training ends after 'epochs' or 'steps'; set one of them to null")
         if self.head.fitted and self.trained_stages != 0:
             raise ValueError(f"head '{self.head.name}' is fitted to frozen encoders; set trained_stages: 0")
-        if self.self_training and not self.head.fitted:
-            raise ValueError(f"head '{self.head.name}' is trained by gradient; only fitted ones are self-trained")
         if self.consistency and self.trained_stages != "all":
             raise ValueError("consistency trains on views of windows; set trained_stages: all, or consistency: null")
         if not self.head.fitted and (missing := [name for name, value in trained.items() if value is None]):

@@ -56,7 +56,7 @@ class _Heads:
         for head, task in enumerate(tasks):
             train = torch.from_numpy(task.train).to(device)
             self.examples[head, : len(train)] = features.index_select(0, train)
-            self.targets[head, : len(train)] = torch.from_numpy(task.classes[task.train]).to(device)
+            self.targets[head, : len(train)] = torch.from_numpy(task.labels).to(device)
 
     def run(self) -> list[Outcome]:
         """Train all; return one outcome per task."""

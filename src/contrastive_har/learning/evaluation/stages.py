@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ class StageTraining:
 
     Args:
         backbone: The backbone; its trained stages are changed.
+        activations: Activations of its frozen stages for the windows that are used.
         task: The head to train.
         rate: Learning rate of Adam.
         compute: Device and precision.
@@ -31,20 +31,27 @@ class StageTraining:
     """
 
     def __init__(
-        self, backbone: Backbone, task: Task, rate: float, compute: Compute, windows: Windows | None = None
+        self,
+        backbone: Backbone,
+        activations: Activations,
+        task: Task,
+        rate: float,
+        compute: Compute,
+        windows: Windows | None = None,
     ) -> None:
         self.backbone = backbone.to(compute.device)
+        self.activations = activations
         self.trained = task.settings.trained_stages
         self.task = task
         self.rate = rate
         self.compute = compute
         self.windows = windows
         self.steps = 0
+        self.outcome = Outcome(task, rate)
 
-    def run(self, activations: Activations) -> Outcome:
-        """Train on the activations of the frozen stages for all windows."""
+    def run(self) -> StageTraining:
+        """Train; return this training, whose outcome is complete then."""
         device = self.compute.device
-        outcome = Outcome(self.task, self.rate)
         before = {name: value.detach().cpu().clone() for name, value in self.backbone.state_dict().items()}
         with seeded(self.task.seed, self.compute.random_devices):
             self.head = self.task.build_head(self.backbone.widths).to(device)
@@ -52,28 +59,33 @@ class StageTraining:
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.head) for parameter in module.parameters()]
             optimiser = torch.optim.Adam(parameters, lr=self.rate, fused=True)
-            targets = torch.from_numpy(self.task.classes).to(device)
-            train = torch.from_numpy(self.task.train).to(device)
+            labels = torch.from_numpy(self.task.labels).to(device)
             for epoch in range(1, self.task.epochs + 1):
-                batches = train[torch.randperm(len(train)).to(device)].split(self.task.batch_size)
-                loss = self._epoch(activations, targets, batches[: self.task.steps_in(epoch)], optimiser)
-                outcome.score(epoch, loss, partial(self._probabilities, activations))
+                batches = self._draw().to(device).split(self.task.batch_size)
+                loss = self._epoch(labels, batches[: self.task.steps_in(epoch)], optimiser)
+                self.outcome.score(epoch, loss, self.probabilities)
         after = self.backbone.state_dict()
         changed = {name: value for name, value in after.items() if not torch.equal(value.cpu(), before[name])}
-        outcome.keep(self.head.state_dict(), changed)
-        return outcome
+        self.outcome.keep(self.head.state_dict(), changed)
+        return self
 
-    def _epoch(
-        self, activations: Activations, targets: Tensor, batches: Sequence[Tensor], optimiser: torch.optim.Adam
-    ) -> Tensor:
-        """Take a step with each batch of windows; return the mean loss."""
+    def _draw(self) -> Tensor:
+        """Return places in the task's ``train`` in random order: each once, or as often as the weights say."""
+        count = len(self.task.train)
+        if self.task.weights is None:
+            return torch.randperm(count)
+        return torch.multinomial(torch.from_numpy(self.task.weights), count, replacement=True)
+
+    def _epoch(self, labels: Tensor, batches: Sequence[Tensor], optimiser: torch.optim.Adam) -> Tensor:
+        """Take a step with each batch of places in the task's ``train``; return the mean loss."""
         if self.trained != 0:
             self.backbone.train()
         self.head.train()
-        total = torch.zeros((), device=targets.device)
+        total = torch.zeros((), device=labels.device)
+        train = torch.from_numpy(self.task.train).to(labels.device)
         for index in batches:
-            chosen = self._choose(activations, index)
-            loss = self.head.loss(self._embed(chosen), targets.index_select(0, index))
+            chosen = self._choose(train.index_select(0, index))
+            loss = self.head.loss(self._embed(chosen), labels.index_select(0, index))
             optimiser.param_groups[0]["lr"] = self.task.rate_at(self.steps, self.rate)
             self.steps += 1
             optimiser.zero_grad(set_to_none=True)
@@ -109,17 +121,17 @@ class StageTraining:
         scores: Tensor = self.head(self._embed(entered))
         return scores
 
-    def _probabilities(self, activations: Activations, members: NDArray[np.int64]) -> Tensor:
+    def probabilities(self, members: NDArray[np.int64]) -> Tensor:
+        """Return class probabilities (members, classes) of windows."""
         self.backbone.eval()
         self.head.eval()
         with torch.no_grad():
             parts = torch.from_numpy(members).to(self.compute.device).split(self.compute.inference_batch)
-            return torch.cat([self.head(self._embed(self._choose(activations, part))).softmax(1) for part in parts])
+            return torch.cat([self.head(self._embed(self._choose(part))).softmax(1) for part in parts])
 
-    @staticmethod
-    def _choose(activations: Activations, members: Tensor) -> dict[str, Tensor]:
+    def _choose(self, members: Tensor) -> dict[str, Tensor]:
         # Indexing keeps the memory order in which convolutions are fast; index_select does not.
-        return {modality: values[members] for modality, values in activations.items()}
+        return {modality: values[members] for modality, values in self.activations.items()}
 
     def _embed(self, activations: Mapping[str, Tensor]) -> Tensor:
         with self.compute.autocast():

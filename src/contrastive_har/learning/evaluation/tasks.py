@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,8 @@ class Task:
         test: Test windows; possibly none.
         unlabelled: Windows of pre-training that are neither labelled nor for validation.
         neighbours: Which windows are neighbours.
+        given: Classes that the windows of ``train`` are given, where some have none of their own; None for their own.
+        weights: How much each window of ``train`` counts; None for all alike.
     """
 
     repeat: int
@@ -52,6 +55,13 @@ class Task:
     test: NDArray[np.int64]
     unlabelled: NDArray[np.int64]
     neighbours: Neighbours
+    given: NDArray[np.int64] | None = None
+    weights: NDArray[np.float64] | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Classes (train,) that are learned for the windows of ``train``."""
+        return self.classes[self.train] if self.given is None else self.given
 
     @property
     def key(self) -> dict[str, object]:
@@ -112,16 +122,11 @@ class Task:
 
 @dataclass
 class Outcome:
-    """The result of a task: learning curves, and predictions and weights after the last epoch.
-
-    Attributes:
-        epochs: The last epoch; None takes that of the task.
-    """
+    """The result of a task: learning curves, and predictions and weights after the last epoch."""
 
     task: Task
     learning_rate: float
-    epochs: int | None = None
-    curves: list[dict[str, object]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
     predictions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PREDICTED))
     weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -134,7 +139,7 @@ class Outcome:
             probabilities: Returns class probabilities (members, classes) of given windows.
         """
         task = self.task
-        is_last = epoch == (self.epochs or task.epochs)
+        is_last = epoch == task.epochs
         if not (is_last or task.is_scored(epoch)):
             return
         for role, members in (("validation", task.validation), ("test", task.test)):
@@ -159,7 +164,7 @@ class Outcome:
 
     def validation_score(self) -> float | None:
         """Return the last macro-F1 on the validation windows, if there are any."""
-        return next((float(str(row["macro_f1"])) for row in self.curves[::-1] if row["role"] == "validation"), None)
+        return next((float(row["macro_f1"]) for row in self.curves[::-1] if row["role"] == "validation"), None)
 
     def keep(self, head: Mapping[str, Tensor], backbone: Mapping[str, Tensor] | None = None) -> None:
         """Store the state of the head, and the state of the backbone that was trained with it."""
