@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -85,8 +87,38 @@ def test_centred_finds_interleaved_channels_and_does_not_depend_on_place_and_siz
 
 
 def test_bodies_without_a_size_are_not_divided_by_zero() -> None:
+    joints = layout_of().joints("body")
     still = torch.full((2, 9, 18), 4.0)
-    assert torch.equal(centred(still, SKELETON, layout_of().joints("body")), torch.zeros(2, 9, 18))
+    assert torch.equal(centred(still, SKELETON, joints), torch.zeros(2, 9, 18))
+    folded = bodies(5)
+    folded[:, 0, JOINTS.index("head")] = folded[:, 0, CENTRE]
+    expected = folded - folded[:, :1, CENTRE : CENTRE + 1]
+    torch.testing.assert_close(centred(folded.flatten(2), SKELETON, joints), expected.flatten(2))
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "coordinates", "problem"),
+    [
+        (SKELETON, 3, None),
+        (SKELETON, 2, None),
+        (SKELETON, 1, r"needs 2 or 3 coordinates for each joint; found \[1\]"),
+        (SKELETON, 4, r"needs 2 or 3 coordinates for each joint; found \[4\]"),
+        (SKELETON.model_copy(update={"vertical": 2}), 3, None),
+        (SKELETON.model_copy(update={"vertical": 2}), 2, "has the vertical coordinate 2, but joints have 2"),
+        (SKELETON.model_copy(update={"centre": "hip"}), 3, r"names joints \['hip'\]"),
+        (SKELETON.model_copy(update={"bones": (("head", "knee"),)}), 3, r"names joints \['knee'\]"),
+        (SKELETON.model_copy(update={"reference": ("head", "head")}), 3, "the distance of 'head' from itself"),
+    ],
+)
+def test_a_skeleton_that_does_not_fit_is_refused(skeleton: Skeleton, coordinates: int, problem: str | None) -> None:
+    joints = {joint: list(range(coordinates * index, coordinates * (index + 1))) for index, joint in enumerate(JOINTS)}
+    found = skeleton.problem(joints)
+    assert found is None if problem is None else re.search(problem, str(found))
+
+
+def test_joints_of_other_numbers_of_coordinates_are_refused() -> None:
+    joints = {joint: [3 * index, 3 * index + 1, 3 * index + 2] for index, joint in enumerate(JOINTS)}
+    assert "found [2, 3]" in str(SKELETON.problem({**joints, "head": [0, 1]}))
 
 
 @pytest.mark.parametrize("coordinates", [2, 3])
