@@ -24,6 +24,8 @@ def test_the_page_says_what_labels_are_worth_and_where_a_strategy_fails() -> Non
     assert "`chosen` is significantly below `random` with 6, 12, 24, 48 labels" in pages[-0.5]
     assert "are worth" not in pages[-0.5]
     assert "## SimCLR, unseen subjects" in pages[1.0]
+    escaped = write_page(summary, comparisons, {"simclr": "<b>SimCLR"}, {"unseen": "Unseen | subjects"}, 0.05)
+    assert "## \\<b>SimCLR, unseen \\| subjects" in escaped
 
 
 def test_every_strategy_of_any_panel_is_in_the_legend() -> None:

@@ -32,6 +32,12 @@ def test_the_page_says_what_was_chosen_and_what_it_gained() -> None:
     assert "no significant difference" not in page
 
 
+def test_titles_are_escaped() -> None:
+    page = write_page(summary(2, 1.0), {"a": "<b>|A", "b": "B"}, {"linear": "[x](y)"}, {"s": "`S`"}, "1 %", 0.95)
+    assert "| \\<b>\\|A | \\[x](y) | 70.0 |" in page
+    assert "## \\`S\\`, 1 % of the labels" in page
+
+
 @pytest.mark.parametrize(("repeats", "says"), [(2, True), (10, False)])
 def test_nothing_gained_is_said_and_with_few_repeats_why(repeats: int, says: bool) -> None:
     page = write_page(summary(repeats, 0.06), *TITLES, "1 %", 0.95)

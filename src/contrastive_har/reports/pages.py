@@ -24,5 +24,7 @@ def page_template(name: str) -> jinja2.Template:
 
 
 def escape_markdown(value: Any) -> Any:
-    """Return a text on one line without links, HTML and columns; other values as they are."""
-    return " ".join(_MARKDOWN.sub(r"\\\g<0>", value).splitlines()) if isinstance(value, str) else value
+    """Return a text on one line without links, HTML and columns; other values, and what is Markdown, as they are."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return " ".join(_MARKDOWN.sub(r"\\\g<0>", value).splitlines())

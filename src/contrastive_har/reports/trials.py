@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import in_percent
 from contrastive_har.scores.trials import AREA
 
@@ -20,7 +21,7 @@ def write_page(
     splits: Mapping[str, str],
     level: float,
 ) -> str:
-    """Return the page as Markdown.
+    """Return the page as Markdown; titles are escaped.
 
     Args:
         summary: From :func:`contrastive_har.scores.trials.summarise_trials`.
@@ -33,34 +34,38 @@ def write_page(
     trials = int(summary["trials"].max())
     of_reference = summary[(summary["strategy"] == reference) & (summary["measure"] == "macro_f1")]
     costs = of_reference.groupby("labels")["signal_seconds"].mean()
-    lines = [
-        f"Macro-F1 in per cent: mean ± standard deviation over {trials} trials (repeats and draws). `+` and `−`: "
-        f"significantly above and below `{reference}` (Wilcoxon's signed-rank test, paired, Holm-corrected, level "
-        f"{level:g}). Area: mean over the logarithm of the labels. Seconds: choosing the most windows.",
-        "",
-        f"The windows are {', '.join(f'{cost:.0f}' for cost in costs)} seconds of signal. Strategies that ask for "
-        "stretches ask for no more seconds; a stretch of several activities costs its seconds and gives no label.",
-        "",
-    ]
+    curves = []
     for values, rows in summary.groupby(_KEYS, sort=False):
         split, method, wrong = values
         of_rows = comparisons[(comparisons[_KEYS] == list(values)).all(axis=1)]
-        labels = f", {100 * wrong:g} % of labels wrong" if wrong else ""
-        lines += [f"## {methods[str(method)]}, {splits[str(split)].lower()}{labels}", ""]
-        lines += [*_table(rows, of_rows, level), ""]
-        lines += [*(f"* {sentence}" for sentence in sentences(rows, of_rows, reference, level)), ""]
-    return "\n".join(lines)
+        labels = sorted(rows.loc[rows["labels"] > 0, "labels"].unique())
+        curve = {
+            "method": methods[str(method)],
+            "split": splits[str(split)].lower(),
+            "wrong": f", {100 * wrong:g} % of labels wrong" if wrong else "",
+            "labels": labels,
+            "rows": list(_rows(rows, of_rows, labels, level)),
+            "sentences": list(sentences(rows, of_rows, reference, level)),
+        }
+        curves.append(curve)
+    return page_template("trials.md.j2").render(
+        trials=trials,
+        reference=reference,
+        level=f"{level:g}",
+        costs=[f"{cost:.0f}" for cost in costs],
+        curves=curves,
+    )
 
 
-def _table(rows: pd.DataFrame, comparisons: pd.DataFrame, level: float) -> Iterator[str]:
-    labels = sorted(rows.loc[rows["labels"] > 0, "labels"].unique())
-    columns = [("macro_f1", count) for count in labels] + [(AREA, 0)]
+def _rows(
+    rows: pd.DataFrame, comparisons: pd.DataFrame, labels: Sequence[int], level: float
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the scores of each strategy by number of labels, their area, and the seconds."""
+    columns = [*(("macro_f1", count) for count in labels), (AREA, 0)]
     signs = {
         (row.strategy, row.measure, row.labels): ("" if row.p_holm >= level else "+" if row.difference > 0 else "−")
         for row in comparisons.itertuples(index=False)
     }
-    yield f"| strategy | {' | '.join(map(str, labels))} | area | seconds |"
-    yield "|---" * (len(columns) + 2) + "|"
     for strategy, of_strategy in rows.groupby("strategy", sort=False):
         cells = of_strategy.set_index(["measure", "labels"])
         texts = [
@@ -68,11 +73,13 @@ def _table(rows: pd.DataFrame, comparisons: pd.DataFrame, level: float) -> Itera
             f" {signs.get((strategy, *key), '')}".rstrip()
             for key in columns
         ]
-        yield f"| `{strategy}` | {' | '.join(texts)} | {cells.loc[(AREA, 0), 'seconds']:.1f} |"
+        yield str(strategy), [*texts, f"{cells.loc[(AREA, 0), 'seconds']:.1f}"]
 
 
 def sentences(rows: pd.DataFrame, comparisons: pd.DataFrame, reference: str, level: float) -> Iterator[str]:
     """Yield what the chosen labels of the best strategy are worth, and where strategies are below the reference.
+
+    They are Markdown.
 
     Args:
         rows: Summary of one curve: split, method and share of wrong labels.

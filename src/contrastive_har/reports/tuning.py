@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from contrastive_har.files.fingerprints import fingerprint
+from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import describe_budget, in_percent, name_row
 from contrastive_har.reports.tracked import TrackedRun
 from contrastive_har.scores.comparisons import least_repeats
@@ -27,7 +28,7 @@ def write_page(
     chosen_at: str,
     confidence: float,
 ) -> str:
-    """Return the page as Markdown.
+    """Return the page as Markdown; titles are escaped.
 
     Args:
         summary: From :func:`contrastive_har.scores.tuning.summarise_tuning`.
@@ -38,62 +39,54 @@ def write_page(
         confidence: Confidence level of the intervals.
     """
     first = summary.iloc[0]
-    lines = [
-        f"Macro-F1 in per cent, mean over {first['repeats']} repeats. Each repeat tried {first['trials']} settings of "
-        f"every row, the first as configured, and chose the best on its validation windows with "
-        f"{describe_budget(chosen_at)}; test windows chose nothing. The difference is paired by repeat, with its "
-        f"{100 * confidence:g} % interval.",
-        "",
-    ]
-    for (split, budget), rows in summary.groupby(["split", "label_budget"], sort=False):
-        lines += [f"## {splits[str(split)]}, {describe_budget(str(budget))}", ""]
-        named = rows.assign(name=[name_row(methods[of], evaluations[by]) for of, by in rows[_ROW[1:]].to_numpy()])
-        lines += [*_table(rows, methods, evaluations), "", *_findings(named, 1 - confidence), ""]
-    lines += ["## Chosen settings", "", *_chosen(summary.drop_duplicates(_ROW), methods, evaluations, splits), ""]
-    return "\n".join(lines)
+    names = [name_row(methods[of], evaluations[by]) for of, by in summary[_ROW[1:]].to_numpy()]
+    named = summary.assign(name=names)
+    return page_template("tuning.md.j2").render(
+        repeats=first["repeats"],
+        trials=first["trials"],
+        chosen_at=describe_budget(chosen_at),
+        interval=f"{100 * confidence:g} % interval",
+        tables=[
+            {
+                "split": splits[str(split)],
+                "budget": describe_budget(str(budget)),
+                "rows": [_cells(row, methods, evaluations) for row in rows.to_dict("records")],
+                "findings": list(_findings(rows, 1 - confidence)),
+            }
+            for (split, budget), rows in named.groupby(["split", "label_budget"], sort=False)
+        ],
+        settings=[
+            (row["name"], splits[row["split"]].lower(), [_in_words(one) for one in json.loads(row["settings"])])
+            for row in named.drop_duplicates(_ROW).to_dict("records")
+        ],
+    )
 
 
-def _table(rows: pd.DataFrame, methods: Mapping[str, str], evaluations: Mapping[str, str]) -> Iterator[str]:
-    yield "| method | evaluation | untuned | tuned | difference | validation, untuned | validation, tuned |"
-    yield "|---|---|---|---|---|---|---|"
-    for row in rows.to_dict("records"):
-        scores = [in_percent(row[name]) for name in (*SETTINGS, "untuned_validation", "tuned_validation")]
-        interval = f"{in_percent(row['low'], signed=True)} to {in_percent(row['high'], signed=True)}"
-        difference = f"{in_percent(row['difference'], signed=True)} ({interval})"
-        cells = [methods[row["method"]], evaluations[row["evaluation"]], *scores[:2], difference, *scores[2:]]
-        yield f"| {' | '.join(cells)} |"
+def _cells(row: Mapping[Any, Any], methods: Mapping[str, str], evaluations: Mapping[str, str]) -> list[str]:
+    scores = [in_percent(row[name]) for name in (*SETTINGS, "untuned_validation", "tuned_validation")]
+    interval = f"{in_percent(row['low'], signed=True)} to {in_percent(row['high'], signed=True)}"
+    difference = f"{in_percent(row['difference'], signed=True)} ({interval})"
+    return [methods[row["method"]], evaluations[row["evaluation"]], *scores[:2], difference, *scores[2:]]
 
 
 def _findings(rows: pd.DataFrame, level: float) -> Iterator[str]:
     """Yield the best rows as configured and as tuned, and for which rows tuning makes a significant difference."""
     best = {setting: rows.loc[rows[setting].idxmax()] for setting in SETTINGS}
     found = (f"{setting}, {row['name']} ({in_percent(row[setting])})" for setting, row in best.items())
-    yield f"* Best: {'; '.join(found)}."
+    yield f"Best: {'; '.join(found)}."
     significant = rows[rows["p_holm"] < level]
     for verb, chosen in (("gains", significant["difference"] > 0), ("loses", significant["difference"] < 0)):
         if chosen.any():
-            yield f"* Tuning {verb} significantly: {'; '.join(significant.loc[chosen, 'name'])}."
+            yield f"Tuning {verb} significantly: {'; '.join(significant.loc[chosen, 'name'])}."
     if significant.empty:
         least = least_repeats(len(rows), level)
         few = f" With so many rows, at least {least} repeats are needed." if rows["repeats"].max() < least else ""
-        yield f"* Tuning makes no significant difference (Wilcoxon's signed-rank test, Holm-corrected).{few}"
+        yield f"Tuning makes no significant difference (Wilcoxon's signed-rank test, Holm-corrected).{few}"
 
 
-def _chosen(
-    rows: pd.DataFrame, methods: Mapping[str, str], evaluations: Mapping[str, str], splits: Mapping[str, str]
-) -> Iterator[str]:
-    for row in rows.to_dict("records"):
-        name = name_row(methods[row["method"]], evaluations[row["evaluation"]])
-        settings = "; ".join(_in_words(setting) for setting in json.loads(row["settings"]))
-        yield f"* {name}, {splits[row['split']].lower()}: {settings}"
-
-
-def _in_words(setting: Mapping[str, Any]) -> str:
-    """Return the values of a setting by name, such as ``budget.learning_rate 0.002``."""
-    values = (
-        f"`{name}` {value:.3g}" if isinstance(value, float) else f"`{name}` {value}" for name, value in setting.items()
-    )
-    return ", ".join(values) or "as configured"
+def _in_words(setting: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of a setting by name; floats with three digits."""
+    return {name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in setting.items()}
 
 
 def describe_tuning(
