@@ -149,6 +149,7 @@ def test_shares_grow() -> None:
     assert list(SETTINGS.shares) == pytest.approx(SHARES)
     with pytest.raises(ValueError, match="is below first_share"):
         SelfTraining(first_share=0.5, last_share=0.2)
+    assert list(SelfTraining(rounds=2, first_share=0.5, last_share=0.5).shares) == [0.5, 0.5]
 
 
 def trained(windows: Windows, validation: np.ndarray, classes: np.ndarray) -> tuple[Task, list[Outcome]]:

@@ -11,8 +11,10 @@ from kedro.io import DataCatalog, Version
 from kedro.pipeline import Node, Pipeline
 
 from contrastive_har.catalog import AtomicDataset
+from contrastive_har.pipelines.tuning.pipeline import create_pipeline
 from contrastive_har.runs.console import Quiet, ignore_expected_warnings
 from contrastive_har.runs.hooks.progress import ProgressHooks
+from contrastive_har.scores.cells import Cell
 
 SECONDS = {"first": 1.0, "second": 9.0}
 
@@ -45,6 +47,23 @@ def test_a_step_takes_as_long_as_all_its_nodes(
         "1 of 3 steps done, about 20 s left.",
         "2 of 3 steps done, about 10 s left.",
         "3 of 3 steps done.",
+    ]
+
+
+def test_each_trial_of_a_cell_is_a_step(caplog: pytest.LogCaptureFixture) -> None:
+    cell = Cell("p", "s", "a")
+    stage = create_pipeline([cell], trials=3)
+    of_cell = [node for node in stage.nodes if node.namespace == cell.namespace]
+    hooks = ProgressHooks()
+    hooks.before_pipeline_run({"run_id": "r"}, stage, DataCatalog())
+    with caplog.at_level(logging.INFO):
+        for node in stage.nodes:
+            hooks.before_node_run(node)
+            hooks.after_node_run(node)
+    assert len(of_cell) == 5
+    assert [record.message.split(",")[0] for record in caplog.records] == [
+        *(f"{done} of 4 steps done" for done in (1, 2, 3)),
+        "4 of 4 steps done.",
     ]
 
 

@@ -1,6 +1,6 @@
 """The progress of a run on the console: steps done of all, and the time that is left.
 
-A step is the pre-training, the evaluation or the tuning of a cell.
+A step is the pre-training, the evaluation or the tuning of a cell; of tuning, also each trial.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from contrastive_har.runs.console import quieten
 from contrastive_har.scores.cells import Cell
 
 _STAGES = ("pretraining", "evaluation", "labelling", "tuning")
+_TRIAL = "trial"
+"""Tag of nodes that are steps by themselves."""
+
+_Step = tuple[str, str]
+"""What is computed, and in which stage."""
 
 
 class ProgressHooks:
     """Says how many steps of a run are done, and about how long the others will take."""
 
     def __init__(self) -> None:
-        self._nodes: dict[Node, tuple[Cell, str]] = {}
-        self._left: Counter[tuple[Cell, str]] = Counter()  # nodes of each step that are still to run
-        self._spent: dict[tuple[Cell, str], float] = defaultdict(float)
+        self._nodes: dict[Node, _Step] = {}
+        self._left: Counter[_Step] = Counter()  # nodes of each step that are still to run
+        self._spent: dict[_Step, float] = defaultdict(float)
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._started: dict[str, float] = {}
 
@@ -38,12 +43,7 @@ class ProgressHooks:
         self._run_id, self._catalog = str(run_params["run_id"]), catalog
         self._seconds.clear()
         self._spent.clear()
-        self._nodes = {
-            node: (cell, stage)
-            for node in pipeline.nodes
-            for stage in _STAGES
-            if stage in node.tags and (cell := Cell.parse(node.namespace))
-        }
+        self._nodes = {node: step for node in pipeline.nodes if (step := _step_of(node))}
         self._left = Counter(self._nodes.values())
         self._all = len(self._left)
 
@@ -100,3 +100,11 @@ class ProgressHooks:
         if not self._left:
             return ""
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
+
+
+def _step_of(node: Node) -> _Step | None:
+    """Return the step that a node is part of; None if it is part of none."""
+    stage = next((stage for stage in _STAGES if stage in node.tags), None)
+    if stage is None or Cell.parse(node.namespace) is None:
+        return None
+    return node.name if _TRIAL in node.tags else str(node.namespace), stage
