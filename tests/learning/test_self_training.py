@@ -251,6 +251,7 @@ def test_the_best_round_of_training_by_gradient_is_kept(windows: Windows) -> Non
     epochs = sorted({row["epoch"] for row in kept.curves})
     passed = sum(outcome.task.epochs for outcome in rounds[:best])
     assert epochs == list(range(1, passed + rounds[best].task.epochs + 1))
+    assert {row["epoch"] for row in kept.curves if np.isnan(row["learning_rate"])} == set(range(1, passed + 1))
 
 
 def test_training_by_gradient_sees_only_labels_of_labelled_windows(windows: Windows) -> None:

@@ -145,6 +145,9 @@ def test_published_numbers_are_those_of_the_paper() -> None:
     assert published["source"].notna().all()
 
 
+NAN = float("nan")
+
+
 def cells_of(published: pd.DataFrame, protocol: str) -> pd.Series:
     return published[published["protocol"] == protocol].set_index(["dataset", "method"])["published"]
 
@@ -156,13 +159,18 @@ def cells_of(published: pd.DataFrame, protocol: str) -> pd.Series:
         ([12, 24], [0.5, 0.8], ["test"] * 2, 0.1, 0.3),
         ([4, 2, 4, 2], [0.9, 0.8, 0.2, 0.1], ["validation", "validation", "test", "test"], 0.1, 0.1),
         ([3], [0.5], ["test"], 0.1, None),
-        ([1, 2], [0.5, 0.8], ["test"] * 2, float("nan"), None),
+        ([1, 2], [0.5, 0.8], ["test"] * 2, NAN, None),
+        ([1, 2, 3, 4, 5, 6], [0.1, 0.2, 0.3, 0.4, 0.7, 0.9], ["test"] * 6, [NAN, NAN, 0.1, 0.1, 0.1, 0.1], 0.5),
+        ([2, 4, 6], [0.1, 0.2, 0.3], ["test"] * 3, [NAN, NAN, 0.1], None),
     ],
 )
 def test_the_rise_in_the_second_half_of_training(
-    epochs: list[int], values: list[float], roles: list[str], rate: float, rise: float | None
+    epochs: list[int], values: list[float], roles: list[str], rate: float | list[float], rise: float | None
 ) -> None:
-    """On validation windows if there are any; none where nothing was trained or scored in the first half."""
+    """On validation windows if there are any; none where nothing was trained or scored in the first half.
+
+    Of the last round of self-training: those before have no learning rate.
+    """
     table = predictions(0, 0.9).query("repeat == 0 and label_budget == '1 %'")
     curve = pd.DataFrame({"epoch": epochs, "macro_f1": values, "role": roles, "accuracy": 0.5, "learning_rate": rate})
     curve = curve.assign(evaluation="linear", label_budget="1 %", repeat=0)

@@ -66,10 +66,14 @@ def score(
 
 
 def _late_rise(curve: pd.DataFrame) -> float | None:
-    """Return the rise of macro-F1 from the middle to the end of training, if something was trained and scored then."""
+    """Return the rise of macro-F1 from the middle to the end of training, if something was trained and scored then.
+
+    Of rounds of self-training, only the last is looked at: those before have no learning rate.
+    """
     role = "validation" if (curve["role"] == "validation").any() else "test"
     trained = curve[(curve["role"] == role) & curve["learning_rate"].notna()].sort_values("epoch")
-    early = trained[trained["epoch"] <= trained["epoch"].max() / 2]
+    before = curve.loc[curve["learning_rate"].isna(), "epoch"].max() if curve["learning_rate"].isna().any() else 0
+    early = trained[trained["epoch"] - before <= (trained["epoch"].max() - before) / 2]
     return None if early.empty else float(trained["macro_f1"].iloc[-1] - early["macro_f1"].iloc[-1])
 
 

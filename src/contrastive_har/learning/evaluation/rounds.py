@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -36,7 +37,8 @@ def train_in_rounds(task: Task, train: Callable[[Task, T | None], T]) -> Outcome
         train: Trains on the windows of a task, given what the round before has trained; None in the first.
 
     Returns:
-        The outcome of the round to keep, after the learning curves of those before.
+        The outcome of the round to keep. Its learning curves follow those of the rounds before, which have no learning
+        rate, so that the training of the kept round can be told from them.
     """
     settings = task.settings.self_training
     trained = train(task, None)
@@ -48,9 +50,10 @@ def train_in_rounds(task: Task, train: Callable[[Task, T | None], T]) -> Outcome
     kept = _round_to_keep([outcome.validation_score() for outcome in outcomes])
     curves: list[dict[str, Any]] = []
     passed = 0
-    for outcome in outcomes[: kept + 1]:
-        curves += [row | {"epoch": passed + row["epoch"]} for row in outcome.curves]
+    for outcome in outcomes[:kept]:
+        curves += [row | {"epoch": passed + row["epoch"], "learning_rate": math.nan} for row in outcome.curves]
         passed += outcome.task.epochs
+    curves += [row | {"epoch": passed + row["epoch"]} for row in outcomes[kept].curves]
     return replace(outcomes[kept], curves=curves)
 
 
