@@ -172,6 +172,29 @@ def test_the_autoencoder_restores_the_shape(length: int) -> None:
     assert loss.item() < 0.15, "four windows can be learned by heart, signs included"
 
 
+def test_the_decoder_mirrors_the_encoder() -> None:
+    """Layer by layer: repeated to the length before pooling, then a transposed convolution; ReLU but after the last."""
+    torch.manual_seed(0)
+    objective = AutoencodingSettings().build(ConvAutoencoderSettings(channels=(4, 5, 7)).build(6, 50), layout(50), 3)
+    weights = {name: value.double().numpy() for name, value in objective.state_dict().items()}
+    hidden = objective.encoder(WINDOWS).detach().double().numpy()
+    error = []
+    for window, embedded in zip(WINDOWS.double().numpy(), hidden, strict=True):
+        restored = (weights["expand.weight"] @ embedded + weights["expand.bias"]).reshape(7, 6)
+        for index, (width, length) in enumerate(((5, 12), (4, 25), (6, 50))):
+            if index:
+                restored = np.maximum(restored, 0)
+            repeated = restored[:, [at * restored.shape[1] // length for at in range(length)]]
+            kernel, bias = weights[f"layers.{index}.weight"], weights[f"layers.{index}.bias"]
+            restored = np.zeros((width, length)) + bias[:, None]
+            for at in range(length):
+                for tap in range(3):
+                    if 0 <= at + tap - 1 < length:
+                        restored[:, at + tap - 1] += repeated[:, at] @ kernel[:, :, tap]
+        error.append((restored.T - window) ** 2)
+    assert objective.loss(WINDOWS, Step(0, ALONE)).loss.item() == pytest.approx(np.mean(error), rel=1e-4)
+
+
 def test_predictive_coding_is_its_formula() -> None:
     encoder = ConvGRUSettings(channels=(4, 5), hidden=6, layers=1, dropout=0)
     objective = build(PredictiveCodingSettings(horizon=3), encoder)
