@@ -60,7 +60,7 @@ def test_each_trial_of_a_cell_is_a_step(caplog: pytest.LogCaptureFixture) -> Non
         for node in stage.nodes:
             hooks.before_node_run(node)
             hooks.after_node_run(node)
-    assert len(of_cell) == 5
+    assert len(of_cell) == 5, "three trials, their choice and the test of it"
     assert [record.message.split(",")[0] for record in caplog.records] == [
         *(f"{done} of 4 steps done" for done in (1, 2, 3)),
         "4 of 4 steps done.",
@@ -72,7 +72,7 @@ def test_nodes_that_an_earlier_run_has_finished_are_not_left(
 ) -> None:
     """A step with some of its nodes finished is done with the others, one with all of them is done."""
     nodes = [
-        Node(lambda: 0, None, f"out_{row}_{name}", name=name, namespace=f"p.s.{row}", tags="tuning")
+        Node(lambda: 0, None, f"out_{row}_{name}", name=name, namespace=f"p.s.{row}", tags="labelling")
         for row in ("a", "b")
         for name in SECONDS
     ]

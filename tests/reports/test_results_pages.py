@@ -34,6 +34,7 @@ EVALUATIONS = {
     "MLP head": ("frozen_mlp",),
     "fitted": ("linear", "ridge", "logistic"),
     "self-trained": ("self_trained",),
+    "fine-tuned, self-trained": ("fine_tuning_self_trained",),
     "macro-F1": (
         *("label_sequence", "whole_names", "random_words", "own_names", "unshared_names", "supervised"),
         *("supervised_mlp", "frozen_label_sequence", "frozen_unshared_names", "frozen_mlp"),
@@ -119,9 +120,15 @@ def test_tables_are_their_tuned_scores(page: Path) -> None:
         scores = pd.read_csv(page.parent / file)
         names = method_names(scores["protocol"].iloc[0])
         header, _, *body = rows(text)
-        assert {names[title.lower()] for title, *_ in body} == set(scores["method"])
+        scores = scores[(scores["split"] == split) & (scores["metric"] == "macro_f1")]
+        compared = set()
         for title, *cells in body:
-            mine = scores[(scores["split"] == split) & (scores["method"] == names[title.lower()])]
+            whole, _, evaluation = title.rpartition(", ")
+            name = names[(whole if evaluation in EVALUATIONS else title).lower()]
+            mine = scores[scores["method"] == name]
+            mine = mine[mine["evaluation"].isin(EVALUATIONS.get(evaluation, mine["evaluation"].unique()))]
+            assert mine["evaluation"].nunique() == 1, title
+            compared |= set(mine[["method", "evaluation"]].itertuples(index=False, name=None))
             for column, cell in zip(header[1:], cells, strict=True):
                 setting, budget = column.split(", ")
                 wide = mine[mine["label_budget"] == budget].pivot(index="repeat", columns="setting", values="value")
@@ -129,6 +136,7 @@ def test_tables_are_their_tuned_scores(page: Path) -> None:
                 mean, deviation = DIFFERENCE.match(cell.replace("−", "-")).groups()  # type: ignore[union-attr]
                 assert float(mean) == pytest.approx(100 * wide[setting].mean(), abs=0.0501), (title, column)
                 assert float(deviation) == pytest.approx(100 * wide[setting].std(), abs=0.0501), (title, column)
+        assert compared == set(scores[["method", "evaluation"]].itertuples(index=False, name=None))
 
 
 def test_every_score_is_told_and_says_how_it_came_about() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -12,7 +14,17 @@ TITLES = {"a": "Method A", "b": "Method B"}, {"linear": "Linear evaluation"}, {"
 
 
 def summary(repeats: int, p_holm: float) -> pd.DataFrame:
-    chosen = '[{"budget.learning_rate": 0.00123456, "objective.views": "strong"}, {}]'
+    chosen = json.dumps(
+        [
+            {
+                "budget.learning_rate": 0.00123456,
+                "objective.views": "strong",
+                "evaluations.linear.head.inverse_penalty": 3.0,
+                "evaluations.ridge.head.penalty": 2.0,
+            },
+            {},
+        ]
+    )
     rows = [
         ("s", "a", "linear", "1 %", repeats, 8, 0.70, 0.75, 0.05, 0.04, 0.06, 0.001, p_holm, 0.6, 0.8, chosen),
         ("s", "b", "linear", "1 %", repeats, 8, 0.72, 0.71, -0.01, -0.02, 0.0, 0.5, 1.0, 0.7, 0.7, "[{}, {}]"),
@@ -28,7 +40,8 @@ def test_the_page_says_what_was_chosen_and_what_it_gained() -> None:
     assert "with its 95 % interval" in page
     assert "untuned, Method B, linear evaluation (72.0); tuned, Method A, linear evaluation (75.0)" in page
     assert "Tuning gains significantly: Method A, linear evaluation." in page
-    assert "`budget.learning_rate` 0.00123, `objective.views` strong; as configured" in page
+    assert "`budget.learning_rate` 0.00123, `objective.views` strong, `head.inverse_penalty` 3; as configured" in page
+    assert "ridge" not in page, "a setting of another evaluation of the row"
     assert "no significant difference" not in page
 
 

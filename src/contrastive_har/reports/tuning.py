@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from contrastive_har.files.fingerprints import fingerprint
 from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import describe_budget, in_percent, name_row
 from contrastive_har.reports.tracked import TrackedRun
+from contrastive_har.scores.cells import parse_evaluation
 from contrastive_har.scores.comparisons import least_repeats
 from contrastive_har.scores.table import CELL, EVERYTHING
 from contrastive_har.scores.tuning import SETTINGS
@@ -56,7 +57,7 @@ def write_page(
             for (split, budget), rows in named.groupby(["split", "label_budget"], sort=False)
         ],
         settings=[
-            (row["name"], splits[row["split"]].lower(), [_in_words(one) for one in json.loads(row["settings"])])
+            (row["name"], splits[row["split"]].lower(), _in_words(json.loads(row["settings"]), row["evaluation"]))
             for row in named.drop_duplicates(_ROW).to_dict("records")
         ],
     )
@@ -84,9 +85,17 @@ def _findings(rows: pd.DataFrame, level: float) -> Iterator[str]:
         yield f"Tuning makes no significant difference (Wilcoxon's signed-rank test, Holm-corrected).{few}"
 
 
-def _in_words(setting: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a setting by name; floats with three digits."""
-    return {name: f"{value:.3g}" if isinstance(value, float) else str(value) for name, value in setting.items()}
+def _in_words(chosen: Sequence[Mapping[str, Any]], evaluation: str) -> list[dict[str, str]]:
+    """Return the values of each setting by name, floats with three digits; none of the row's other evaluations."""
+    own = f"evaluations.{parse_evaluation(evaluation)[0]}."
+    return [
+        {
+            name.removeprefix(own): f"{value:.3g}" if isinstance(value, float) else str(value)
+            for name, value in setting.items()
+            if name.startswith(own) or not name.startswith("evaluations.")
+        }
+        for setting in chosen
+    ]
 
 
 def describe_tuning(

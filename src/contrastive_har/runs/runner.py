@@ -71,7 +71,8 @@ class SideBySideRunner(SequentialRunner):
             raise
 
 
-def _takes_long(node: Node) -> bool:
+def takes_long(node: Node) -> bool:
+    """Return whether a node trains, evaluates or embeds."""
     return _COMPUTE in node.inputs or getattr(node.func, "__name__", "") in _LONG
 
 
@@ -108,8 +109,8 @@ class _Schedule:
         running = self.running
         while left or running:
             ready = [node for node in left if needed[node] <= done]
-            for_workers = list(filter(_takes_long, ready))
-            here = [node for node in ready if not _takes_long(node)]
+            for_workers = list(filter(takes_long, ready))
+            here = [node for node in ready if not takes_long(node)]
             if not running and len(ready) == 1:
                 here, for_workers = ready, []
             for node in for_workers[: self.workers.count - len(running)]:
@@ -127,7 +128,7 @@ class _Schedule:
     def _run_here(self, node: Node) -> Node:
         from contrastive_har.learning.workers import limited_to
 
-        with limited_to(self.workers.threads) if _takes_long(node) else nullcontext():
+        with limited_to(self.workers.threads) if takes_long(node) else nullcontext():
             return Task(node, self.catalog, False, self.hooks, self.run_id).execute()
 
 

@@ -62,7 +62,6 @@ def _trial(cell: Cell, number: int) -> Pipeline:
         inputs=["windows", "roles", "method_check", "params:plan", "params:compute", "checkpoints"],
         outputs=[TRIAL.format(number), ENCODERS.format(number)],
         name=f"try_setting_{number}",
-        tags="trial",
     )
     return _in_cell(Pipeline([node]), cell, number)
 

@@ -1,6 +1,6 @@
 """The progress of a run on the console: steps done of all, and the time that is left.
 
-A step is the pre-training, the evaluation or the tuning of a cell; of tuning, also each trial.
+A step is the pre-training or the evaluation of a cell, the trials of its strategies, or one trial of its settings.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from contrastive_har.runs.console import quieten
+from contrastive_har.runs.runner import takes_long
 from contrastive_har.scores.cells import Cell
 
 _STAGES = ("pretraining", "evaluation", "labelling", "tuning")
-_TRIAL = "trial"
-"""Tag of nodes that are steps by themselves."""
-
 _Step = tuple[str, str]
-"""What is computed, and in which stage."""
+"""A namespace or a node, and its stage."""
 
 
 class ProgressHooks:
@@ -107,4 +105,6 @@ def _step_of(node: Node) -> _Step | None:
     stage = next((stage for stage in _STAGES if stage in node.tags), None)
     if stage is None or Cell.parse(node.namespace) is None:
         return None
-    return node.name if _TRIAL in node.tags else str(node.namespace), stage
+    if stage != "tuning":
+        return str(node.namespace), stage
+    return (node.name, stage) if takes_long(node) else None
