@@ -17,6 +17,7 @@ from contrastive_har.protocols import IllPosedError
 from tests.pipelines.conftest import FEW, Project, make_project
 
 METHODS = ("hand_features", "simclr")
+ROWS = [("hand_features", "linear"), ("hand_features", "self_trained"), ("simclr", "linear")]
 ROW = ["split", "method", "evaluation"]
 TUNING: dict[str, Any] = {
     "windows": {"length": 64, "stride": 32},
@@ -67,7 +68,7 @@ def test_every_row_tries_equally_many_settings_and_chooses_one_in_each_repeat(tu
 
 def test_the_table_has_rows_untuned_and_tuned(tuned: Project) -> None:
     summary, scores = table(tuned, "tuning_summary"), table(tuned, "tuned_scores")
-    assert len(summary) == len(METHODS) * 2  # label budgets
+    assert len(summary) == len(ROWS) * 2  # label budgets
     assert (summary["repeats"] == 2).all()
     of_simclr = summary[summary["method"] == "simclr"]
     assert (of_simclr["tuned"] > of_simclr["untuned"]).all(), "as configured, its head learns nearly nothing"
@@ -89,13 +90,14 @@ def test_the_audit_covers_the_windows_that_choose(tuned: Project) -> None:
 def test_rows_are_tracked_with_their_trials_as_steps(tuned: Project) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{tuned.path / 'mlflow.db'}")
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    cells = {(run.data.tags["method"], run.data.tags["label_budget"]): run for run in runs if "method" in run.data.tags}
-    assert set(cells) == {(method, budget) for method in METHODS for budget in TUNING["label_budgets"]}
+    tags = ("method", "evaluation", "label_budget")
+    cells = {tuple(run.data.tags[tag] for tag in tags): run for run in runs if "method" in run.data.tags}
+    assert set(cells) == {(*row, budget) for row in ROWS for budget in TUNING["label_budgets"]}
     summary, trials = table(tuned, "tuning_summary"), table(tuned, "trials")
     for row in summary.itertuples():
-        run = cells[row.method, row.label_budget]
+        run = cells[row.method, row.evaluation, row.label_budget]
         assert run.data.metrics["tuned_macro_f1"] == pytest.approx(row.tuned)
-        mine = trials[(trials["method"] == row.method) & (trials["repeat"] == 1)]
+        mine = trials.query("method == @row.method and evaluation == @row.evaluation and repeat == 1")
         steps = mlflow.MlflowClient().get_metric_history(run.info.run_id, "validation_macro_f1_repeat_1_by_trial")
         assert [(one.step, one.value) for one in sorted(steps, key=lambda one: one.step)] == [
             (trial, pytest.approx(value)) for trial, value in mine[["trial", "validation_macro_f1"]].to_numpy()
