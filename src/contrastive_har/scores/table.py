@@ -68,7 +68,7 @@ def score(
 def _late_rise(curve: pd.DataFrame) -> float | None:
     """Return the rise of macro-F1 from the middle to the end of training, if something was trained and scored then.
 
-    Of rounds of self-training, only the last is looked at: those before have no learning rate.
+    Of rounds of self-training, only the kept one is looked at: those before have no learning rate.
     """
     role = "validation" if (curve["role"] == "validation").any() else "test"
     trained = curve[(curve["role"] == role) & curve["learning_rate"].notna()].sort_values("epoch")

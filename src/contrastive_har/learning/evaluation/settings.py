@@ -51,7 +51,7 @@ class EvaluationSettings(BaseModel):
         least_steps: Steps that are taken at least: with few labels, more epochs than ``epochs``.
         weight_penalty: Factor of the squared weights of trained stages, added to the loss.
         test_every: Epochs between two evaluations on the test set for the learning curves; scores use the last epoch.
-            Null: one, or with ``steps`` the last epoch only.
+            Null: one, or with ``steps`` half of all epochs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
