@@ -217,6 +217,24 @@ def test_frozen_stages_run_once_for_all_evaluations(
         assert len(begun) > 4 * batches, "nothing is kept"
 
 
+def test_activations_are_kept_as_long_as_they_are_few(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings, of which no stage is trained, always are."""
+    several = thinned(windows, *TWO)
+    backbone = encoders_of(several).build(0)
+    signals, used = several.only(backbone.channels).signals, torch.arange(10)
+    kept = frozen.run_frozen(backbone, 1, signals, used, CPU.resolve())
+    values = sum(one.values.numel() for one in kept.values() if isinstance(one, frozen.Kept))
+    for most, kind in ((values, frozen.Kept), (values - 1, frozen.OnDemand)):
+        monkeypatch.setattr(frozen, "AT_ONCE", most)
+        found = frozen.run_frozen(backbone, 1, signals, used, CPU.resolve())
+        assert {type(one) for one in found.values()} == {kind}
+        for name, one in found.items():
+            torch.testing.assert_close(one[used[3:5]], kept[name][used[3:5]])
+    monkeypatch.setattr(frozen, "AT_ONCE", 0)
+    embedded = frozen.run_frozen(backbone, 0, signals, used, CPU.resolve())
+    assert {type(one) for one in embedded.values()} == {frozen.Kept}
+
+
 def test_frozen_stages_see_the_windows_of_the_heads_only(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
     several = thinned(windows, *TWO)
     encoders = encoders_of(several)

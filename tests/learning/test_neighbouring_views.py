@@ -96,6 +96,9 @@ def test_losses_compare_the_window_with_its_neighbour(windows: Windows) -> None:
     expected = -(positive / similar.sum(1)).log().mean()
     assert objective.loss(batch, Step(0, ALONE, nearby=nearby)).loss.item() == pytest.approx(expected.item(), rel=1e-4)
     other = build(BYOLSettings.model_validate(SAME_TWICE), windows).float()
+    first, second = other.make_views(batch, Step(0, ALONE, nearby=nearby))  # type: ignore[operator]
+    assert torch.equal(first, batch)
+    assert torch.equal(second, nearby)
     losses = {other.loss(batch, Step(0, ALONE, nearby=near)).loss.item() for near in (None, batch, nearby)}
     assert len(losses) == 2, "the window itself is what is taken without neighbours"
 

@@ -29,6 +29,8 @@ def test_a_claim_is_shown_only_against_every_control(scores: pd.DataFrame) -> No
     assert _judge(scores, "b", "base")["linear"].holds is True
     assert _judge(scores, "b", "base", "c")["linear"].holds is False
     assert _judge(scores, "b", "base", "a")["linear"].holds is False
+    same = scores[scores["method"] == "a"].assign(method="same")
+    assert _judge(pd.concat([scores, same]), "a", "same")["linear"].holds is False, "the interval is 0"
 
 
 def test_differences_are_paired_and_their_intervals_those_of_a_bootstrap(scores: pd.DataFrame) -> None:
