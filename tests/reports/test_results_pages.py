@@ -34,7 +34,7 @@ EVALUATIONS = {
     "MLP head": ("frozen_mlp",),
     "fitted": ("linear", "ridge", "logistic"),
     "self-trained": ("self_trained",),
-    "fine-tuned, self-trained": ("fine_tuning_self_trained",),
+    "fine-tuned; self-trained": ("fine_tuning_self_trained",),
     "macro-F1": (
         *("label_sequence", "whole_names", "random_words", "own_names", "unshared_names", "supervised"),
         *("supervised_mlp", "frozen_label_sequence", "frozen_unshared_names", "frozen_mlp"),
