@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -13,12 +14,20 @@ ROOT = Path(__file__).parents[2]
 TABLE = re.compile(r"<!-- scores: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
 TRIALS = re.compile(r"<!-- trials: (\S+\.csv), (\w+), (\w+), ([\d.]+) -->\n((?:\|.*\n)+)")
 TUNED = re.compile(r"<!-- tuned: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
+DIFFERENCES = re.compile(r"<!-- differences: (\S+\.csv), (\w+) -->\n((?:\|.*\n)+)")
 PAGES = sorted(
-    page for page in (ROOT / "docs").rglob("*.md") for form in (TABLE, TRIALS, TUNED) if form.search(page.read_text())
+    {
+        page
+        for page in (ROOT / "docs").rglob("*.md")
+        for form in (TABLE, TRIALS, TUNED, DIFFERENCES)
+        if form.search(page.read_text())
+    }
 )
 RESULTS = ROOT / "docs/results"
 CELL = re.compile(r"(\d+\.\d) ± (\d+\.\d)")
 DIFFERENCE = re.compile(r"([+-]?\d+\.\d) ± (\d+\.\d)")
+INTERVAL = re.compile(r"(-?\d+\.\d) \((-?\d+\.\d) to (-?\d+\.\d)\)")
+SPLITS = {"fixed subjects": "official", "rotation": "subject_wise"}
 EVALUATIONS = {
     "linear": ("linear",),
     "linear at a rate of 10": ("linear_as_printed",),
@@ -93,6 +102,34 @@ def test_tables_are_their_scores(page: Path) -> None:
                 ]["value"]
                 assert float(told[1]) == pytest.approx(100 * mine.mean(), abs=0.0501), (title, column)
                 assert float(told[2]) == pytest.approx(100 * mine.std(), abs=0.0501), (title, column)
+                compared += 1
+        assert compared >= len(body)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_differences_are_those_of_the_scores_paired_by_repeat(page: Path) -> None:
+    """With intervals by a bootstrap of other draws than those of the page."""
+    for file, split, text in DIFFERENCES.findall(page.read_text()):
+        scores = pd.read_csv(page.parent / file)
+        names = method_names(scores["protocol"].iloc[0])
+        scores = scores[scores["metric"] == "macro_f1"]
+        header, _, *body = rows(text)
+        compared = 0
+        for title, *cells in body:
+            pair = [names.get(part.lower()) for part in title.split(", minus ")]
+            for column, cell in zip(header[1:], cells, strict=True):
+                if len(pair) != 2 or not set(pair) <= set(scores["method"]) or not (told := INTERVAL.match(cell)):
+                    continue
+                where, _, budget = column.rpartition(", ")
+                mine = scores[(scores["split"] == SPLITS.get(where, split)) & (scores["label_budget"] == budget)]
+                if where in EVALUATIONS:
+                    mine = mine[mine["evaluation"].isin(EVALUATIONS[where])]
+                one, other = (mine[mine["method"] == name].set_index("repeat")["value"] for name in pair)
+                values = 100 * (one - other).to_numpy()
+                draws = np.random.default_rng(0).choice(values, (20_000, len(values))).mean(1)
+                low, high = np.quantile(draws, [0.025, 0.975])
+                assert float(told[1]) == pytest.approx(values.mean(), abs=0.0501), (title, column)
+                assert (float(told[2]), float(told[3])) == pytest.approx((low, high), abs=0.4), (title, column)
                 compared += 1
         assert compared >= len(body)
 
