@@ -32,7 +32,7 @@ def commands() -> None:
 
     \b
     First steps:
-      contrastive-har run                    the main job on UCI-HAR: 11 to 19 minutes on two cores
+      contrastive-har run                    the main job on UCI-HAR: 10 to 19 minutes on two cores
       contrastive-har runs                   what has run, with scores and reports
       contrastive-har describe FOLDER        look at recordings of your own, and propose how to read them
       contrastive-har run --dataset my_data  learn from them
