@@ -85,6 +85,14 @@ def test_pipelines_are_built_when_looked_into() -> None:
         _ = pipelines["ingestion"].no_such_thing
 
 
+def test_the_only_tag_of_a_node_is_its_stage() -> None:
+    """By which its time is summed up, and commands are told that compute it."""
+    bootstrap_project(ROOT)
+    pipelines = register_pipelines()
+    for name in ("semi_supervised", "label_structures", "choosing_labels", "tuning", *STAGES):
+        assert {node.name for node in pipelines[name].nodes if len(node.tags) != 1} == set(), name
+
+
 @pytest.mark.parametrize(
     "name",
     [
