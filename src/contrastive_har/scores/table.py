@@ -72,7 +72,7 @@ def _late_rise(curve: pd.DataFrame) -> float | None:
     """
     role = "validation" if (curve["role"] == "validation").any() else "test"
     trained = curve[(curve["role"] == role) & curve["learning_rate"].notna()].sort_values("epoch")
-    before = curve.loc[curve["learning_rate"].isna(), "epoch"].max() if curve["learning_rate"].isna().any() else 0
+    before = curve["epoch"].where(curve["learning_rate"].isna(), 0).max()
     early = trained[trained["epoch"] - before <= (trained["epoch"].max() - before) / 2]
     return None if early.empty else float(trained["macro_f1"].iloc[-1] - early["macro_f1"].iloc[-1])
 

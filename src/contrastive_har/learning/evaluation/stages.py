@@ -46,6 +46,8 @@ class StageTraining:
         self.rate = rate
         self.compute = compute
         self.windows = windows
+        self.members = torch.from_numpy(task.train).to(compute.device)
+        self.labels = torch.from_numpy(task.labels).to(compute.device)
         self.steps = 0
         self.outcome = Outcome(task, rate)
 
@@ -59,10 +61,9 @@ class StageTraining:
             self.penalised = [parameter for stage in stages for parameter in stage.parameters() if parameter.ndim > 1]
             parameters = [parameter for module in (*stages, self.head) for parameter in module.parameters()]
             optimiser = torch.optim.Adam(parameters, lr=self.rate, fused=True)
-            labels = torch.from_numpy(self.task.labels).to(device)
             for epoch in range(1, self.task.epochs + 1):
                 batches = self._draw().to(device).split(self.task.batch_size)
-                loss = self._epoch(labels, batches[: self.task.steps_in(epoch)], optimiser)
+                loss = self._epoch(batches[: self.task.steps_in(epoch)], optimiser)
                 self.outcome.score(epoch, loss, self.probabilities)
         after = self.backbone.state_dict()
         changed = {name: value for name, value in after.items() if not torch.equal(value.cpu(), before[name])}
@@ -76,16 +77,15 @@ class StageTraining:
             return torch.randperm(count)
         return torch.multinomial(torch.from_numpy(self.task.weights), count, replacement=True)
 
-    def _epoch(self, labels: Tensor, batches: Sequence[Tensor], optimiser: torch.optim.Adam) -> Tensor:
+    def _epoch(self, batches: Sequence[Tensor], optimiser: torch.optim.Adam) -> Tensor:
         """Take a step with each batch of places in the task's ``train``; return the mean loss."""
         if self.trained != 0:
             self.backbone.train()
         self.head.train()
-        total = torch.zeros((), device=labels.device)
-        train = torch.from_numpy(self.task.train).to(labels.device)
+        total = torch.zeros((), device=self.labels.device)
         for index in batches:
-            chosen = self._choose(train.index_select(0, index))
-            loss = self.head.loss(self._embed(chosen), labels.index_select(0, index))
+            chosen = self._choose(self.members.index_select(0, index))
+            loss = self.head.loss(self._embed(chosen), self.labels.index_select(0, index))
             optimiser.param_groups[0]["lr"] = self.task.rate_at(self.steps, self.rate)
             self.steps += 1
             optimiser.zero_grad(set_to_none=True)
