@@ -23,15 +23,16 @@ def refine(above: Mapping[str, Any], partial: Mapping[str, Any]) -> dict[str, An
     refined = dict(above)
     for key, value in partial.items():
         current = refined.get(key)
-        if (
-            isinstance(value, Mapping)
-            and isinstance(current, Mapping)
-            and value.get("name", current.get("name")) == current.get("name")
-        ):
+        if isinstance(value, Mapping) and isinstance(current, Mapping) and not is_replaced(current, value):
             refined[key] = refine(current, value)
         else:
             refined[key] = value
     return refined
+
+
+def is_replaced(current: Mapping[Any, Any], given: Mapping[str, Any]) -> bool:
+    """Return whether given settings name another part than the current ones, with which they then share nothing."""
+    return "name" in given and given["name"] != current.get("name")
 
 
 def resolve_bases(entries: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,33 @@ def test_a_value_in_place_of_settings_is_refused(conf: Path, name: str, value: A
     (conf / "local/parameters.yml").write_text(yaml.safe_dump({name: value}))
     with pytest.raises(ValueError, match=rf"local/parameters.yml: '{name}' is not a value but has settings"):
         load(conf)
+
+
+HEAD = {"name": "logistic", "penalty": 1}
+ANOTHER = {"name": "knn", "neighbours": 5}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(ANOTHER, ANOTHER), ({"penalty": 3}, HEAD | {"penalty": 3}), (HEAD | {"penalty": 3}, HEAD | {"penalty": 3})],
+)
+@pytest.mark.parametrize("path", [("labelling",), ("semi_supervised", "methods", "m")])
+def test_settings_of_another_name_replace_those_below(
+    conf: Path, path: tuple[str, ...], given: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    def at_path(head: dict[str, Any]) -> dict[str, Any]:
+        return reduce(lambda inner, name: {name: inner}, reversed(path), {"head": head})
+
+    def head(**params: Any) -> Any:
+        return reduce(getitem, path, load(conf, **params))["head"]
+
+    local = conf / "local/parameters.yml"
+    (conf / "base/parameters.yml").write_text(yaml.safe_dump(BASE | at_path(HEAD)))
+    assert head(**at_path(given)) == expected
+    local.write_text(yaml.safe_dump(at_path(given)))
+    assert head() == expected
+    local.write_text(yaml.safe_dump(at_path(HEAD)))
+    assert head(**at_path(given)) == expected
 
 
 @pytest.mark.parametrize("seed", [-1, "x", 0.5, None])

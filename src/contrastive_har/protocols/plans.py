@@ -88,7 +88,9 @@ def _spelling(error: ValidationError, values: Mapping[str, Any]) -> str:
         for each in error.errors()
         if each["type"] == "extra_forbidden" and each["loc"][:2] not in incomplete
     ]
-    return "".join([*told, *(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown)])
+    return "".join(
+        [*told, *(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown if name not in known)]
+    )
 
 
 def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:

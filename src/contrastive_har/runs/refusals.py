@@ -24,7 +24,11 @@ _MEANT = (ValueError, RuntimeError, OSError, ClickException)
 _KEDRO = Path(kedro.__file__).parent
 _OF_ARGUMENTS = ("framework/session/", "pipeline/pipeline.py", "config/", "validation/", "io/data_catalog.py")
 """Where Kedro refuses arguments and configuration; elsewhere it reports faults of nodes."""
-_LINK = re.compile(r"\n *For further information visit https://errors\.pydantic\.dev/\S*")
+_NOISE = re.compile(
+    r" \[type=\w+, input_value=.*?, input_type=\w+\]|\n *For further information visit https://errors\.pydantic\.dev/\S*",
+    re.DOTALL,
+)
+"""What Pydantic adds to what is wrong."""
 
 
 def show_refusals() -> None:
@@ -59,7 +63,7 @@ def find_refusal(error: BaseException) -> str | None:
 
                 return f"{cause.title}: {explain(cause)}"
             if is_meant(cause):
-                return shorten(_LINK.sub("", str(cause)).strip())
+                return shorten(_NOISE.sub("", str(cause)).strip())
     return None
 
 

@@ -12,7 +12,7 @@ from kedro.framework.project import settings
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ValidationError
 
-from contrastive_har.refining import is_protocol, refined_keys, suggest
+from contrastive_har.refining import is_protocol, is_replaced, refined_keys, suggest
 
 _PACKAGE = Path(__file__).parents[1]
 _CHECKED = ("parameters", "globals")  # the others are validated where they are used
@@ -24,7 +24,7 @@ class ProjectConfiguration(OmegaConfigLoader):
     """Refuses parameters that do not exist, which would change nothing.
 
     ``conf/base`` defines the parameters. Another environment may have protocols of its own. What protocols contain is
-    checked where they are validated.
+    checked where they are validated. A mapping with another ``name`` replaces one of ``conf/base`` as a whole.
     """
 
     def _read_raw_config(self, key: str) -> Any:
@@ -33,13 +33,16 @@ class ProjectConfiguration(OmegaConfigLoader):
             known: dict[str, Any] = {}
             for config in base.values():
                 known |= OmegaConf.to_container(config, resolve=False)  # type: ignore[arg-type]
+            below = list(base.values())
             for path, config in environment.items():
                 given: Any = OmegaConf.to_container(config, resolve=False)
                 own = {name for name, value in given.items() if is_protocol(value) or name.startswith("_")}
                 _require_known({name: given[name] for name in given if name not in own}, known, str(path))
                 known |= {name: given[name] for name in own}
+                _empty_replaced(below, given)
             if key == "parameters":
                 _require_known(self.runtime_params or {}, known, "--params")
+                _empty_replaced([*below, *environment.values()], self.runtime_params or {})
         return raw
 
     def _merge_configs(self, config: Any, env_config: Any, key: str, env_path: str) -> Any:
@@ -103,8 +106,23 @@ def _require_known(given: Mapping[str, Any], known: Mapping[str, Any], where: st
                 f"{where}: '{prefix}{name}' is not a value but has settings, such as "
                 f"'{prefix}{name}.{next(iter(below))}'."
             )
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and below and not is_protocol(below):
+        if not isinstance(value, Mapping) or not isinstance(below, Mapping) or is_replaced(below, value):
+            continue  # what replaces settings is checked where it is used
+        if below and not is_protocol(below):
             _require_known(value, below, where, f"{prefix}{name}.")
+
+
+def _empty_replaced(configs: Iterable[DictConfig], given: Mapping[str, Any]) -> None:
+    """Remove the settings that given ones of another name replace, as the libraries that merge them would keep them."""
+    for config in configs:
+        for name, value in given.items():
+            current = config._get_node(name) if isinstance(value, Mapping) else None  # not resolved
+            if not isinstance(current, DictConfig):
+                continue
+            if is_replaced(current, value):
+                config[name] = {}
+            else:
+                _empty_replaced([current], value)
 
 
 def configuration_folder(project: Path) -> Path:
