@@ -14,6 +14,7 @@ from contrastive_har.pipelines.reporting.drawing import draw_budgets
 from contrastive_har.reports import charts
 from contrastive_har.reports.answer import best_rows
 from contrastive_har.reports.embedding import embed_charts, embed_picture
+from contrastive_har.reports.figures import style
 from contrastive_har.reports.figures.style import COLOURS, draw_png, empty_figure, is_empty, new_figure
 from contrastive_har.reports.maps import place_windows
 from contrastive_har.scores.cells import Cell
@@ -145,3 +146,19 @@ def test_budgets_are_compared_among_rows_that_differ_in_nothing_else() -> None:
     summary = summarise(scores.assign(split="p"), read_published(), ReportSettings(resamples=20))
     (axis,) = draw_budgets(summary, settings).axes
     assert [line.get_xdata().tolist() for line in axis.lines] == [[1, 3]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_characters_that_the_first_font_lacks_are_drawn_with_further_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = "\u1d81"  # in STIX, which Matplotlib contains as well
+
+    def draw() -> bytes:
+        figure = new_figure(2, 1)
+        figure.text(0.5, 0.5, lacking)
+        return draw_png(figure)
+
+    monkeypatch.setattr(style, "FURTHER_FONTS", ("No Such Font",))
+    with pytest.raises(UserWarning, match="missing from font"):
+        draw()
+    monkeypatch.setattr(style, "FURTHER_FONTS", ("No Such Font", "STIXGeneral"))
+    assert draw()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ COLOURS: tuple[tuple[float, float, float], ...] = tuple(
 MARKERS = "os^Dv*PX"
 """Markers of methods, so that no two of the first fifty-six have the same colour and marker."""
 GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.6}
+FURTHER_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Source Han Sans SC"),
+    *("WenQuanYi Micro Hei", "PingFang SC", "Hiragino Sans", "Heiti SC", "Microsoft YaHei", "SimHei", "Malgun Gothic"),
+    *("Noto Sans Devanagari", "Noto Sans Thai", "Nirmala UI", "Leelawadee UI", "Arial Unicode MS"),
+)
+"""Common fonts, of which those that are installed have the characters that Matplotlib's own font lacks."""
 _EMPTY = "nothing to draw"
 _DOTS_PER_INCH = 110  # of stored figures
 
@@ -29,7 +36,16 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib import figure, rcParams  # slow to import
 
     rcParams["text.parse_math"] = False  # names of activities and subjects are no formulas
+    rcParams["font.family"] = ["DejaVu Sans", *_installed(FURTHER_FONTS)]
     return figure.Figure(figsize=(width, height), layout="constrained")
+
+
+@cache
+def _installed(fonts: tuple[str, ...]) -> tuple[str, ...]:
+    from matplotlib import font_manager
+
+    known = set(font_manager.get_font_names())
+    return tuple(font for font in fonts if font in known)
 
 
 def empty_figure(reason: str) -> Figure:
