@@ -183,6 +183,9 @@ SELF_TRAINED: dict[str, Any] = {
 }
 
 
+COPIES = {"view": [{"name": "scaling", "deviation": 0.4}], "copies": 2}
+
+
 def test_of_evaluations(two_modalities: Windows) -> None:
     encoder = settings_of(EncoderSettings, ENCODERS["small tpn"])
     case = Case(two_modalities, settings_of(ObjectiveSettings, OBJECTIVES["untrained"]), encoder)
@@ -217,6 +220,9 @@ def test_of_evaluations(two_modalities: Windows) -> None:
         },
         {**tuned, "self_training": SELF_TRAINED["self_training"]},
         {**tuned, "trained_stages": 0, "self_training": SELF_TRAINED["self_training"]},
+        {**SELF_TRAINED, "augmented": COPIES},
+        {**tuned, "augmented": COPIES},
+        {**tuned, "trained_stages": 0, "augmented": COPIES},
     ]
     of_entries = [EvaluationSettings(title="One", **entry) for entry in entries]
     assert_all_have_effect(EvaluationSettings, of_entries, result)

@@ -49,6 +49,7 @@ def compute_all(windows: Windows, workers: int | str) -> tuple[list[torch.Tensor
     evaluations = {
         "adam": {"learning_rate": 0.1, "epochs": 2, "batch_size": 16},
         "fitted": {"head": {"name": "logistic"}, "self_training": {"rounds": 2}},
+        "augmented": {"head": {"name": "logistic"}, "augmented": {"view": [{"name": "scaling"}]}},
         "tuned": {"trained_stages": 1, "learning_rate": 0.01, "epochs": 2, "batch_size": 16},
     }
     judged = EvaluationPlan(

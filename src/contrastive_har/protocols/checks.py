@@ -78,11 +78,15 @@ def require_evaluable(
     )
     for name, settings in expanded:
         own = layout.only(settings.modalities or modalities)
-        if (views := settings.consistency) and (reason := first_problem((*views.weak, *views.strong), own)):
-            raise IllPosedError(
-                f"Evaluation '{name}' of method '{plan.name}': {reason}. Leave this out of its consistency, or leave "
-                "the method out."
-            )
+        consistency, augmented = settings.consistency, settings.augmented
+        views = {"consistency": (*consistency.weak, *consistency.strong)} if consistency else {}
+        views |= {"augmented copies": augmented.view} if augmented else {}
+        for what, view in views.items():
+            if reason := first_problem(view, own):
+                raise IllPosedError(
+                    f"Evaluation '{name}' of method '{plan.name}': {reason}. Leave this out of its {what}, or leave "
+                    "the method out."
+                )
         try:
             settings.head.build_for([1] * len(own.modalities), class_names)
         except ValueError as error:

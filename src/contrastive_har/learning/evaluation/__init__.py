@@ -14,10 +14,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
+from contrastive_har.learning.evaluation.augmented import AugmentedCopies
 from contrastive_har.learning.evaluation.fitted import fit_head
 from contrastive_har.learning.evaluation.frozen import AT_ONCE, Activations, Kept, OnDemand, run_frozen
 from contrastive_har.learning.evaluation.rounds import train_in_rounds
@@ -105,7 +107,7 @@ class _Evaluator:
     plan: EvaluationPlan
     neighbours: Neighbours
     compute: Compute
-    frozen: dict[tuple[int, TrainedStages, str], Kept] = field(default_factory=dict)
+    frozen: dict[tuple[int, TrainedStages, AugmentedCopies | None, str], Kept] = field(default_factory=dict)
 
     @property
     def heads(self) -> int:
@@ -134,7 +136,7 @@ class _Evaluator:
         if settings.head.stacks and settings.trained_stages == 0 and settings.self_training is None:
             features = self._features(repeat, settings)
             for rate in settings.learning_rates:
-                yield from train_side_by_side(features, tasks, rate, self.compute)
+                yield from train_side_by_side(features, [task.with_copies() for task in tasks], rate, self.compute)
             return
         if settings.head.fitted:
             features = self._features(repeat, settings)
@@ -207,9 +209,11 @@ class _Evaluator:
         they are chosen. Windows that no head of the repeat uses have none.
         """
         wanted = self._backbone(repeat, settings).parts
-        keys = {name: (repeat, settings.trained_stages, name) for name in wanted}
+        keys = {name: (repeat, settings.trained_stages, settings.augmented, name) for name in wanted}
         missing = list(dict.fromkeys(wanted[name] for name, key in keys.items() if key not in self.frozen))
-        computed = self._compute_frozen(repeat, settings.trained_stages, missing) if missing else {}
+        computed: dict[str, Kept | OnDemand] = {}
+        for modality in missing:
+            computed |= self._compute_frozen(repeat, settings, modality)
         activations = {name: computed[name] if name in computed else self.frozen[key] for name, key in keys.items()}
         kept = {keys[name]: values for name, values in activations.items() if isinstance(values, Kept)}
         if sum(values.values.numel() for values in (*self.frozen.values(), *kept.values())) > AT_ONCE:
@@ -217,17 +221,27 @@ class _Evaluator:
         self.frozen.update(kept)
         return activations
 
-    def _compute_frozen(
-        self, repeat: int, trained: TrainedStages, modalities: Sequence[str]
-    ) -> dict[str, Kept | OnDemand]:
-        backbone = self.trained.build(repeat).only(modalities)
-        signals = self.windows.only(backbone.channels).signals
-        return run_frozen(backbone, trained, signals, self._used(repeat), self.compute)
+    def _compute_frozen(self, repeat: int, settings: EvaluationSettings, modality: str) -> dict[str, Kept | OnDemand]:
+        backbone = self.trained.build(repeat).only([modality])
+        signals, used = self.windows.only(backbone.channels).signals, self._used(repeat, _ROLES)
+        if augmented := settings.augmented:
+            learned = self._used(repeat, ("train",), augmented)
+            used = np.union1d(used, augmented.with_copies(learned, len(signals)))
+            seed = derive_seed(self.plan.seed, "copies", repeat, modality)
+            signals = augmented.extend(signals, learned, backbone, seed)
+        return run_frozen(backbone, settings.trained_stages, signals, torch.from_numpy(used), self.compute)
 
-    def _used(self, repeat: int) -> Tensor:
-        """Return the windows that any head of a repeat learns from or is scored on, in ascending order."""
-        budgets = {budget for settings in self.plan.evaluations.values() for budget in self._budgets(settings)}
-        used = [self.roles.members(repeat, role, budget) for budget in budgets for role in _ROLES]
-        if any(settings.learns_unlabelled for settings in self.plan.evaluations.values()):
+    def _used(self, repeat: int, roles: Sequence[Role], augmented: AugmentedCopies | None = None) -> NDArray[np.int64]:
+        """Return the windows in some roles for any head of a repeat, in ascending order.
+
+        Args:
+            repeat: The repeat.
+            roles: The roles; to these, windows of pre-training are added, if they are learned from.
+            augmented: Only heads that learn from these copies too; None for all heads.
+        """
+        evaluations = [one for one in self.plan.evaluations.values() if augmented in (None, one.augmented)]
+        budgets = {budget for settings in evaluations for budget in self._budgets(settings)}
+        used = [self.roles.members(repeat, role, budget) for budget in budgets for role in roles]
+        if any(settings.learns_unlabelled for settings in evaluations):
             used.append(self.roles.members(repeat, "pretrain"))
-        return torch.from_numpy(np.unique(np.concatenate(used)))
+        return np.unique(np.concatenate(used))

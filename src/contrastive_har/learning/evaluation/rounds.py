@@ -41,11 +41,11 @@ def train_in_rounds(task: Task, train: Callable[[Task, T | None], T]) -> Outcome
         rate, so that the training of the kept round can be told from them.
     """
     settings = task.settings.self_training
-    trained = train(task, None)
+    trained = train(task.with_copies(), None)
     outcomes = [trained.outcome]
     if settings and len(task.unlabelled):
         for share in settings.shares:
-            trained = train(_label(task, trained, settings, share), trained)
+            trained = train(_label(task, trained, settings, share).with_copies(), trained)
             outcomes.append(trained.outcome)
     kept = _round_to_keep([outcome.validation_score() for outcome in outcomes])
     curves: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contrastive_har.learning.evaluation.augmented import AugmentedCopies
 from contrastive_har.learning.evaluation.consistency import Consistency
 from contrastive_har.learning.evaluation.self_training import SelfTraining
 from contrastive_har.models.backbone import TrainedStages
@@ -46,6 +47,7 @@ class EvaluationSettings(BaseModel):
         batch_size: Labelled windows per step; or by label budget, with ``other`` for the rest.
         self_training: How windows that the trained head labels itself are learned from in further rounds; null: there
             are none.
+        augmented: Which augmented copies of the windows are learned from as well; null: none.
         consistency: How unlabelled windows take part in the training of all stages; null: they do not.
         largest_share: Share of the labelled windows that a step has at most, whatever the batch size.
         least_steps: Steps that are taken at least: with few labels, more epochs than ``epochs``.
@@ -71,6 +73,7 @@ class EvaluationSettings(BaseModel):
     largest_share: float = Field(default=1.0, gt=0, le=1)
     least_steps: int = Field(default=1, gt=0)
     self_training: SelfTraining | None = None
+    augmented: AugmentedCopies | None = None
     consistency: Consistency | None = None
     weight_penalty: float = Field(default=0.0, ge=0)
     test_every: int | None = Field(default=None, gt=0)

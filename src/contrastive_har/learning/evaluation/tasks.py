@@ -63,6 +63,19 @@ class Task:
         """Classes (train,) that are learned for the windows of ``train``."""
         return self.classes[self.train] if self.given is None else self.given
 
+    def with_copies(self) -> Task:
+        """Return the task that learns from augmented copies too, if its settings say so."""
+        augmented = self.settings.augmented
+        if augmented is None:
+            return self
+        weights = np.ones(len(self.train)) if self.weights is None else self.weights
+        return replace(
+            self,
+            train=augmented.with_copies(self.train, len(self.classes)),
+            given=np.tile(self.labels, augmented.copies + 1),
+            weights=np.tile(weights, augmented.copies + 1) / (augmented.copies + 1),
+        )
+
     @property
     def key(self) -> dict[str, object]:
         """Columns that identify the rows of this head."""
