@@ -211,10 +211,25 @@ def test_frozen_stages_run_once_for_all_evaluations(
     pd.testing.assert_frame_equal(found, expected, check_exact=bool(memory), atol=1e-4)
     batches = -(-len(several.signals) // CPU.inference_batch)
     if memory:
-        both = tuple(several.layout.modalities)
-        assert begun == [(both, 0)] * 2 * batches + [(both, "all")] * 2 * batches, "once per repeat"
+        each = [((modality,), trained) for trained in (0, "all") for modality in several.layout.modalities]
+        assert sorted(begun, key=str) == sorted(each * 2 * batches, key=str), "once per repeat and modality"
     else:
         assert len(begun) > 4 * batches, "nothing is kept"
+
+
+def test_augmented_copies_do_not_depend_on_what_is_kept(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = thinned(windows, *TWO)
+    encoders = encoders_of(several)
+    copies = {"view": [{"name": "scaling"}], "copies": 1}
+    evaluations = {"ridge": settings(RIDGE, modalities="each", augmented=copies)}
+    expected, _, _ = judge(several, encoders, **evaluations)
+    alone, _, _ = judge(several, encoders, ridge=settings(RIDGE, modalities=["foot"], augmented=copies))
+    pd.testing.assert_frame_equal(alone, expected[expected["evaluation"] == "ridge/foot"].reset_index(drop=True))
+    monkeypatch.setattr(evaluation, "AT_ONCE", 0)
+    found, _, _ = judge(several, encoders, **evaluations)
+    pd.testing.assert_frame_equal(found, expected)
+    plain, _, _ = judge(several, encoders, ridge=settings(RIDGE, modalities="each"))
+    assert not np.allclose(plain["probability"], expected["probability"], atol=1e-3)
 
 
 def test_activations_are_kept_as_long_as_they_are_few(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,19 +261,21 @@ def test_frozen_stages_see_the_windows_of_the_heads_only(windows: Windows, monke
         for repeat in range(2)
     ]
     assert all(len(used) < len(several.signals) for used in of_heads)
-    begun: list[torch.Tensor] = []
+    begun: dict[str, list[torch.Tensor]] = {modality: [] for modality in several.layout.modalities}
     begin = Backbone.begin
 
     def record(backbone: Backbone, part: torch.Tensor, trained: TrainedStages) -> dict[str, torch.Tensor]:
-        begun.append(part)
+        (modality,) = backbone.channels
+        begun[modality].append(part)
         return begin(backbone, part, trained)
 
     monkeypatch.setattr(Backbone, "begin", record)
     plan = EvaluationPlan(name="t", evaluations=evaluations, label_budgets=(few,), shown=few, seed=0)
     found, curves, _ = evaluate(several, roles, encoders, plan, CPU)
-    for part, used in zip(begun, of_heads, strict=True):
-        np.testing.assert_array_equal(part.numpy(), several.signals[sorted(used)])
-    monkeypatch.setattr(evaluation._Evaluator, "_used", lambda _, __: torch.arange(len(several.signals)))
+    for modality, parts in begun.items():
+        for part, used in zip(parts, of_heads, strict=True):
+            np.testing.assert_array_equal(part.numpy(), several.only([modality]).signals[sorted(used)])
+    monkeypatch.setattr(evaluation._Evaluator, "_used", lambda *_: np.arange(len(several.signals)))
     expected, expected_curves, _ = evaluate(several, roles, encoders, plan, CPU)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
     pd.testing.assert_frame_equal(curves, expected_curves, rtol=1e-4)
