@@ -43,6 +43,7 @@ EVALUATIONS = {
     "MLP head": ("frozen_mlp",),
     "fitted": ("linear", "ridge", "logistic"),
     "self-trained": ("self_trained",),
+    "with copies": ("self_trained_augmented",),
     "fine-tuned; self-trained": ("fine_tuning_self_trained",),
     "macro-F1": (
         *("label_sequence", "whole_names", "random_words", "own_names", "unshared_names", "supervised"),
