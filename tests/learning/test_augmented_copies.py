@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
+from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, augmented, evaluate
 from contrastive_har.learning.evaluation.augmented import AugmentedCopies
 from contrastive_har.learning.evaluation.tasks import Task
 from contrastive_har.learning.objectives.untrained import UntrainedSettings
@@ -45,14 +45,26 @@ def test_copies_are_views_of_the_normalised_windows(windows: Windows) -> None:
     count = len(windows.signals)
     assert extended.shape == (3 * count, *windows.signals.shape[1:])
     np.testing.assert_array_equal(extended[:count], windows.signals)
-    draws = Draws(torch.Generator().manual_seed(4))
-    normalised = (torch.from_numpy(windows.signals[members]) - backbone.mean) / backbone.deviation
+    draws = Draws(torch.Generator().manual_seed(derive_seed(4, 0)))
+    normalised = (torch.from_numpy(windows.signals) - backbone.mean) / backbone.deviation
     for copy in (1, 2):
-        expected = make_view(normalised, COPIES.view, draws, windows.layout)
+        expected = make_view(normalised, COPIES.view, draws, windows.layout)[members]
         found = (torch.from_numpy(extended[members + copy * count]) - backbone.mean) / backbone.deviation
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     other = COPIES.extend(windows.signals, members, backbone, seed=5)
     assert not np.isclose(other[members + count], extended[members + count]).any()
+
+
+def test_a_copy_does_not_depend_on_what_else_is_learned_from(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augmented, "_BLOCK", 50)
+    backbone, count = backbone_of(windows), len(windows.signals)
+    one = np.array([60])
+    alone = COPIES.extend(windows.signals, one, backbone, seed=4)
+    everything = COPIES.extend(windows.signals, np.arange(count), backbone, seed=4)
+    for copy in (1, 2):
+        np.testing.assert_array_equal(alone[one + copy * count], everything[one + copy * count])
+    shifts = everything[count : 2 * count] - windows.signals
+    assert not np.isclose(shifts[:50], shifts[50:100]).all(axis=(1, 2)).any(), "blocks have draws of their own"
 
 
 def test_copies_are_numbered_after_all_windows() -> None:

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.signals.augmentations import Augmentation, Draws, make_view
+from contrastive_har.signals.seeds import derive_seed
 
-_AT_ONCE = 4096  # windows augmented at once: copies depend on it
+_BLOCK = 1024
+"""Windows that are augmented together, so that a copy does not depend on which other windows are learned from."""
 
 
 class AugmentedCopies(BaseModel):
@@ -44,7 +46,7 @@ class AugmentedCopies(BaseModel):
     def extend(
         self, signals: NDArray[np.float32], members: NDArray[np.int64], backbone: Backbone, seed: int
     ) -> NDArray[np.float32]:
-        """Return all windows, followed by all copies; copies of windows other than ``members`` are undefined.
+        """Return all windows, followed by all copies; copies of windows other than ``members`` may be undefined.
 
         Args:
             signals: All windows (windows, time, channels), raw.
@@ -54,12 +56,12 @@ class AugmentedCopies(BaseModel):
         """
         extended = np.empty((len(signals) * (self.copies + 1), *signals.shape[1:]), np.float32)
         extended[: len(signals)] = signals
-        draws = Draws(torch.Generator().manual_seed(seed))
         mean, deviation = backbone.mean.cpu(), backbone.deviation.cpu()
-        for copy in range(1, self.copies + 1):
-            for begin in range(0, len(members), _AT_ONCE):
-                chosen = members[begin : begin + _AT_ONCE]
-                normalised = (torch.from_numpy(signals[chosen]) - mean) / deviation
+        for block in np.unique(members // _BLOCK).tolist():
+            begin, end = block * _BLOCK, min((block + 1) * _BLOCK, len(signals))
+            normalised = (torch.from_numpy(signals[begin:end]) - mean) / deviation
+            draws = Draws(torch.Generator().manual_seed(derive_seed(seed, block)))
+            for copy in range(1, self.copies + 1):
                 view = make_view(normalised, self.view, draws, backbone.layout)
-                extended[chosen + copy * len(signals)] = (view * deviation + mean).numpy()
+                extended[begin + copy * len(signals) : end + copy * len(signals)] = (view * deviation + mean).numpy()
         return extended
