@@ -14,6 +14,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from kedro.utils import load_obj
 from pydantic import BaseModel
 
+from contrastive_har.protocols import plans_of
 from contrastive_har.runs.refusals import find_refusal
 from contrastive_har.runs.session import MAIN, RunSession
 from contrastive_har.signals.descriptions import DatasetDescription
@@ -57,6 +58,15 @@ def test_refusals_of_the_project_are_told_from_faults(tmp_path: Path) -> None:
     assert find_refusal(raised(lambda: object().x)) is None  # type: ignore[attr-defined]
     unknown_runner = raised(lambda: load_obj("Nonsense", "kedro.runner"))  # as Kedro does with --runner
     assert find_refusal(unknown_runner) == "module 'kedro.runner' has no attribute 'Nonsense'"
+
+
+def test_a_setting_is_refused_without_the_notes_of_pydantic() -> None:
+    named = {"dataset": "uci_har", "seed": 1, "mine": {"methods": {}, "repeats": [0, "]"]}}
+    refusal = find_refusal(raised(lambda: plans_of(named)))
+    assert refusal is not None
+    assert refusal.startswith("Parameter 'mine': ")
+    assert "Input should be a valid integer\n" in refusal
+    assert not re.search(r"input_value|input_type|type=|pydantic", refusal)
 
 
 def test_a_refused_run_ends_with_one_short_message(tmp_path: Path) -> None:
