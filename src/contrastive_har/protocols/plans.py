@@ -86,11 +86,9 @@ def _spelling(error: ValidationError, values: Mapping[str, Any]) -> str:
     unknown = [
         str(each["loc"][-1])
         for each in error.errors()
-        if each["type"] == "extra_forbidden" and each["loc"][:2] not in incomplete
+        if each["type"] == "extra_forbidden" and each["loc"][:2] not in incomplete and each["loc"][-1] not in known
     ]
-    return "".join(
-        [*told, *(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown if name not in known)]
-    )
+    return "".join([*told, *(f"\nThere is no '{name}'. {suggest(name, known)}" for name in unknown)])
 
 
 def titles(named: Mapping[str, SplitSettings | MethodSettings | EvaluationSettings]) -> dict[str, str]:

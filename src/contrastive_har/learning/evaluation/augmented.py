@@ -51,17 +51,17 @@ class AugmentedCopies(BaseModel):
         Args:
             signals: All windows (windows, time, channels), raw.
             members: Numbers of the windows that are learned from.
-            backbone: The backbone that normalises them.
+            backbone: The backbone that normalises them, on the CPU.
             seed: Seed of the augmentations.
         """
         extended = np.empty((len(signals) * (self.copies + 1), *signals.shape[1:]), np.float32)
         extended[: len(signals)] = signals
-        mean, deviation = backbone.mean.cpu(), backbone.deviation.cpu()
         for block in np.unique(members // _BLOCK).tolist():
             begin, end = block * _BLOCK, min((block + 1) * _BLOCK, len(signals))
-            normalised = (torch.from_numpy(signals[begin:end]) - mean) / deviation
+            normalised = backbone.normalise(torch.from_numpy(signals[begin:end]))
             draws = Draws(torch.Generator().manual_seed(derive_seed(seed, block)))
             for copy in range(1, self.copies + 1):
                 view = make_view(normalised, self.view, draws, backbone.layout)
-                extended[begin + copy * len(signals) : end + copy * len(signals)] = (view * deviation + mean).numpy()
+                raw = view * backbone.deviation + backbone.mean
+                extended[begin + copy * len(signals) : end + copy * len(signals)] = raw.numpy()
         return extended
