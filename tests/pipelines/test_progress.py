@@ -50,6 +50,22 @@ def test_a_step_takes_as_long_as_all_its_nodes(
     ]
 
 
+def test_the_time_left_is_told_from_a_tenth_of_the_steps(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [
+        Node(lambda: 0, None, f"out_{row}", name="score", namespace=f"p.s.r{row}", tags="evaluation")
+        for row in range(20)
+    ]
+    hooks = ProgressHooks()
+    hooks.before_pipeline_run({"run_id": "r"}, Pipeline(nodes), DataCatalog())
+    with caplog.at_level(logging.INFO):
+        for node in nodes[:3]:
+            hooks.before_node_run(node)
+            hooks.after_node_run(node)
+    first, *others = (record.message for record in caplog.records)
+    assert first == "1 of 20 steps done."
+    assert [" left." in other for other in others] == [True, True]
+
+
 def test_each_trial_of_a_cell_is_a_step(caplog: pytest.LogCaptureFixture) -> None:
     cell = Cell("p", "s", "a")
     stage = create_pipeline([cell], trials=3)

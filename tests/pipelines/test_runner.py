@@ -38,6 +38,10 @@ def train(number: int, compute: dict[str, Any]) -> tuple[int, int, int]:
     return number + 1, os.getpid(), torch.get_num_threads()
 
 
+def count(number: int, compute: dict[str, Any]) -> int:
+    return number + 1
+
+
 def add(*trained: tuple[int, int, int]) -> list[tuple[int, int, int]]:
     return list(trained)
 
@@ -107,6 +111,22 @@ def test_hooks_are_called_as_if_nodes_ran_one_after_another(
         one_after_another, side_by_side = ([call for call in one.calls if node in call] for one in noted)
         assert one_after_another == side_by_side
     assert sum(record.message.startswith("training ") for record in caplog.records) == 10
+
+
+def test_a_row_is_evaluated_before_the_next_is_pretrained(two_threads: None) -> None:
+    rows = [f"n{index}" for index in range(4)]
+    stages = (("train", "", "trained"), ("evaluate", "_trained", "evaluated"))
+    nodes = [
+        Node(count, [f"{row}{given}", "params:compute"], f"{row}_{done}", name=f"{stage}_{row}")
+        for stage, given, done in stages
+        for row in rows
+    ]
+    noted = Noted()
+    SideBySideRunner().run(Pipeline(nodes), catalog_of(4), hooks_with(noted))
+    started = [name for event, name, *_ in noted.calls if event == "starts"]
+    assert started[:2] == ["train_n0", "train_n1"]
+    assert started.index("evaluate_n0") < started.index("train_n3")
+    assert len(started) == 8
 
 
 def test_a_node_that_is_alone_runs_here_with_the_threads_of_a_worker(two_threads: None) -> None:

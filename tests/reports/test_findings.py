@@ -77,7 +77,7 @@ def test_training_that_has_not_ended_is_told(scores: pd.DataFrame) -> None:
     late["value"] = late["method"].map(rises)
     late.loc[(late["method"] == "c") & (late["repeat"] == 3) & (late["evaluation"] == "fine"), "value"] = -0.001
     said = list(told.unfinished(pd.concat([scores, late]), METHODS, EVALUATIONS, {"s": "A split"}))
-    assert [one.split(" rose by ")[1].split(";")[0] for one in said] == ["2.0 to 3.0 points (A, C)", "3.0 points (A)"]
+    assert [one.split(" rose by ")[1].split("); ")[0] for one in said] == ["2.0 to 3.0 points (A; C", "3.0 points (A"]
     assert said[0].startswith("A split, linear, 1 % of the labels: in the second half of training macro-F1 still")
     assert not list(told.unfinished(scores, METHODS, EVALUATIONS, {"s": "A split"}))
 

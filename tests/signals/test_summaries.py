@@ -13,6 +13,7 @@ from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.sensors import Channel
 from contrastive_har.signals.summaries import (
     describe_summary,
+    describe_windows,
     flipped,
     remarks,
     summarise_recordings,
@@ -87,8 +88,15 @@ def test_what_is_lost_is_said_with_a_cure(tmp_path: Path) -> None:
     recordings = Recordings(DESCRIPTION, lambda: iter([recording]))
     write_windows(cut_windows(recordings, WindowSettings(length=20, stride=20)), tmp_path / "windows.parquet")
     summary = summarise_windows(recordings, read_windows(tmp_path / "windows.parquet"))
+    shown = describe_windows(summary).splitlines()
+    assert shown[0] == "Minutes of each activity, its windows, and minutes in none:"
+    assert shown[1].split() == ["activity", "minutes", "windows", "in_short_runs", "left_over"], "all are cut"
+    assert [line.split()[0] for line in shown[2:]] == ["sit", "walk", "jump", "fall", "swim"]
+    assert shown[2].split() == ["sit", "0.3", "10", "0.0", "0.0"]
     walk, jump = remarks(summary, 20, RATE)
-    assert "'walk': 0.0 of 0.0 minutes are in no window. Shorten" in walk
+    assert "'walk': 0.9 of 2.9 seconds are in no window. Shorten" in walk
+    long = summary.assign(**{name: 30 * summary[name] for name in ("minutes", "in_short_runs", "left_over")})
+    assert "'walk': 0.5 of 1.4 minutes are in no window." in remarks(long, 20, RATE)[0]
     assert "'jump'" in jump
     assert "100 % are in runs shorter than a window of 2 s" in jump
     assert "short_runs: centre" in jump

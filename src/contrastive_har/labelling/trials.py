@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from tqdm.auto import tqdm
 
 from contrastive_har.labelling.candidates import Candidates
 from contrastive_har.labelling.heads import LabelledHead
 from contrastive_har.labelling.strategies import BaseStrategy, ClusterCentres, Strategy
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.pretraining.encoders import EncoderSet, embed
+from contrastive_har.learning.progress import progress_bar
 from contrastive_har.models.heads import HeadSettings
 from contrastive_har.models.heads.logistic import LogisticSettings
 from contrastive_har.scores.metrics import accuracy, confusion_matrix, macro_f1
@@ -115,8 +115,7 @@ def try_strategies(
     """
     settings = plan.choosing
     rows: list[dict[str, object]] = []
-    hidden = compute.resolve().hides_bars
-    with tqdm(total=trained.repeats * settings.draws, unit=" draws", desc=plan.name, disable=hidden) as bar:
+    with progress_bar(plan.name, trained.repeats * settings.draws, "draws", compute.resolve()) as bar:
         for repeat in range(trained.repeats):
             trial = _Trial.of(windows, roles, trained, repeat, plan, compute)
             for draw in range(settings.draws):

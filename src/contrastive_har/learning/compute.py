@@ -186,11 +186,6 @@ class Compute:
         return self.rank == 0 and shows_progress()
 
     @property
-    def hides_bars(self) -> bool | None:
-        """What tqdm's ``disable`` is here: None shows bars on terminals only."""
-        return None if self.shows_progress else True
-
-    @property
     def random_devices(self) -> list[int]:
         """CUDA devices whose random state must be restored along with that of the CPU."""
         return [torch.cuda.current_device()] if self.device.type == "cuda" else []

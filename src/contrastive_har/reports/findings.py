@@ -158,7 +158,7 @@ def unfinished(
         mean = repeats.mean()[(repeats.mean() > _RISE) & (repeats.min() > 0)]
         if len(mean):
             by = dict.fromkeys(in_percent(value) for value in (mean.min(), mean.max()))
-            rows = ", ".join(methods[name] for name in mean.index)
+            rows = "; ".join(methods[name] for name in mean.index)  # titles have commas
             yield (
                 f"{splits[split]}, {evaluations[evaluation].lower()}, {describe_budget(budget)}: in the second half of "
                 f"training macro-F1 still rose by {' to '.join(by)} points ({rows}); "

@@ -12,6 +12,7 @@ from rich.logging import RichHandler
 VERBOSE = "CONTRASTIVE_HAR_VERBOSE"
 """Environment variable that, if it is set, shows every line of Kedro's log on the console too."""
 
+_WIDTH = 120  # of lines that no terminal shows, such as those of a scheduler's log
 
 _LEAST = {"kedro": logging.WARNING, "kedro_viz": logging.ERROR}
 """Least levels shown: no messages about single nodes, and none about runs whose states Kedro-Viz does not keep."""
@@ -53,13 +54,15 @@ def _is_unexpected(record: logging.LogRecord) -> bool:
     return not any(message in said for message in _EXPECTED)
 
 
-def quieten() -> None:
-    """Keep Kedro's messages about single nodes off the console, unless ``VERBOSE`` is set.
+def set_up() -> None:
+    """Keep Kedro's messages about single nodes off the console, unless ``VERBOSE`` is set, and lines in files whole.
 
     Kedro allows no filters of a project in its logging configuration.
     """
     for handler in logging.getLogger().handlers:
         if isinstance(handler, RichHandler):
+            if not handler.console.is_terminal and "COLUMNS" not in os.environ:
+                handler.console.width = _WIDTH
             for quiet in [one for one in handler.filters if isinstance(one, Quiet)]:
                 handler.removeFilter(quiet)
             if not os.environ.get(VERBOSE):

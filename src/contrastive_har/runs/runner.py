@@ -103,9 +103,13 @@ class _Schedule:
             started.pending.mapped.delete()
 
     def run(self) -> Iterator[Node]:
-        """Run all nodes, and yield each when its outputs are stored."""
+        """Run all nodes, and yield each when its outputs are stored.
+
+        Of those that could start, the ones that need most others come first: a row is evaluated as soon as it is
+        pre-trained, so that a run that is ended early has whole rows, and the time left is told from both stages.
+        """
         needed = self.pipeline.node_dependencies
-        left, done = list(self.pipeline.nodes), set[Node]()
+        left, done = list(chain.from_iterable(reversed(self.pipeline.grouped_nodes))), set[Node]()
         running = self.running
         while left or running:
             ready = [node for node in left if needed[node] <= done]

@@ -175,6 +175,16 @@ def _covered(sample: NDArray[np.int64], windows: pd.DataFrame | None) -> NDArray
     return np.asarray(depth.cumsum()[:-1] > 0)
 
 
+def describe_windows(summary: pd.DataFrame) -> str:
+    """Return, as a table for the console, what :func:`summarise_windows` has found of the time in windows and in none.
+
+    Reasons for which no activity has time in no window are left out.
+    """
+    reasons = [name for name in ("in_short_runs", "left_over", "not_cut") if (summary[name] > 0).any()]
+    table = summary[["activity", "minutes", "windows", *reasons]].round(1).to_string(index=False)
+    return f"Minutes of each activity, its windows, and minutes in none:\n{table}"
+
+
 def remarks(summary: pd.DataFrame, length: int, rate: float) -> list[str]:
     """Return what is worth a warning: activities of which much time is in no window, and the cure."""
     found = []
@@ -183,8 +193,9 @@ def remarks(summary: pd.DataFrame, length: int, rate: float) -> list[str]:
         if not row.minutes or lost < _MUCH * row.minutes:
             continue
         short = 100 * row.in_short_runs / row.minutes
+        scale, unit = (1, "minutes") if row.minutes >= 1 else (60, "seconds")
         found.append(
-            f"'{row.activity}': {lost:.1f} of {row.minutes:.1f} minutes are in no window"
+            f"'{row.activity}': {scale * lost:.1f} of {scale * row.minutes:.1f} {unit} are in no window"
             + (f"; {short:.0f} % are in runs shorter than a window of {length / rate:.3g} s" if short else "")
             + ". Shorten windows.length or windows.stride"
             + (", or set windows.short_runs: centre." if short else ".")

@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from contrastive_har.learning.compute import Compute, ComputeSettings
 from contrastive_har.learning.evaluation.augmented import AugmentedCopies
@@ -29,6 +28,7 @@ from contrastive_har.learning.evaluation.stages import StageTraining
 from contrastive_har.learning.evaluation.tasks import PREDICTED, Outcome, Task
 from contrastive_har.learning.evaluation.trained import TrainedHead
 from contrastive_har.learning.pretraining.encoders import EncoderSet
+from contrastive_har.learning.progress import progress_bar
 from contrastive_har.models.backbone import Backbone, TrainedStages
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.neighbours import Neighbours
@@ -74,7 +74,7 @@ def evaluate(
     tries: dict[tuple[object, ...], list[Outcome]] = {}
     here = compute.resolve()
     evaluator = _Evaluator(*parts, here)
-    with tqdm(total=evaluator.heads, unit=" heads", desc=plan.name, disable=here.hides_bars) as bar:
+    with progress_bar(plan.name, evaluator.heads, "heads", here) as bar:
         for outcome in compute.side_by_side(partial(_train_heads, parts), evaluator.repeats):
             tries.setdefault(tuple(outcome.task.key.values()), []).append(outcome)
             bar.update()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.learning.compute import Compute
@@ -19,6 +19,7 @@ from contrastive_har.learning.pretraining.batches import Batches
 from contrastive_har.learning.pretraining.checkpoints import Checkpoint, Checkpoints
 from contrastive_har.learning.pretraining.diagnostics import SAMPLE, SPREADS, diagnose, measure_spread
 from contrastive_har.learning.pretraining.plans import PretrainingBudget
+from contrastive_har.learning.progress import progress_bar
 from contrastive_har.models.layers.dropout import switch_off_dropout
 from contrastive_har.scores.collapse import has_collapsed
 from contrastive_har.signals.seeds import derive_seed
@@ -84,24 +85,16 @@ class Trainer:
         if self.checkpoints and (state := self.checkpoints.newest()):
             with refuse_broken(self.checkpoints.path(state.epoch), "checkpoint"):
                 self._restore(state)
-        # The bar counts windows: it shows windows per second and the remaining time.
-        with tqdm(
-            total=self.budget.epochs * len(windows),
-            initial=len(self.rows) * len(windows),
-            unit=" windows",
-            unit_scale=True,
-            desc=self.title,
-            bar_format="{desc} {percentage:3.0f}%{postfix}, {rate_fmt}, {remaining} left |{bar}|",
-            postfix=f"epoch {len(self.rows) + 1}/{self.budget.epochs}",
-            disable=self.compute.hides_bars,
-        ) as bar:
-            for epoch in range(len(self.rows) + 1, self.budget.epochs + 1):
+        epochs, done = self.budget.epochs, len(self.rows)
+        with progress_bar(self.title, epochs * len(windows), "windows", self.compute, done=done * len(windows)) as bar:
+            bar.set_postfix_str(f"epoch {done + 1}/{epochs}", refresh=False)
+            for epoch in range(done + 1, epochs + 1):
                 rate = self.budget.rate_after([row["loss"] for row in self.rows])
                 self.optimiser.param_groups[0]["lr"] = rate
                 row = self._epoch(epoch, windows, classes, bar)
                 self.rows.append({"learning_rate": rate, **row})
-                bar.set_postfix_str(f"epoch {epoch}/{self.budget.epochs}, loss {row['loss']:.3f}")
-                eligible = self.budget.keep == "best_in_second_half" and epoch > self.budget.epochs // 2
+                bar.set_postfix_str(f"epoch {epoch}/{epochs}, loss {row['loss']:.3f}", refresh=False)
+                eligible = self.budget.keep == "best_in_second_half" and epoch > epochs // 2
                 if eligible and (self.best is None or row["loss"] < self.best[0]):
                     self.best = row["loss"], {name: value.clone() for name, value in self._encoder_state().items()}
                 self._save(epoch)

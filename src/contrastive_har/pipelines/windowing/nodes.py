@@ -25,8 +25,7 @@ def cut(recordings: Recordings, plan: WindowSettings, engine: EngineSettings) ->
 def summarise_windows(recordings: Recordings, windows: Windows) -> pd.DataFrame:
     """Compare the time of each activity with the windows of it, and warn of those of which much is in none."""
     summary = summaries.summarise_windows(recordings, windows)
-    table = summary.round(1).to_string(index=False)
-    logging.getLogger(__name__).info("Minutes of each activity, in windows and in none:\n%s", table)
+    logging.getLogger(__name__).info("%s", summaries.describe_windows(summary))
     for remark in summaries.remarks(summary, windows.length, windows.description.sampling_rate_hz):
         logging.getLogger(__name__).warning("%s", remark)
     return summary

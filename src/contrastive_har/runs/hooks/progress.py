@@ -15,11 +15,12 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from contrastive_har.runs.console import quieten
+from contrastive_har.runs.console import set_up
 from contrastive_har.runs.runner import takes_long
 from contrastive_har.scores.cells import Cell
 
 _STAGES = ("pretraining", "evaluation", "labelling", "tuning")
+_FIRST = 0.1  # share of the steps that are done before the time of the others is told
 _Step = tuple[str, str]
 """A namespace or a node, and its stage."""
 
@@ -37,7 +38,7 @@ class ProgressHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Find the steps and their nodes."""
-        quieten()
+        set_up()
         self._run_id, self._catalog = str(run_params["run_id"]), catalog
         self._seconds.clear()
         self._spent.clear()
@@ -87,16 +88,16 @@ class ProgressHooks:
     def _time_left(self) -> str:
         """Return how long the other nodes take, if each takes as long as those of its stage have on average.
 
-        And if as many run side by side as so far.
+        And if as many run side by side as so far. Nothing is told after the first few of many steps.
         """
+        if not self._left or len(self._left) > (1 - _FIRST) * self._all:
+            return ""
         elapsed = time.monotonic() - min(self._started.values())
         at_once = max(1.0, sum(self._spent.values()) / elapsed)
         seconds = 0.0
         for _, stage in self._left:
             known = self._seconds[stage] or [one for of_stage in self._seconds.values() for one in of_stage]
             seconds += sum(known) / len(known) / at_once
-        if not self._left:
-            return ""
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"
 
 
