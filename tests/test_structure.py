@@ -81,6 +81,19 @@ def test_no_file_is_too_long() -> None:
     assert {path: count for path, count in lengths.items() if count > MOST_LINES_OF_A_FILE} == {}
 
 
+def test_models_refuse_unknown_keys() -> None:
+    """But for those that read a part of what a file says: private ones, and the strict one itself."""
+    found = [
+        f"{path}: {node.name}"
+        for path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base) == "BaseModel" for base in node.bases)
+        and not node.name.startswith("_")
+    ]
+    assert found == ["strict.py: StrictModel"]
+
+
 def test_everything_public_has_a_docstring() -> None:
     found = [
         name

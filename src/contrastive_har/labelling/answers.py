@@ -12,17 +12,18 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from contrastive_har.files.atomic import sync, write_atomically
 from contrastive_har.files.stamps import explain
 from contrastive_har.scores.metrics import cohen_kappa
 from contrastive_har.signals.recordings import BadRecordingError
+from contrastive_har.strict import StrictModel
 
 Remark = Literal["", "unsure", "skipped"]
 
 
-class Answer(BaseModel):
+class Answer(StrictModel):
     """What one person said of a stretch.
 
     Attributes:
@@ -34,8 +35,6 @@ class Answer(BaseModel):
         labelled_at: When, in UTC (ISO 8601).
         remark: ``unsure`` or ``skipped`` if the stretch was shown but got no activity.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recording: str
     start: float

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from contrastive_har.labelling.answers import Answer, AnswerFile, Remark
 from contrastive_har.labelling.candidates import Candidates
@@ -30,6 +30,7 @@ from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
 from contrastive_har.sources.my_data import describe
+from contrastive_har.strict import StrictModel
 from contrastive_har.use.recogniser_files import read_recogniser
 from contrastive_har.use.recognisers import TrainedRecogniser
 
@@ -37,7 +38,7 @@ _FIRST = ClusterCentres(unit_length=True)  # the best of the first few labels on
 PROPOSAL_COLUMNS = ["recording", "start", "end", "seconds", "why"]
 
 
-class LabellingSettings(BaseModel):
+class LabellingSettings(StrictModel):
     """How windows to label are proposed.
 
     Attributes:
@@ -51,8 +52,6 @@ class LabellingSettings(BaseModel):
         head: The head that learns from the labels; one that is fitted.
         seed: Seed of the draws.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     windows: int = Field(default=24, gt=0)
     strategy: Strategy = _FIRST

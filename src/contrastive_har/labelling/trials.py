@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.labelling.candidates import Candidates
 from contrastive_har.labelling.heads import LabelledHead
@@ -26,6 +26,7 @@ from contrastive_har.signals.descriptions import UNLABELLED
 from contrastive_har.signals.roles import Roles
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
+from contrastive_har.strict import StrictModel
 
 TRIAL_COLUMNS = [
     *("repeat", "draw", "strategy", "labels", "wrong_labels"),
@@ -34,7 +35,7 @@ TRIAL_COLUMNS = [
 """Columns of a table of trials: ``signal_seconds`` of signal are labelled; choosing them took ``seconds`` in all."""
 
 
-class ChoosingSettings(BaseModel):
+class ChoosingSettings(StrictModel):
     """How strategies are tried.
 
     Attributes:
@@ -49,8 +50,6 @@ class ChoosingSettings(BaseModel):
             labels too.
         head: The head that learns from the labels; one that is fitted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategies: dict[str, Strategy] = Field(min_length=2)
     compared_with: str = "random"
@@ -75,7 +74,7 @@ class ChoosingSettings(BaseModel):
         return self
 
 
-class ChoosingPlan(BaseModel):
+class ChoosingPlan(StrictModel):
     """All settings that determine the trials of one row.
 
     Attributes:

@@ -12,12 +12,14 @@ import math
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from contrastive_har.strict import StrictModel
 
-class BaseClustering(BaseModel):
+
+class BaseClustering(StrictModel):
     """Base class of clusterings, which are their own settings.
 
     Attributes:
@@ -25,8 +27,6 @@ class BaseClustering(BaseModel):
         confidence: Percentage of the members of each cluster, nearest to its centre first, that stay in it; each other
             sample becomes a cluster of its own (ClusterCLHAR's confidence alpha; 0 gives NT-Xent).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     clusters: int | None = Field(default=None, gt=0)

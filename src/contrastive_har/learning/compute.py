@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from contrastive_har.files.memory import free_memory
 from contrastive_har.learning import gathering
 from contrastive_har.learning.workers import Workers, available_threads, is_worker, shows_progress
+from contrastive_har.strict import StrictModel
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -28,7 +29,7 @@ _MEMORY_OF_WORKER = 3 * 2**29  # bytes: of torch, and of embeddings and features
 _RANK = "RANK"  # environment variable of torchrun: the index of this process
 
 
-class ComputeSettings(BaseModel):
+class ComputeSettings(StrictModel):
     """Settings of the device, the precision and the processes.
 
     Attributes:
@@ -43,8 +44,6 @@ class ComputeSettings(BaseModel):
             number of them share the GPU, which has not enough to do for one.
         checkpoint_every: Epochs of pre-training between two checkpoints, from which it continues after a crash.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.learning.objectives.untrained import UntrainedSettings
@@ -17,6 +17,7 @@ from contrastive_har.refining import refine, resolve_bases
 from contrastive_har.signals.augmentations import View
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.normalisation import NormalisedBy
+from contrastive_har.strict import StrictModel
 
 REFINED = ("encoder", "encoders", "normalisation", "budget")
 """Settings of a protocol that its rows refine."""
@@ -25,7 +26,7 @@ _PRETRAINED = ("objective", "modalities", *REFINED)
 """Settings of a row that its pre-training depends on."""
 
 
-class MethodSettings(BaseModel):
+class MethodSettings(StrictModel):
     """One row of the result tables.
 
     In configuration a row may be partial: ``base`` names another row whose settings it inherits and refines;
@@ -45,14 +46,12 @@ class MethodSettings(BaseModel):
         evaluations: Names of the evaluations it is scored with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     title: str
     description: str = ""
     datasets: tuple[str, ...] | None = None
     objective: ObjectiveSettings
     encoder: EncoderSettings
-    encoders: dict[str, EncoderSettings] = {}
+    encoders: dict[str, EncoderSettings] = Field(default_factory=dict)
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     beside: tuple[EncoderSettings, ...] = ()
     normalisation: NormalisedBy = "channel"
@@ -75,7 +74,7 @@ class MethodSettings(BaseModel):
         )
 
 
-class ViewsPlan(BaseModel):
+class ViewsPlan(StrictModel):
     """The views of windows that the methods of a protocol use.
 
     Attributes:
@@ -83,8 +82,6 @@ class ViewsPlan(BaseModel):
         normalisation: How channels are normalised (:class:`BackboneSettings`).
         seed: Seed of the whole run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     views: dict[str, tuple[View, ...]]
     normalisation: NormalisedBy = "channel"
@@ -106,14 +103,12 @@ class ViewsPlan(BaseModel):
         return cls(views=views, normalisation=normalisation, seed=seed)
 
 
-class RegistrationPlan(BaseModel):
+class RegistrationPlan(StrictModel):
     """All settings that determine which recogniser is registered.
 
     Attributes:
         label_budget: Label budget of the recogniser.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label_budget: LabelBudget
 

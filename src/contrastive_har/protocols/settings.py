@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.labelling.trials import ChoosingSettings
 from contrastive_har.learning.evaluation.settings import EvaluationPlan, EvaluationSettings
@@ -25,9 +25,10 @@ from contrastive_har.signals.normalisation import NormalisedBy
 from contrastive_har.signals.sensors import Layout
 from contrastive_har.signals.splits import SplitPlan, SplitSettings
 from contrastive_har.sources import modalities_of_sources
+from contrastive_har.strict import StrictModel
 
 
-class ProtocolSettings(BaseModel):
+class ProtocolSettings(StrictModel):
     """Everything that defines a protocol and its budget.
 
     Attributes:
@@ -58,24 +59,22 @@ class ProtocolSettings(BaseModel):
             they differ: the report shows scores against it, and what choosing it on validation windows gives.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     title: str
     part_of: str | None = None
     citation: str = ""
     url: WebAddress = ""
     repeats: int = Field(gt=0)
     windows: WindowSettings
-    windows_of: dict[str, WindowSettings] = {}
+    windows_of: dict[str, WindowSettings] = Field(default_factory=dict)
     label_budgets: tuple[LabelBudget, ...] = Field(min_length=1)
     splits: dict[str, SplitSettings] = Field(min_length=1)
     encoder: EncoderSettings = TPNSettings()
-    encoders: dict[str, EncoderSettings] = {}
+    encoders: dict[str, EncoderSettings] = Field(default_factory=dict)
     normalisation: NormalisedBy = "channel"
     budget: PretrainingBudget
     methods: dict[str, MethodSettings] = Field(min_length=1)
     compared_with: str
-    claims: dict[str, Claim] = {}
+    claims: dict[str, Claim] = Field(default_factory=dict)
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)
     registered_at: LabelBudget | None = None
     choosing: ChoosingSettings | None = None

@@ -18,7 +18,7 @@ import jinja2
 from kedro.framework.project import pipelines
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from contrastive_har.files.atomic import write_atomically
 from contrastive_har.refining import for_dataset, is_protocol, suggest
@@ -26,6 +26,7 @@ from contrastive_har.runs.places import open_here
 from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import load_configuration, settings_of
 from contrastive_har.sources import source_names
+from contrastive_har.strict import StrictModel
 
 _PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 _CRON = re.compile(r"[\dA-Za-z*,/#?-]+( +[\dA-Za-z*,/#?-]+){4}")
@@ -34,7 +35,7 @@ _MARK = "Written by 'make dags'"
 _TOGETHER = ("reporting",)  # stages that are one task, because their nodes exchange data that are not stored
 
 
-class ScheduleSettings(BaseModel):
+class ScheduleSettings(StrictModel):
     """Settings of Airflow (``airflow.yml``).
 
     Attributes:
@@ -46,8 +47,6 @@ class ScheduleSettings(BaseModel):
         pipelines: Pipelines with a DAG. Append new ones: the index is part of the ids of their runs.
         folder: Folder of the DAGs, in the project.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schedule: str | None = "@weekly"
     start_date: date

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import DataCatalog
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from contrastive_har.files.atomic import write_atomically
 from contrastive_har.files.locks import locked
 from contrastive_har.files.stamps import SchemaError, refuse_broken
 from contrastive_har.files.tables import read_facts, write_facts
+from contrastive_har.strict import StrictModel
 
 MANIFEST = "run_manifest"
 """Name of the catalog entry, and kind of the file."""
 
 
-class NodeRecord(BaseModel):
+class NodeRecord(StrictModel):
     """One finished node.
 
     Attributes:
@@ -33,16 +34,14 @@ class NodeRecord(BaseModel):
         seconds: Duration, saving included.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     fingerprint: str
     outputs: dict[str, str]
-    checksums: dict[str, str] = {}
+    checksums: dict[str, str] = Field(default_factory=dict)
     ancestors: dict[str, str]
     seconds: float
 
 
-class Manifest(BaseModel):
+class Manifest(StrictModel):
     """The manifest of a run.
 
     Attributes:
@@ -59,19 +58,17 @@ class Manifest(BaseModel):
         nodes: Finished nodes, by name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     run_id: str
     code: str
     packages: dict[str, str]
     parameters: dict[str, Any]
-    pipelines: list[str] = []
-    commands: list[str] = []
+    pipelines: list[str] = Field(default_factory=list)
+    commands: list[str] = Field(default_factory=list)
     tracked_run: str | None = None
-    parts: dict[str, str] = {}
-    running: dict[str, list[str]] = {}
-    versions: dict[str, str] = {}
-    nodes: dict[str, NodeRecord] = {}
+    parts: dict[str, str] = Field(default_factory=dict)
+    running: dict[str, list[str]] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    nodes: dict[str, NodeRecord] = Field(default_factory=dict)
 
     def with_versions(self, versions: Mapping[str, str]) -> Manifest:
         """Return the manifest with the versions of more data sets."""

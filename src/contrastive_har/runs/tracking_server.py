@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
 
-from pydantic import BaseModel, ConfigDict
-
 from contrastive_har.files.atomic import sync
 from contrastive_har.files.locks import locked
 from contrastive_har.files.texts import shorten
@@ -22,6 +20,7 @@ from contrastive_har.runs.parts import working
 from contrastive_har.runs.processes import PROCESS, is_dead
 from contrastive_har.runs.reachability import does_not_answer
 from contrastive_har.runs.settings import settings_of
+from contrastive_har.strict import StrictModel
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -34,7 +33,7 @@ _ADDRESS, _EXPERIMENT, _EXPERIMENT_ID, _REGISTRY = (
 )
 
 
-class TrackingSettings(BaseModel):
+class TrackingSettings(StrictModel):
     """Where runs are tracked (``mlflow.yml``).
 
     Attributes:
@@ -44,8 +43,6 @@ class TrackingSettings(BaseModel):
         artifact_location: Folder or bucket of artifacts, used when the experiment is created; null leaves it to the
             server.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tracking_uri: str
     experiment: str

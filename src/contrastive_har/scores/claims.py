@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.scores.comparisons import compare_pair, families
 from contrastive_har.scores.statistics import ReportSettings
+from contrastive_har.strict import StrictModel
 
 LEAST_REPEATS = 5
 """Repeats below which nothing is said: an interval of fewer differences proves nothing."""
 
 
-class Claim(BaseModel):
+class Claim(StrictModel):
     """What a method is said to show.
 
     Attributes:
@@ -24,8 +25,6 @@ class Claim(BaseModel):
         controls: Methods that lack it, and all that it has to beat: being ahead of one that lacks something else, too,
             does not show that the idea is the cause.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     method: str

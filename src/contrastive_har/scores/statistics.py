@@ -7,13 +7,14 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from contrastive_har.scores.table import CELL, EVERYTHING
 from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.strict import StrictModel
 
 
-class ReportSettings(BaseModel):
+class ReportSettings(StrictModel):
     """How results are summarised and drawn.
 
     Attributes:
@@ -24,8 +25,6 @@ class ReportSettings(BaseModel):
         tsne_iterations: Iterations of t-SNE.
         preview_windows: Windows drawn in the augmentation preview.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     confidence: float = Field(default=0.95, gt=0, lt=1)
     resamples: int = Field(default=10_000, gt=0)

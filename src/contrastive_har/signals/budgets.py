@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
+
+from contrastive_har.strict import StrictModel
 
 _FORMS = {
     "share": re.compile(r"(?P<size>[\d.]+) ?%"),
@@ -19,7 +21,7 @@ _FORMS = {
 _IN_PER_CENT = ("share", "subjects")
 
 
-class LabelBudget(BaseModel):
+class LabelBudget(StrictModel):
     """How many windows are labelled; written as its name.
 
     Exactly one of the five is set.
@@ -34,8 +36,6 @@ class LabelBudget(BaseModel):
         without: Activity of which nothing is labelled, while all windows of the others are (``without walking``): it is
             to be recognised without ever having been trained on.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float | None = Field(default=None, gt=0, le=1)
     per_class: int | None = Field(default=None, gt=0)

@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.signals.arrays import edges
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import Recording, Recordings
 from contrastive_har.signals.windows import WindowBatch, WindowStream
+from contrastive_har.strict import StrictModel
 
 _SHORTEST_CLIP = 2  # samples: fewer cannot be interpolated
 _CHOICES: Mapping[str, Callable[[DatasetDescription, Any], DatasetDescription]] = {
@@ -26,7 +27,7 @@ _CHOICES: Mapping[str, Callable[[DatasetDescription, Any], DatasetDescription]] 
 }
 
 
-class WindowSettings(BaseModel):
+class WindowSettings(StrictModel):
     """How recordings are cut.
 
     Every window lies inside one recording, one activity and no gap; a centred one may reach into other activities.
@@ -48,15 +49,13 @@ class WindowSettings(BaseModel):
             activity it names; null keeps the description's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     cut: Literal["sliding", "clips"] = "sliding"
     length: float = Field(gt=0)
     stride: float | None = Field(default=None, gt=0)
     short_runs: Literal["drop", "centre"] = "drop"
     unit: Literal["samples", "seconds"] = "samples"
     keep_unlabelled: bool = False
-    modalities: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    modalities: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
     activities: Literal["all"] | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from contrastive_har.files.fingerprints import TEXTS
 from contrastive_har.signals.sensors import (
@@ -20,6 +20,7 @@ from contrastive_har.signals.sensors import (
     slices_by_modality,
 )
 from contrastive_har.signals.skeletons import Skeleton
+from contrastive_har.strict import StrictModel
 
 UNLABELLED = -1
 """The activity code and the class index of unlabelled samples and windows."""
@@ -55,7 +56,7 @@ WebAddress = Annotated[str, AfterValidator(_is_web_address)]
 """An address that reports can link to, or nothing."""
 
 
-class DatasetDescription(BaseModel):
+class DatasetDescription(StrictModel):
     """Description of a data set: what all its recordings have in common.
 
     Channels are given flat (``channels``) or grouped by modality and sensor
@@ -80,21 +81,19 @@ class DatasetDescription(BaseModel):
         files: Number of official files; 0 if unknown.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     title: str
     sampling_rate_hz: float = Field(gt=0, allow_inf_nan=False)
     channels: tuple[Channel, ...] = Field(min_length=1)
     activities: dict[int, str] = Field(min_length=2)
     recognised: tuple[int, ...] = ()
-    skeletons: dict[str, Skeleton] = {}
+    skeletons: dict[str, Skeleton] = Field(default_factory=dict)
     groups: tuple[str, ...] = ()
     licence: str = "not stated"
     citation: str = ""
     url: WebAddress = ""
     download: tuple[WebAddress, ...] = ()
-    checksums: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = {}
+    checksums: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = Field(default_factory=dict)
     request: str = ""
     files: int = Field(default=0, ge=0)
 

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contrastive_har.strict import StrictModel
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
-class EngineSettings(BaseModel):
+class EngineSettings(StrictModel):
     """Where independent tasks run.
 
     Attributes:
@@ -23,8 +25,6 @@ class EngineSettings(BaseModel):
             machine for as long as it is needed.
         workers: Processes of a cluster on this machine; null takes one per core.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["local", "dask"] = "local"
     address: str | None = None

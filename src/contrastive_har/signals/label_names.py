@@ -10,20 +10,19 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from contrastive_har.files.texts import read_yaml
+from contrastive_har.strict import StrictModel
 
 
-class LabelNames(BaseModel):
+class LabelNames(StrictModel):
     """How the activities of a data set are spelled.
 
     Attributes:
         source: Where the spelling is from.
         names: The spelling by name of the activity; activities that are not listed are spelled as they are.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     names: dict[str, str]

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.signals.skeletons import Skeleton
+from contrastive_har.strict import StrictModel
 
 AND = "-and-"
 """What joins modalities in a name, and so cannot be in the name of one."""
@@ -19,7 +20,7 @@ DEFAULT_MODALITY = "inertial"
 _AXIS = re.compile(r"(?:(?P<sensor>.+)[_.\- ])?[xyzXYZ]|(?P<camel>.*[a-z0-9])[XYZ]")
 
 
-class Channel(BaseModel):
+class Channel(StrictModel):
     """One column of samples.
 
     Attributes:
@@ -29,8 +30,6 @@ class Channel(BaseModel):
             sensor unless they declare another.
         modality: The modality of that sensor, such as ``inertial`` or ``skeleton``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     unit: str
@@ -46,7 +45,7 @@ class Channel(BaseModel):
         return values
 
 
-class Layout(BaseModel):
+class Layout(StrictModel):
     """The shape of a window and its channels.
 
     Attributes:
@@ -55,11 +54,9 @@ class Layout(BaseModel):
         skeletons: Skeletons by modality, of those modalities that have one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     length: int = Field(gt=0)
     channels: tuple[Channel, ...] = Field(min_length=1)
-    skeletons: dict[str, Skeleton] = {}
+    skeletons: dict[str, Skeleton] = Field(default_factory=dict)
 
     @classmethod
     def anonymous(cls, length: int, width: int) -> Layout:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contrastive_har.strict import StrictModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 PLANE, SPACE = 2, 3  # coordinates of a joint
 
 
-class Skeleton(BaseModel):
+class Skeleton(StrictModel):
     """What the joints of a modality outline.
 
     Attributes:
@@ -26,14 +28,12 @@ class Skeleton(BaseModel):
         limbs: Joints by limb, for augmentations that hide a limb.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     centre: str
     reference: tuple[str, str]
     vertical: Annotated[int, Field(ge=0, lt=SPACE)] = 1
     upward: bool = True
     bones: tuple[tuple[str, str], ...] = ()
-    limbs: dict[str, tuple[str, ...]] = {}
+    limbs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def problem(self, joints: Mapping[str, Sequence[int]]) -> str | None:
         """Return why it does not fit the joints of its modality; None if it does.

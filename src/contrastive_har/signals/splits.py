@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from contrastive_har.signals.budgets import LabelBudget
 from contrastive_har.signals.descriptions import UNLABELLED
@@ -24,6 +24,7 @@ from contrastive_har.signals.labelling import draw_labels
 from contrastive_har.signals.roles import Role, Roles, SplitError, rows_of
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.windows import Windows
+from contrastive_har.strict import StrictModel
 
 NOTHING = "none"
 """The value of ``held_out`` of splits that hold no group out."""
@@ -32,7 +33,7 @@ NOTHING = "none"
 GroupLists = dict[str, tuple[tuple[str, ...], ...]]
 
 
-class SplitSettings(BaseModel):
+class SplitSettings(StrictModel):
     """One way to divide windows.
 
     Attributes:
@@ -53,7 +54,7 @@ class SplitSettings(BaseModel):
     """
 
     # Values of groups may be numbers.
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     title: str
     datasets: tuple[str, ...] | None = None
@@ -64,8 +65,8 @@ class SplitSettings(BaseModel):
     pretrain_on: Literal["all", "train"]
     test_share: float = Field(default=0.2, gt=0, lt=1)
     validation_share: float = Field(default=0.1, ge=0, lt=1)
-    test_groups: GroupLists = {}
-    validation_groups: GroupLists = {}
+    test_groups: GroupLists = Field(default_factory=dict)
+    validation_groups: GroupLists = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _holds_out_within_other_groups(self) -> SplitSettings:
@@ -90,7 +91,7 @@ class SplitSettings(BaseModel):
         return self.holds_out and (self.validation_share > 0 or bool(self.validation_groups))
 
 
-class SplitPlan(BaseModel):
+class SplitPlan(StrictModel):
     """All settings that determine the roles of one split.
 
     Attributes:
@@ -100,8 +101,6 @@ class SplitPlan(BaseModel):
         repeats: Number of repeats.
         seed: Seed of the whole run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     split: SplitSettings

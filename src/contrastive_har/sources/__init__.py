@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Literal, Protocol, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.engines import LOCAL, EngineSettings
 from contrastive_har.signals.recordings import BadRecordingError, Recording, Recordings, Rejection
 from contrastive_har.sources.candidate import Candidate, File, NoRecordingError
 from contrastive_har.sources.duplicates import SeenRecordings
+from contrastive_har.strict import StrictModel
 
 OWN_DATA = "my_data"
 
@@ -39,15 +40,13 @@ __all__ = [
 ]
 
 
-class IngestionSettings(BaseModel):
+class IngestionSettings(StrictModel):
     """Settings of ingestion.
 
     Attributes:
         dataset: One of :func:`source_names`.
         on_bad_recording: Whether a bad recording is reported and left out (``reject``) or stops the run (``fail``).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     on_bad_recording: Literal["reject", "fail"] = "reject"

@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contrastive_har.strict import StrictModel
 
 _FEWEST = 50  # windows that a temperature is fitted to
 _WIDEST = 20.0  # a temperature is between 1 / 20 and 20
 
 
-class Calibration(BaseModel):
+class Calibration(StrictModel):
     """The temperature of a recogniser's probabilities.
 
     Attributes:
@@ -20,8 +22,6 @@ class Calibration(BaseModel):
         windows: Number of validation windows it was fitted to.
         reason: Why it is 1 instead of fitted; None if it was fitted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     windows: int = Field(default=0, ge=0)

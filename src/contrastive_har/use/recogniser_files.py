@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tensors import read_tensors, write_tensors
+from contrastive_har.strict import StrictModel
 from contrastive_har.use.calibration import Calibration
 from contrastive_har.use.familiarity import Reference
 from contrastive_har.use.recognisers import Architecture, Origin, TrainedRecogniser
@@ -20,10 +21,8 @@ _ALTERNATIVE = "alternative"  # prefix of the tensors of alternatives, followed 
 _REFERENCE = "reference"  # prefix of the arrays of references
 
 
-class _Facts(BaseModel):
+class _Facts(StrictModel):
     """All of a recogniser but its weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: Architecture
     origin: Origin

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor
 
 from contrastive_har.files.tensors import require_like
@@ -24,13 +24,14 @@ from contrastive_har.signals.budgets import LabelBudget, parse_budget
 from contrastive_har.signals.descriptions import DatasetDescription
 from contrastive_har.signals.seeds import seeded
 from contrastive_har.signals.windows import Windows
+from contrastive_har.strict import StrictModel
 from contrastive_har.use.calibration import Calibration
 from contrastive_har.use.familiarity import Reference
 
 _ROW = ["split", "method", "evaluation", "label_budget"]
 
 
-class Origin(BaseModel):
+class Origin(StrictModel):
     """The origin of a recogniser, and its scores.
 
     Attributes:
@@ -46,8 +47,6 @@ class Origin(BaseModel):
         test_macro_f1: The same of each repeat; empty in files of older releases.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     protocol: str
     split: str
     method: str
@@ -60,7 +59,7 @@ class Origin(BaseModel):
     test_macro_f1: tuple[float, ...] = ()
 
 
-class Architecture(BaseModel):
+class Architecture(StrictModel):
     """The architecture of a recogniser: all that is needed to build its network.
 
     Attributes:
@@ -71,8 +70,6 @@ class Architecture(BaseModel):
         backbone: Settings of the encoders.
         head: Settings of the head.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     description: DatasetDescription
     length: PositiveInt

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tables import check_schema, parquet_writer, read_table, schema_metadata
 from contrastive_har.signals.rates import Resampler
 from contrastive_har.signals.recordings import LONGEST_STEP, BadRecordingError, Piece, Rejection
 from contrastive_har.sources.own.regular import measured_rate
+from contrastive_har.strict import StrictModel
 from contrastive_har.use.cards import describe_recogniser
 from contrastive_har.use.familiarity import UnlikeTraining, distances_of
 from contrastive_har.use.recognisers import TrainedRecogniser, recognise
@@ -31,7 +32,7 @@ _MEASURED = 1000  # intervals from which the rate of a recording is measured
 _SLOW = 0.9  # share of the model's rate, below which recordings lack frequencies that it was trained on
 
 
-class InferenceSettings(BaseModel):
+class InferenceSettings(StrictModel):
     """How activities in new recordings are recognised.
 
     Attributes:
@@ -40,8 +41,6 @@ class InferenceSettings(BaseModel):
         longest_gap: Seconds without samples that are interpolated; a longer gap divides the recording.
         modalities: Modalities to use, for a recogniser of several; null uses all that the recordings have.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stride: float | None = Field(default=None, gt=0)
     smoothing: int = Field(default=5, gt=0)

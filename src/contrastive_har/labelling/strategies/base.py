@@ -9,15 +9,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from contrastive_har.labelling.candidates import Candidates
+from contrastive_har.strict import StrictModel
 
 Allowed = Callable[[], NDArray[np.bool_]]
 """Returns which windows may be chosen now (windows,), given those that have been."""
 
 
-class BaseStrategy(BaseModel, ABC):
+class BaseStrategy(StrictModel, ABC):
     """Base class of strategies, which are their own settings.
 
     Attributes:
@@ -28,8 +29,6 @@ class BaseStrategy(BaseModel, ABC):
         needs_probabilities: Whether it needs probabilities, and so some labels to begin with.
         why: Why a window is chosen, in words for the people who label it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     needs_probabilities: ClassVar[bool] = False
     why: ClassVar[str]

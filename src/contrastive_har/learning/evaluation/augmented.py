@@ -7,17 +7,18 @@ from typing import Annotated
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from contrastive_har.models.backbone import Backbone
 from contrastive_har.signals.augmentations import Augmentation, Draws, make_view
 from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.strict import StrictModel
 
 _BLOCK = 1024
 """Windows that are augmented together, so that a copy does not depend on which other windows are learned from."""
 
 
-class AugmentedCopies(BaseModel):
+class AugmentedCopies(StrictModel):
     """Copies of the windows that a head learns from, which are augmented once and then learned from like windows.
 
     Copies are windows of the same label, of which each counts as much as the window: together they count as much as
@@ -28,8 +29,6 @@ class AugmentedCopies(BaseModel):
         view: Augmentations of the normalised window, one after the other.
         copies: Number of copies of each window.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     view: Annotated[tuple[Augmentation, ...], Field(min_length=1)]
     copies: int = Field(default=2, gt=0)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from contrastive_har.signals.augmentations import Draws, View, make_view
 from contrastive_har.signals.sensors import Layout
+from contrastive_har.strict import StrictModel
 
 
-class Consistency(BaseModel):
+class Consistency(StrictModel):
     """How unlabelled windows of pre-training take part in training a head and all stages of its encoder.
 
     A window whose weak view is recognised surely enough is given that class, which its strong view should have too
@@ -27,8 +28,6 @@ class Consistency(BaseModel):
         windows: Unlabelled windows in a step, for each labelled one.
         weight: Factor of the loss of the unlabelled windows.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weak: View
     strong: View

@@ -7,10 +7,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from contrastive_har.strict import StrictModel
 
 
-class SelfTraining(BaseModel):
+class SelfTraining(StrictModel):
     """How a head that is trained on labelled windows is trained on unlabelled ones, too (Scudder 1965, Yarowsky 1995).
 
     The unlabelled windows are those of pre-training, less the labelled ones and those of validation: where the split is
@@ -31,8 +33,6 @@ class SelfTraining(BaseModel):
             each of them weighs at least as much as one of those. Heads trained by gradient draw windows with these
             weights, as many in an epoch as there are.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rounds: int = Field(default=6, gt=0)
     first_share: float = Field(default=0.13, gt=0, le=1)

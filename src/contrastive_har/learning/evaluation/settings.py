@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.learning.evaluation.augmented import AugmentedCopies
 from contrastive_har.learning.evaluation.consistency import Consistency
@@ -16,13 +16,14 @@ from contrastive_har.models.heads import HeadSettings
 from contrastive_har.models.heads.linear import LinearSettings
 from contrastive_har.scores.cells import name_evaluation
 from contrastive_har.signals.budgets import LabelBudget, parse_budget
+from contrastive_har.strict import StrictModel
 
 LearningRate = Annotated[float, Field(gt=0)]
 OTHER = "other"
 """Key of the batch size for all label budgets that are not listed."""
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(StrictModel):
     """One way to evaluate encoders.
 
     A head that is fitted in closed form needs no learning rate, epochs, steps or batch size.
@@ -55,8 +56,6 @@ class EvaluationSettings(BaseModel):
         test_every: Epochs between two evaluations on the test set for the learning curves; scores use the last epoch.
             Null: one, or with ``steps`` half of all epochs.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     description: str = ""
@@ -151,7 +150,7 @@ class EvaluationSettings(BaseModel):
         return size
 
 
-class EvaluationPlan(BaseModel):
+class EvaluationPlan(StrictModel):
     """All settings that determine the evaluation of the encoders of one row of the result tables.
 
     Attributes:
@@ -162,8 +161,6 @@ class EvaluationPlan(BaseModel):
         seed: Seed of the whole run.
         repeats: The repeats that are evaluated; None for all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "evaluation"
     evaluations: dict[str, EvaluationSettings] = Field(min_length=1)

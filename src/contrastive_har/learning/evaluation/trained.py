@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from contrastive_har.files.stamps import refuse_broken
 from contrastive_har.files.tensors import read_tensors, write_tensors
 from contrastive_har.models.heads import HeadSettings
+from contrastive_har.strict import StrictModel
 
 KIND = "heads"
 
 
-class HeadFacts(BaseModel):
+class HeadFacts(StrictModel):
     """Facts about a trained head.
 
     Attributes:
@@ -28,8 +29,6 @@ class HeadFacts(BaseModel):
         head: Settings of the head.
         modalities: Modalities it uses; None for all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     repeat: int
     evaluation: str

@@ -13,13 +13,13 @@ from itertools import chain
 from typing import ClassVar, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from contrastive_har.learning.compute import Compute
 from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.signals.augmentations import Augmentation, Draws, View, first_problem
 from contrastive_har.signals.sensors import Layout
+from contrastive_har.strict import StrictModel
 
 FEWEST = 2
 """Windows in a batch: a single one has no negatives."""
@@ -148,15 +148,13 @@ class EachModality(Objective):
         return [cast(Objective, objective) for objective in self.objectives]
 
 
-class BaseObjectiveSettings(BaseModel, ABC):
+class BaseObjectiveSettings(StrictModel, ABC):
     """Settings of an objective.
 
     Attributes:
         suits: Names of the encoders that the objective can train; empty for all.
         trains: Whether there is anything to train.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     suits: ClassVar[tuple[str, ...]] = ()
     trains: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from contrastive_har.learning.clustering import Clustering
@@ -24,9 +24,10 @@ from contrastive_har.models.encoders import Encoder
 from contrastive_har.signals.augmentations import make_view
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.sensors import Layout
+from contrastive_har.strict import StrictModel
 
 
-class NegativesSettings(BaseModel):
+class NegativesSettings(StrictModel):
     """Which other windows an anchor is pushed away from, and how strongly.
 
     Attributes:
@@ -37,8 +38,6 @@ class NegativesSettings(BaseModel):
             (Chuang et al. 2020, arXiv 2007.00224: tau plus); null takes one over the number of activities.
         annealing_steps: Number of equal steps in which the concentration falls towards zero in training; 0 keeps it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     within_views: bool = True
     concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)

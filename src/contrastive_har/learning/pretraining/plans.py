@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.learning.objectives import ObjectiveSettings
 from contrastive_har.learning.objectives.base import FEWEST
@@ -16,11 +16,12 @@ from contrastive_har.models.encoders import Encoder, EncoderSettings
 from contrastive_har.models.encoders.tpn import TPNSettings
 from contrastive_har.signals.normalisation import Normalisation, NormalisedBy
 from contrastive_har.signals.sensors import Layout
+from contrastive_har.strict import StrictModel
 
 _PROGRESS = 1e-4  # share by which a loss is lower than the least one to count as progress
 
 
-class PretrainingBudget(BaseModel):
+class PretrainingBudget(StrictModel):
     """How long and how an encoder is pre-trained.
 
     Attributes:
@@ -33,8 +34,6 @@ class PretrainingBudget(BaseModel):
             ``last`` keeps the last.
         dropout: Whether the encoder's dropout is active; it was not in the published training.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=1)
@@ -84,7 +83,7 @@ class PretrainingBudget(BaseModel):
         return rate
 
 
-class BackboneSettings(BaseModel):
+class BackboneSettings(StrictModel):
     """The encoder of each modality.
 
     Attributes:
@@ -97,10 +96,8 @@ class BackboneSettings(BaseModel):
             one deviation and keeps their geometry. Skeletons are always centred instead.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     encoder: EncoderSettings = TPNSettings()
-    encoders: dict[str, EncoderSettings] = {}
+    encoders: dict[str, EncoderSettings] = Field(default_factory=dict)
     modalities: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     beside: tuple[EncoderSettings, ...] = ()
     normalisation: NormalisedBy = "channel"
@@ -153,7 +150,7 @@ class BackboneSettings(BaseModel):
         return statistics
 
 
-class PretrainingPlan(BaseModel):
+class PretrainingPlan(StrictModel):
     """All settings that determine the pre-training of one row of the result tables.
 
     Attributes:
@@ -164,8 +161,6 @@ class PretrainingPlan(BaseModel):
         repeats: Number of repeats.
         seed: Seed of the whole run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "pre-training"
     objective: ObjectiveSettings

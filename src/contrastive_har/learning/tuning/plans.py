@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from contrastive_har.files.stamps import explain
 from contrastive_har.learning.evaluation.settings import EvaluationPlan
@@ -14,9 +14,10 @@ from contrastive_har.learning.tuning.spaces import Drawn, Range, Space, draw
 from contrastive_har.refining import plain, refine, resolve_bases, suggest
 from contrastive_har.signals.seeds import derive_seed
 from contrastive_har.signals.splits import SplitSettings
+from contrastive_har.strict import StrictModel
 
 
-class SearchSettings(BaseModel):
+class SearchSettings(StrictModel):
     """How the settings of all rows are searched.
 
     Attributes:
@@ -24,8 +25,6 @@ class SearchSettings(BaseModel):
         spaces: Values that may be tried by row, by the dotted name of the setting; one that names a ``base`` has the
             values of that row too.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     trials: int = Field(gt=1)
     spaces: dict[str, Space]
@@ -60,7 +59,7 @@ class SearchSettings(BaseModel):
                 )
 
 
-class TrialPlan(BaseModel):
+class TrialPlan(StrictModel):
     """All settings that determine one trial of a row.
 
     Attributes:
@@ -70,8 +69,6 @@ class TrialPlan(BaseModel):
             row's encoders, and of ``evaluations``.
         number: Number of the trial; 0 is the row as configured.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pretraining: PretrainingPlan
     evaluation: EvaluationPlan

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from contrastive_har.signals.seeds import derive_seed
+from contrastive_har.strict import StrictModel
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution  # slow to import
@@ -16,7 +17,7 @@ Drawn = float | int | str | bool
 """What is drawn: a number, or one of the choices; of choices with names, the name."""
 
 
-class Range(BaseModel):
+class Range(StrictModel):
     """Numbers between two ends.
 
     Attributes:
@@ -25,8 +26,6 @@ class Range(BaseModel):
         log: Whether the logarithm is drawn evenly, instead of the number.
         whole: Whether only whole numbers are drawn.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: float
     high: float
@@ -63,14 +62,12 @@ class Range(BaseModel):
         return FloatDistribution(self.low, self.high, log=self.log)
 
 
-class Choices(BaseModel):
+class Choices(StrictModel):
     """A list of plain values, or values of any kind by the names that tables have for them.
 
     Attributes:
         choices: The values, each equally likely.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     choices: tuple[Drawn, ...] | dict[str, Any] = Field(min_length=2)
 

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+
+from contrastive_har.strict import StrictModel
 
 Sensors = tuple[tuple[int, ...], ...]
 """The channel indices of each sensor."""
@@ -80,10 +81,8 @@ class Encoder(nn.Module, ABC):
             )
 
 
-class BaseEncoderSettings(BaseModel, ABC):
+class BaseEncoderSettings(StrictModel, ABC):
     """Settings of an encoder: its shape."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
+
+from contrastive_har.strict import StrictModel
 
 IMPOSSIBLE = -1e4
 """Log-score of a class without a label."""
@@ -70,14 +71,12 @@ class FittedLinear(Head):
         return features @ self.weight + self.bias
 
 
-class BaseHeadSettings(BaseModel, ABC):
+class BaseHeadSettings(StrictModel, ABC):
     """Settings of a head.
 
     Attributes:
         stacks: Whether many such heads on frozen features are trained side by side as one stack of matrices.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stacks: ClassVar[bool] = False
 

@@ -9,10 +9,11 @@ from functools import cache
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from contrastive_har.signals.sensors import Layout
+from contrastive_har.strict import StrictModel
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,12 @@ def constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype |
     return torch.tensor(values, device=device, dtype=dtype)
 
 
-class BaseAugmentation(BaseModel, ABC):
+class BaseAugmentation(StrictModel, ABC):
     """Base class of augmentations, which are their own settings.
 
     Attributes:
         probability: Probability that a window is changed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     probability: float = Field(default=1.0, gt=0, le=1)

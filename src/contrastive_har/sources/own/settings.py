@@ -9,9 +9,10 @@ from typing import Any, Literal
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from contrastive_har.signals.units import find_unit
+from contrastive_har.strict import StrictModel
 
 DESCRIPTION_FILE = "dataset.yml"
 
@@ -21,11 +22,7 @@ TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "d": 86
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Timestamp(_Strict):
+class Timestamp(StrictModel):
     """Where a file has its time stamps, and how they are written.
 
     Attributes:
@@ -62,7 +59,7 @@ class Timestamp(_Strict):
         return "timestamp: {" + ", ".join(f"{key}: {_shown(value)}" for key, value in declared.items()) + "}"
 
 
-class FileLayout(_Strict):
+class FileLayout(StrictModel):
     """How one kind of file is written.
 
     Attributes:
@@ -88,9 +85,9 @@ class FileLayout(_Strict):
     skip_lines: int = Field(default=0, ge=0, le=1000)
     line_end: str = ""
     header: tuple[str, ...] = ()
-    columns: dict[str, str] = {}
-    values: dict[str, str] = {}
-    units: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
+    values: dict[str, str] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)
     timestamp: Timestamp = Timestamp()
 
     @field_validator("timestamp", mode="before")
@@ -180,11 +177,11 @@ class Reading(FileLayout):
     intervals: Intervals | None = None
     longest_gap: float = Field(default=0.25, gt=0, allow_inf_nan=False)
     gaps: Literal["split", "reject"] = "split"
-    synonyms: dict[str, str] = {}
+    synonyms: dict[str, str] = Field(default_factory=dict)
     unlabelled: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    subjects: dict[str, str] = {}
-    limits: dict[str, tuple[float, float]] = {}
+    subjects: dict[str, str] = Field(default_factory=dict)
+    limits: dict[str, tuple[float, float]] = Field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     check_units: bool = True
 
