@@ -47,6 +47,14 @@ def test_every_protocol_is_valid_at_both_budgets(dataset: str) -> None:
         assert list(protocol.methods) == list(small[name].methods)
 
 
+def test_texts_are_written_in_utf_8() -> None:
+    """By a data set of this project: Kedro's writes them in the encoding of the locale."""
+    entries = (ROOT / "conf/base/catalog.yml").read_text(encoding="utf-8").splitlines()
+    texts = [line.strip() for line in entries if "TextDataset" in line]
+    assert texts
+    assert set(texts) == {"dataset: contrastive_har.catalog.TextDataset"}
+
+
 @pytest.mark.parametrize("env", ["base", "methods"])
 def test_few_labels_do_not_mean_few_steps(env: str) -> None:
     """An epoch of few labels may be a single step: heads that are trained by gradient have a least number of steps."""

@@ -182,6 +182,17 @@ def test_rotation_needs_to_know_the_sensors(labelled: tuple[np.ndarray, ...]) ->
         clone(unknown).set_params(sensors=["acc", "acc", None]).fit(signals, names)
 
 
+def test_views_by_modality_are_those_of_all_where_there_is_one(labelled: tuple[np.ndarray, ...]) -> None:
+    signals, names, _ = labelled
+    found = []
+    views = [[{"name": "rotation"}, {"name": "scaling"}], []]
+    for given in (views, {"other": views}):
+        own = {**TINY, "objective": {"name": "contrastive", "views": given}}
+        with pytest.warns(UserWarning, match=r"made without rotation\. Pass channels="):
+            found.append(ActivityClassifier(own, epochs=1, random_state=0).fit(signals, names).transform(signals))
+    np.testing.assert_array_equal(*found)
+
+
 def test_the_file_is_the_recognisers_own(
     fitted: ActivityClassifier, labelled: tuple[np.ndarray, ...], tmp_path: Path
 ) -> None:

@@ -74,6 +74,11 @@ def test_the_command_says_what_is_wrong(unlabelled_folder: Path, tmp_path: Path)
         main([str(unlabelled_folder), "--stretch", "-1", "--table", str(tmp_path / "x.csv")])
     with pytest.raises(SystemExit, match="2"):
         main([str(unlabelled_folder), "--strategy", "clever", "--table", str(tmp_path / "x.csv")])
+    with pytest.raises(SystemExit, match=r"no_films: no such folder. Correct --media\."):
+        main([str(unlabelled_folder), "--media", str(tmp_path / "no_films")])
+    (tmp_path / "tasks.json").write_text("tasks")
+    with pytest.raises(SystemExit, match=r"tasks\.json: not JSON \(.*\)\. Export the tasks as JSON again\."):
+        main([str(unlabelled_folder), "--from-label-studio", str(tmp_path / "tasks.json")])
     (unlabelled_folder / "dataset.yml").unlink()
     with pytest.raises(BadRecordingError, match=r"dataset\.yml"):
         open_session(unlabelled_folder)

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ from playwright.sync_api import expect
 from starlette.testclient import TestClient
 
 from contrastive_har.labelling import page, stopping
+from contrastive_har.labelling.answers import Answer, AnswerFile
 from contrastive_har.labelling.page import create_page
 from contrastive_har.labelling.session import LabellingSession, LabellingSettings
 from contrastive_har.labelling.strategies import ClusterCentres
@@ -147,6 +150,24 @@ def test_impossible_answers_are_refused(
     assert client.post("/answer", json=content).status_code == 400
     assert client.post("/answer", json=[1]).status_code == 400
     assert not (unlabelled_folder / "labels.csv").exists()
+
+
+def test_an_answer_from_two_pages_is_written_once(unlabelled_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = open_session(unlabelled_folder)
+    index = session.proposals()[0]
+    write = AnswerFile.append
+
+    def append(file: AnswerFile, answer: Answer) -> None:
+        time.sleep(0.2)  # so that the other request comes between the check and the writing
+        write(file, answer)
+
+    monkeypatch.setattr(AnswerFile, "append", append)
+    client = TestClient(create_page(session, "anna"), base_url="http://127.0.0.1")
+    content = {"index": index, "activity": "walk"}
+    with ThreadPoolExecutor() as pool:
+        replies = list(pool.map(lambda _: client.post("/answer", json=content).status_code, range(2)))
+    assert sorted(replies) == [200, 400]
+    assert len(session.answers()) == 1
 
 
 def test_videos_are_of_the_recordings_only(client: TestClient) -> None:

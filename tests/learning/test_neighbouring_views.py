@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from contrastive_har.learning.objectives.base import EachModality, Step
+from contrastive_har.learning.objectives import ObjectiveSettings
+from contrastive_har.learning.objectives.base import BaseObjectiveSettings, EachModality, Step
 from contrastive_har.learning.objectives.contrastive import ContrastiveSettings
 from contrastive_har.learning.objectives.knowledge_mining import KnowledgeMiningSettings
 from contrastive_har.learning.objectives.prediction import BYOLSettings
+from contrastive_har.learning.objectives.views import ViewsSettings
 from contrastive_har.learning.pretraining import PretrainingBudget, PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.batches import Batches
 from contrastive_har.learning.pretraining.trainer import Trainer
@@ -113,6 +115,13 @@ def test_each_modality_has_the_neighbours_of_its_channels(windows: Windows) -> N
         for one, part in zip(objective.objectives, objective.channels, strict=True)
     )
     assert objective.loss(batch, Step(0, ALONE, nearby=nearby)).loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", get_args(get_args(ObjectiveSettings)[0]), ids=lambda kind: kind.__name__)
+def test_no_objective_takes_neighbours_unless_it_is_told(kind: type[BaseObjectiveSettings]) -> None:
+    """Nor has one a setting of its own with that name."""
+    if "neighbours" in kind.model_fields:
+        assert repr(kind.model_fields["neighbours"]) == repr(ViewsSettings.model_fields["neighbours"])
 
 
 def test_neighbours_that_nothing_would_use_are_refused() -> None:

@@ -136,7 +136,7 @@ def test_without_the_stopped_gradient_simsiam_would_learn_otherwise(windows: Win
 
 def test_msf_is_its_formula(windows: Windows) -> None:
     """The mean squared distance to the nearest neighbours of the target, which is the first of them."""
-    objective, batch = made(windows, name="msf", prediction=[6], queue=30, neighbours=3), some(windows, COUNT)
+    objective, batch = made(windows, name="msf", prediction=[6], queue=30, nearest=3), some(windows, COUNT)
     assert isinstance(objective, MSF)
     queue = objective.earlier.rows.numpy().copy()
     online = both(objective, batch)
@@ -192,7 +192,7 @@ def test_too_few_windows_or_rows_are_refused(windows: Windows) -> None:
         "budget.batch_size"
     )
     assert TTLSettings().problem(11, layout, 3) is None
-    assert "5 neighbours in a queue of 4" in str(MSFSettings(queue=4).problem(10, layout, 3))
+    assert "the 5 nearest in a queue of 4" in str(MSFSettings(queue=4).problem(10, layout, 3))
     assert MSFSettings(queue=5).problem(10, layout, 3) is None
 
 

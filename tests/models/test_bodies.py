@@ -155,7 +155,7 @@ def test_channels_without_a_sensor_are_normalised_by_themselves() -> None:
     np.testing.assert_allclose(found.deviation[[0, 2]], expected, rtol=1e-5)
     assert not found.mean[[0, 2]].any()
     assert Normalisation.by_sensor(np.ones((5, 7, 2), np.float32), [(0, 1)]).deviation.tolist() == [1, 1]
-    np.testing.assert_allclose(found.undo(found(signals)), signals, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found(signals) * found.deviation + found.mean, signals, rtol=1e-4, atol=1e-5)
 
 
 def encoder_set(shown: Windows) -> EncoderSet:

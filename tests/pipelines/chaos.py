@@ -99,7 +99,7 @@ def finish(project: Project, seed: int = SEEDS[0]) -> pd.DataFrame:
     """Let the job come to its end; return its scores."""
     if wait(start(project, seed)) != 0:
         sys.exit(f"the job failed:\n{(project.path / 'log.txt').read_text()[-4000:]}")
-    newest = next(Manifests(project.path / f"data/08_reporting/{MANIFEST}.json").newest_first())
+    newest = next(Manifests.of(project.path).newest_first())
     name = "semi_supervised.scores"
     (folder,) = project.path.glob("data/08*/my_data/semi_supervised/scores.parquet")
     return read_table(folder / newest.versions[name] / folder.name, "scores")
@@ -112,7 +112,7 @@ def check_files(project: Project, flipped: Collection[Path] = ()) -> None:
             continue
         if path.suffix != ".jsonl" and path not in flipped:
             assert is_whole(path), path
-    list(Manifests(project.path / f"data/08_reporting/{MANIFEST}.json").newest_first())
+    list(Manifests.of(project.path).newest_first())
 
 
 class Chaos:
@@ -247,7 +247,7 @@ class Chaos:
 
     def check_scores(self) -> None:
         """Check that all visible scores are those of the undisturbed project with the seed of their run."""
-        manifests = Manifests(self.project.path / f"data/08_reporting/{MANIFEST}.json")
+        manifests = Manifests.of(self.project.path)
         for path in self.project.path.glob("data/0[78]*/my_data/**/scores.parquet/*/scores.parquet"):
             state = (path, path.stat().st_mtime_ns)
             if path in self.flipped or state in self.checked or _is_hidden(path.parent):

@@ -218,6 +218,24 @@ def test_nothing_is_removed_while_mlflow_cannot_be_used(project: Project, monkey
     assert len(list(project.path.glob("data/02*/**/recordings.parquet/*/recordings.parquet"))) == 2
 
 
+def test_no_file_is_removed_before_the_tracked_runs_are(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose ids are in the manifests only: an interruption in between would lose them."""
+    for run_id in (FIRST, SECOND):
+        project.run("ingestion", run_id=run_id)
+
+    def interrupted(run: str, experiment: str) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(cleaning, "delete_tracked", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cleaning.clean(project.path, 1)
+    assert [one.run_id for one in manifests(project).newest_first()] == [SECOND, FIRST]
+    assert len(list(project.path.glob("data/02*/**/recordings.parquet/*/recordings.parquet"))) == 2
+    cleaning.clean(project.path, 1)
+    assert [one.run_id for one in manifests(project).newest_first()] == [SECOND]
+
+
 def test_only_finished_checkpoints_are_deleted(tmp_path: Path) -> None:
     """Another run may be saving one of the same training."""
     hooks = CheckpointHooks()

@@ -24,7 +24,19 @@ from contrastive_har.use.recognisers import TrainedRecogniser
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = Path(__file__).with_name("served_recogniser.py")
-_REQUIRED = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "safetensors", "mlflow")  # by served code
+_REQUIRED = (  # by served code
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+    "scikit-learn",
+    "threadpoolctl",
+    "tqdm",
+    "PyYAML",
+    "mlflow",
+)
 
 
 class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):

@@ -1,4 +1,4 @@
-"""The commands of ``contrastive-har``: a module each, which calls the same pipelines as ``kedro run``.
+"""The commands of ``contrastive-har``: a module each. Those that compute call the same pipelines as ``kedro run``.
 
 A module of this package that defines ``command`` is a command, under its own name.
 """

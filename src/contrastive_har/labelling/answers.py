@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from contrastive_har.files.atomic import sync, write_atomically
+from contrastive_har.files.atomic import write_atomically
 from contrastive_har.files.stamps import explain
 from contrastive_har.scores.metrics import cohen_kappa
 from contrastive_har.signals.recordings import BadRecordingError
@@ -107,7 +107,6 @@ class AnswerFile:
     def _rewrite(self, answers: Iterable[Answer]) -> None:
         with write_atomically(self.path) as staged:
             write_answers(answers, staged)
-        sync(self.path.parent)
 
 
 def write_answers(answers: Iterable[Answer], path: Path) -> None:

@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _label(given: argparse.Namespace) -> int:
+    if given.media is not None and not given.media.is_dir():
+        raise ValueError(f"{given.media}: no such folder. Correct --media.")
     settings = LabellingSettings(windows=given.windows, recogniser=given.recogniser, labels=given.labels)
     named = {"name": given.strategy} if given.strategy else settings.strategy.model_dump()
     strategy = TypeAdapter(Strategy).validate_python({**named, "spread": given.spread, "stretch": given.stretch})
@@ -92,7 +94,11 @@ def _export(session: LabellingSession, proposed: Sequence[Answer], path: Path) -
 
 
 def _import(given: argparse.Namespace) -> int:
-    tasks = json.loads(given.from_label_studio.read_text(encoding="utf-8"))
+    path = given.from_label_studio
+    try:
+        tasks = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error}). Export the tasks as JSON again.") from error
     folder = _folder(given)
     file, activities = AnswerFile(folder / given.labels), describe(folder).class_names
     known = {_said(answer) for answer in file.read()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import uvicorn
@@ -23,6 +24,8 @@ from starlette.routing import Route
 
 from contrastive_har.labelling.session import LabellingSession
 from contrastive_har.labelling.stopping import forecast, learning_curve
+
+Result = TypeVar("Result")
 
 ADDRESS = "127.0.0.1"
 _POLICY = "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
@@ -78,6 +81,7 @@ class _Views:
 
     def __init__(self, session: LabellingSession, labeller: str, media: Path | None) -> None:
         self._session, self._labeller, self._media = session, labeller, media
+        self._lock = threading.Lock()  # requests are answered in threads, also those of several pages
 
     async def page(self, request: Request) -> HTMLResponse:
         """Return the page."""
@@ -86,7 +90,7 @@ class _Views:
 
     async def next(self, request: Request) -> JSONResponse:
         """Return the next window, and the progress."""
-        return JSONResponse(await run_in_threadpool(self._next, "belief" in request.query_params))
+        return JSONResponse(await self._alone(self._next, "belief" in request.query_params))
 
     async def outlook(self, request: Request) -> JSONResponse:
         """Return what a head knows by now, and what further labels would add."""
@@ -104,7 +108,7 @@ class _Views:
         given = await _content(request)
         try:
             index, activity, remark = int(given["index"]), str(given.get("activity", "")), given.get("remark", "")
-            await run_in_threadpool(self._session.answer, index, activity, self._labeller, remark)
+            await self._alone(self._session.answer, index, activity, self._labeller, remark)
         except (KeyError, TypeError, ValueError) as error:
             raise HTTPException(400, str(error)) from error
         return JSONResponse({})
@@ -112,8 +116,17 @@ class _Views:
     async def undo(self, request: Request) -> JSONResponse:
         """Take the last answer back."""
         await _content(request)
-        await run_in_threadpool(self._session.file.undo)
+        await self._alone(self._session.file.undo)
         return JSONResponse({})
+
+    async def _alone(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Do work in a thread, while no other uses the session."""
+
+        def locked() -> Result:
+            with self._lock:
+                return work(*arguments)
+
+        return await run_in_threadpool(locked)
 
     def _next(self, believes: bool) -> dict[str, Any]:
         session = self._session
@@ -185,7 +198,8 @@ class _Views:
 
     def _outlook(self) -> dict[str, Any]:
         session = self._session
-        _, labelled = session.labelled()
+        with self._lock:
+            (_, labelled), answered = session.labelled(), len(session.answers())
         if len(np.unique(labelled.people.astype(str))) < 2:
             return {"text": "Label windows of two recordings to see how well others are recognised.", "curve": []}
         curve = learning_curve(labelled, session.head, session.settings.seed)
@@ -193,7 +207,7 @@ class _Views:
         known = f"macro-F1 on other recordings {100 * last['macro_f1']:.0f} %"
         interval = f"({100 * last['low']:.0f} to {100 * last['high']:.0f})"
         # An answer to a stretch labels all of its windows, and windows are what the curve counts.
-        more = round(session.settings.windows * len(labelled.classes) / len(session.answers()))
+        more = round(session.settings.windows * len(labelled.classes) / answered)
         text = f"{known} {interval}. {forecast(curve, more).text}"
         return {"text": text, "curve": curve.dropna().to_dict("records")}
 

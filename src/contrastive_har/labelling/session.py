@@ -103,7 +103,7 @@ class LabellingSession:
         table, rate = self.unlabelled.windows.table, self.unlabelled.rate
         found = Candidates.of(table, self.embeddings, rate, self.unlabelled.part)
         self._candidates = found.in_stretches(settings.strategy.stretch)
-        self._head = LabelledHead(settings.head, widths, self.activities)
+        self.head = LabelledHead(settings.head, widths, self.activities)
         self._rounds: dict[tuple[Answer, ...], list[int]] = {}
 
     def answers(self) -> list[Answer]:
@@ -128,11 +128,11 @@ class LabellingSession:
         rounds = ((given, left(given)) for given in (answers[:begun], answers))
         return next(((given, some) for given, some in rounds if some), (answers, []))
 
-    def table(self, count: int | None = None) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Return what is proposed: recording, start and end (seconds by its time stamps), seconds to look at, why."""
         given, proposals = self._round()
         why = self._chooser(self._labelled(self._covered(given))[1]).why
-        spans = [(self._recording(index), *self.span(index)) for index in proposals[:count]]
+        spans = [(self._recording(index), *self.span(index)) for index in proposals]
         rows = [(name, start, end, round(end - start, 6), why) for name, start, end in spans]
         return pd.DataFrame(rows, columns=PROPOSAL_COLUMNS)
 
@@ -198,11 +198,6 @@ class LabellingSession:
         order = np.argsort(distances, kind="stable")[:count]
         return [Example(int(indices[one]), self.activities[labelled.classes[one]]) for one in order]
 
-    @property
-    def head(self) -> LabelledHead:
-        """The head, not fitted."""
-        return self._head
-
     def _covered(self, answers: Sequence[Answer]) -> dict[int, str]:
         """Return the activity of each window that lies within an answer, in the order of the answers."""
         table, rate = self.unlabelled.windows.table, self.unlabelled.rate
@@ -253,7 +248,7 @@ class LabellingSession:
     def _fitted(self, labelled: Labelled) -> LabelledHead | None:
         if len(np.unique(labelled.classes)) < 2:
             return None
-        return self._head.fit(torch.from_numpy(labelled.embeddings), labelled.classes, self.settings.seed)
+        return self.head.fit(torch.from_numpy(labelled.embeddings), labelled.classes, self.settings.seed)
 
     def _recording(self, index: int) -> str:
         return str(self.unlabelled.windows.table["recording"].iloc[index])

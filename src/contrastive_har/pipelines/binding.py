@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pandas as pd
 from kedro.pipeline import Pipeline, pipeline
 
 from contrastive_har.protocols import PLANS
@@ -77,6 +78,11 @@ def from_splits(cells: Iterable[Cell], name: str) -> dict[str, str]:
 def inverted(names: Mapping[str, str]) -> dict[str, str]:
     """Return catalog names by local name, given the reverse."""
     return {local: name for name, local in names.items()}
+
+
+def concatenate(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Return the tables of all splits and methods as one long table."""
+    return pd.concat(tables, ignore_index=True)
 
 
 def with_charts(*figures: str) -> list[str]:

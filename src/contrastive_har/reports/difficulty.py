@@ -8,9 +8,9 @@ import pandas as pd
 
 from contrastive_har.reports.charts.scores import subject_means
 from contrastive_har.reports.tables import in_percent
+from contrastive_har.scores.table import CLASS
 
 _NAMED = 3  # most names in a sentence
-_CLASS = "class: "
 
 
 def hard_activities(
@@ -25,8 +25,8 @@ def hard_activities(
         untested: By split and activity, the repeats without a test window of it.
     """
     rows = scores[(scores["metric"] == "f1") & (scores["label_budget"] == budget)]
-    rows = rows[rows["group"].str.startswith(_CLASS)]
-    rows = rows.assign(name=rows["group"].str.removeprefix(_CLASS))
+    rows = rows[rows["group"].str.startswith(CLASS)]
+    rows = rows.assign(name=rows["group"].str.removeprefix(CLASS))
     left_out = {(split, name, repeat) for split, of in untested.items() for name, some in of.items() for repeat in some}
     keys = zip(rows["split"], rows["name"], rows["repeat"], strict=True)
     rows = rows[[key not in left_out for key in keys]]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from contrastive_har.reports.tables import describe_budget, in_percent, name_row
-from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.scores.table import CLASS, EVERYTHING
 from contrastive_har.signals.budgets import parse_budget, sort_budgets
 
 THIRDS = ("many", "medium", "few")
@@ -65,7 +65,7 @@ def frequency_tables(
     if not tails or len(windows) < len(THIRDS):
         return []
     shares = [name for name in known if parse_budget(name).kind == "share"]
-    third = {f"class: {name}": part for part, names in divide_by_frequency(windows).items() for name in names}
+    third = {f"{CLASS}{name}": part for part, names in divide_by_frequency(windows).items() for name in names}
     rows = scores[(scores["metric"] == "f1") & (scores["group"] != EVERYTHING)]
     rows = rows.assign(third=rows["group"].map(third))
     cell = ["split", "label_budget", "method", "evaluation", "third"]

@@ -44,7 +44,7 @@ def describe_model(
     """Describe the chosen recogniser; None if there is none.
 
     Args:
-        facts: From :func:`contrastive_har.use.recognisers.describe_recogniser`.
+        facts: From :func:`contrastive_har.use.cards.describe_recogniser`.
         summary: One row per cell and metric.
         methods: Titles of the methods.
         evaluations: Titles of the evaluations.

@@ -26,7 +26,7 @@ from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import budgets_of_all, describe_budget, in_percent, name_row, result_tables
 from contrastive_har.reports.words import word_tables
 from contrastive_har.scores.cells import Cell, title_evaluations
-from contrastive_har.scores.table import EVERYTHING
+from contrastive_har.scores.table import CLASS, EVERYTHING
 from contrastive_har.scores.words import count_words, telling_words
 from contrastive_har.signals.descriptions import DatasetDescription
 
@@ -208,7 +208,7 @@ def _by_class(
     tables: dict[str, list[tuple[str, list[str]]]] = {}
     for (split, method, evaluation), of_row in rows.groupby(["split", "method", "evaluation"], sort=False):
         means = of_row.groupby("group", sort=False)["value"].mean()
-        values = [in_percent(means[f"class: {name}"]) for name in facts.description.class_names]
+        values = [in_percent(means[f"{CLASS}{name}"]) for name in facts.description.class_names]
         label = name_row(methods[method], evaluations[evaluation])
         tables.setdefault(facts.protocol["splits"][split]["title"], []).append((label, values))
     return tables

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy  # its parts are imported when they are used, which takes long
 
 from contrastive_har.refining import refined_keys
 from contrastive_har.reports.pages import page_template
 from contrastive_har.reports.tables import in_percent
-from contrastive_har.scores.comparisons import holm, least_repeats
-from contrastive_har.scores.statistics import ReportSettings, bootstrap_interval
+from contrastive_har.scores.comparisons import compare_differences, holm, least_repeats
+from contrastive_har.scores.statistics import ReportSettings
 from contrastive_har.scores.table import EVERYTHING
 from contrastive_har.signals.seeds import derive_seed
 
@@ -102,9 +101,8 @@ def _compare_pair(first: ComparedRun, other: ComparedRun, settings: ReportSettin
         if first.is_paired_with(other, key[0]) and before.index.equals(now.index):
             differences = (now - before).to_numpy()
             rng = np.random.default_rng(derive_seed(settings.seed, *key))
-            low, high = bootstrap_interval(differences, settings.confidence, settings.resamples, rng)
-            p = float(scipy.stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
-            row |= {"low": low, "high": high, "p": p}
+            found = compare_differences(differences, rng, settings)
+            row |= {name: found[name] for name in ("low", "high", "p")}
         yield row
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import chain, product
 from pathlib import Path
 
-from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
+from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.parts import working
 from contrastive_har.runs.places import open_here
 from contrastive_har.runs.session import RUN_ID, time_of
@@ -44,11 +44,6 @@ class Plan:
         return "\n".join([*lines, f"{len(listed)} versions, {size:.1f} MiB; {len(self.runs)} runs"])
 
 
-def manifests_in(project: Path) -> Manifests:
-    """Return the manifests of a project."""
-    return Manifests(project / f"data/08_reporting/{MANIFEST}.json")
-
-
 def plan(project: Path, keep: int) -> Plan:
     """Find all that the newest ``keep`` runs, and runs that are going on, do not need.
 
@@ -59,7 +54,7 @@ def plan(project: Path, keep: int) -> Plan:
     """
     if keep < 1:
         raise ValueError(f"KEEP is {keep}; at least the newest run stays.")
-    manifests = list(manifests_in(project).newest_first())
+    manifests = list(Manifests.of(project).newest_first())
     running = [manifest for manifest in manifests if working(manifest)]
     kept, old = manifests[:keep], [manifest for manifest in manifests[keep:] if manifest not in running]
     # Versions are kept as a whole: parts of the results of a run are of no use.
@@ -76,7 +71,13 @@ def plan(project: Path, keep: int) -> Plan:
     for folder in chain.from_iterable(stored.values()):
         if folder.name < oldest_kept and folder.name not in needed:
             found[folder.name].append(folder)
-    leftovers = sorted([*project.glob("data/06_models/**/checkpoints/*"), *project.glob("data/0*/**/.writing-*")])
+    leftovers = sorted(
+        [
+            *project.glob("data/06_models/**/checkpoints/*"),
+            *project.glob("data/0*/**/.writing-*"),
+            *project.glob("data/.writing-*"),
+        ]
+    )
     for path in leftovers if manifests and not running else ():  # a run may be using the checkpoints of another one
         if datetime.fromtimestamp(path.stat().st_mtime, UTC) < time_of(oldest_kept):
             found[UNFINISHED].append(path)
@@ -88,22 +89,20 @@ def clean(project: Path, keep: int) -> Plan:
 
     Raises:
         ValueError: if ``keep`` is less than one.
-        RuntimeError: if MLflow cannot be used; nothing is deleted then.
+        RuntimeError: if MLflow cannot be used; no file is deleted then.
     """
-    with manifests_in(project).locked():  # no run begins meanwhile
+    with Manifests.of(project).locked():  # no run begins meanwhile
         planned = plan(project, keep)
         tracked = [manifest.tracked_run for manifest in planned.runs if manifest.tracked_run]
         settings = TrackingSettings.of(load_configuration(project), project)
-        if tracked:  # only manifests know them: they are not deleted before MLflow can be used
+        if tracked:  # only manifests know them: they go first
             with usable(settings):
                 connect(settings)
+                _delete_tracked(settings, tracked)
         sys.stdout.write(f"{planned.describe()} are removed.\n")
         for folder in chain.from_iterable(planned.versions.values()):
             # A path inside another folder of the list may have been removed with it.
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink(missing_ok=True)
-    if tracked:
-        with usable(settings):
-            _delete_tracked(settings, tracked)
     return planned
 
 

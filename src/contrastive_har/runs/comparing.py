@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from contrastive_har.reports.run_comparison import ComparedRun
-from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.lineage import Origins
 from contrastive_har.runs.listing import Run, find_run
+from contrastive_har.runs.manifest import Manifests
 
 
 def read_runs(project: Path, names: Sequence[str]) -> list[ComparedRun]:
@@ -19,7 +19,7 @@ def read_runs(project: Path, names: Sequence[str]) -> list[ComparedRun]:
     Raises:
         ValueError: if a name is that of no run, or of several, or if a run has reported no scores.
     """
-    origins = Origins(manifests_in(project))
+    origins = Origins(Manifests.of(project))
     return [_read(find_run(project, name), origins) for name in names if name]
 
 

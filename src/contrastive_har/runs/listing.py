@@ -12,8 +12,7 @@ import pandas as pd
 from contrastive_har.files.tables import read_table
 from contrastive_har.reports.answer import asked, ranked
 from contrastive_har.reports.tables import describe_budget
-from contrastive_har.runs.cleaning import manifests_in
-from contrastive_har.runs.manifest import Manifest
+from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.parts import FAILED, working
 from contrastive_har.runs.session import time_of
 
@@ -98,7 +97,7 @@ def runs_of(project: Path) -> Iterator[Run]:
     Raises:
         SchemaError: if a manifest is broken.
     """
-    return (Run(manifest, project) for manifest in manifests_in(project).newest_first())
+    return (Run(manifest, project) for manifest in Manifests.of(project).newest_first())
 
 
 def find_run(project: Path, name: str) -> Run:

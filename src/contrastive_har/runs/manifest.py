@@ -102,6 +102,11 @@ class Manifests:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @classmethod
+    def of(cls, project: Path) -> Manifests:
+        """Return the manifests of the project in a folder."""
+        return cls(project / f"data/08_reporting/{MANIFEST}.json")
+
     def path(self, run_id: str) -> Path:
         """Return the path of the manifest of a run."""
         return self.folder / run_id / self.folder.name

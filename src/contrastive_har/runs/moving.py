@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from contrastive_har.runs.manifest import MANIFEST, Manifests
+from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.parts import working
 from contrastive_har.runs.places import open_here
 from contrastive_har.runs.settings import load_configuration
@@ -38,7 +38,7 @@ def correct(project: Path) -> tuple[str, str, int]:
     database, new = Path(tracking.tracking_uri.removeprefix(SQLITE)), tracking.artifact_location
     if not tracking.tracking_uri.startswith(SQLITE) or new is None or not database.is_file():
         raise ValueError(f"Runs are tracked at {tracking.tracking_uri}: no file of this project has their paths.")
-    for manifest in Manifests(project / f"data/08_reporting/{MANIFEST}.json").newest_first():
+    for manifest in Manifests.of(project).newest_first():
         if working(manifest):
             raise ValueError(f"Run {manifest.run_id} is going on. Wait for its end.")
     with closing(sqlite3.connect(database)) as connection, connection:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from contrastive_har.runs.manifest import MANIFEST, Manifest, Manifests
+from contrastive_har.runs.manifest import Manifest, Manifests
 from contrastive_har.runs.places import open_here
 from contrastive_har.runs.processes import describe_process, is_dead, is_here, this_process
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--ended", required=True, metavar="RUN_ID", help="the run whose processes have ended")
     run_id = parser.parse_args().ended
     project = open_here()
-    manifests = Manifests(project / f"data/08_reporting/{MANIFEST}.json")
+    manifests = Manifests.of(project)
     if manifests.find(run_id) is None:
         sys.exit(f"There is no run {run_id} in {manifests.folder}.")
     manifest = manifests.update(run_id, _without_unknown)

@@ -116,7 +116,7 @@ class RunSession(KedroSession):
         """Run a pipeline, or the nodes of it that are not finished.
 
         Raises:
-            ValueError: if nodes would not be run one after another, or if they are chosen by missing outputs.
+            ValueError: if another runner is asked for, or nodes are chosen by missing outputs.
         """
         _refuse_unsuited(options)
         # Not as __default__, for which Kedro would build all pipelines and validate and track the parameters of each.
@@ -167,8 +167,8 @@ def _refuse_unsuited(options: Mapping[str, Any]) -> None:
     runner = options.get("runner") or SequentialRunner()
     if not isinstance(runner, SequentialRunner):
         raise ValueError(  # noqa: TRY004 - an option of the command
-            f"--runner={type(runner).__name__}: nodes run one after another in one process, which tracks them as one "
-            "run. Leave it out; docs/scaling.md says how several processes, machines or tasks share the work."
+            f"--runner={type(runner).__name__}: the project's own runner decides what runs side by side, and tracks it "
+            "as one run. Leave it out; docs/scaling.md says how several processes, machines or tasks share the work."
         )
     if runner._is_async:
         raise ValueError("--async: results are tracked by the process that computes them. Leave it out.")

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contrastive_har.files.fingerprints import code_version
-from contrastive_har.runs.cleaning import manifests_in
 from contrastive_har.runs.lineage import Origins
 from contrastive_har.runs.listing import Run, age_in_words, runs_of
+from contrastive_har.runs.manifest import Manifests
 from contrastive_har.runs.places import open_here, run_command
 from contrastive_har.runs.session import MAIN
 from contrastive_har.runs.settings import OF_SESSIONS, differences, load_configuration
@@ -26,7 +26,7 @@ def up_to_date(project: Path) -> Run | None:
     """
     configured = load_configuration(project)["parameters"]
     parameters = {name: value for name, value in configured.items() if name not in OF_SESSIONS}
-    origins = Origins(manifests_in(project))
+    origins = Origins(Manifests.of(project))
     files = origins.of_folder(project / "data/01_raw" / raw_folder(str(parameters["dataset"])))
     for run in runs_of(project):
         if run.status == "finished" and MAIN in run.reports and run.manifest.code == code_version():

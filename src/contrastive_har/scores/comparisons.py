@@ -112,7 +112,19 @@ def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> p
 def compare_pair(scores: pd.DataFrame, first: str, second: str, settings: ReportSettings) -> dict[str, float]:
     """Compare two columns of ``scores`` (repeats, methods), paired by row: the values of ``COLUMNS`` but ``p_holm``."""
     differences = (scores[first] - scores[second]).to_numpy()
-    rng = np.random.default_rng(derive_seed(settings.seed, first, second))
+    return compare_differences(differences, np.random.default_rng(derive_seed(settings.seed, first, second)), settings)
+
+
+def compare_differences(
+    differences: NDArray[np.float64], rng: np.random.Generator, settings: ReportSettings
+) -> dict[str, float]:
+    """Describe paired differences (repeats,): the values of ``COLUMNS`` but ``p_holm``.
+
+    Args:
+        differences: One per repeat.
+        rng: Draws the resamples of the interval.
+        settings: Confidence level and number of resamples.
+    """
     low, high = bootstrap_interval(differences, settings.confidence, settings.resamples, rng)
     tested = bool(differences.any())
     return {

@@ -16,6 +16,8 @@ SCORE_COLUMNS = [*CELL, "repeat", "metric", "group", "value"]
 """``group`` is ``all``, ``class: <activity>`` or ``subject: <name>``; ``value`` is in 0..1 (kappa, rises: -1..1)."""
 
 EVERYTHING = "all"
+CLASS = "class: "
+"""Beginning of the groups of single activities."""
 SUBJECT = "subject: "
 """Beginning of the groups of single subjects."""
 PAPER_STYLE = {"macro_f1": "paper_style_macro_f1", "accuracy": "paper_style_micro_f1"}
@@ -85,7 +87,7 @@ def _score_test(test: pd.DataFrame, subjects: pd.Series, class_names: Sequence[s
     averaged = confusion_matrix(true, test["averaged"].to_numpy(), len(class_names))
     yield {"metric": SEQUENCE, "group": EVERYTHING, "value": macro_f1(averaged)}
     for name, value in zip(class_names, f1_by_class(confusion), strict=True):
-        yield {"metric": "f1", "group": f"class: {name}", "value": float(value)}
+        yield {"metric": "f1", "group": f"{CLASS}{name}", "value": float(value)}
     subject_of_window = subjects.loc[test["window"]].to_numpy()
     for subject in np.unique(subject_of_window):
         chosen = subject_of_window == subject

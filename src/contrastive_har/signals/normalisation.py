@@ -54,7 +54,3 @@ class Normalisation:
     def __call__(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return z-scored windows (windows, time, channels)."""
         return (signals - self.mean) / self.deviation
-
-    def undo(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return z-scored windows (windows, time, channels) in their original units."""
-        return normalised * self.deviation + self.mean

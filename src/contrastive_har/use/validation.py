@@ -19,7 +19,7 @@ from contrastive_har.signals.sensors import AND
 from contrastive_har.signals.windows import Windows
 from contrastive_har.use.calibration import Calibration, calibrate
 from contrastive_har.use.familiarity import Reference
-from contrastive_har.use.recognisers import TrainedRecogniser, recognise
+from contrastive_har.use.recognisers import Origin, TrainedRecogniser, recognise
 
 _BATCH = 1024
 _ASSESSED: tuple[Role, ...] = ("validation", "test")
@@ -39,7 +39,7 @@ def complete_recogniser(
     """
     own = windows.only(recogniser.modalities)
     pretrain, train, validation, test = (
-        _members(recogniser, roles, role) for role in ("pretrain", "train", "validation", "test")
+        members_for(recogniser.origin, roles, role) for role in ("pretrain", "train", "validation", "test")
     )
     training = np.setdiff1d(np.union1d(pretrain, train), np.union1d(validation, test))
     people = own.table["subject"].to_numpy(object)
@@ -67,7 +67,7 @@ def assess_calibration(recogniser: TrainedRecogniser, windows: Windows, roles: M
     """
     tables = []
     for one, role in product((recogniser, *recogniser.alternatives), _ASSESSED):
-        own, members = windows.only(one.modalities), _members(one, roles, role)
+        own, members = windows.only(one.modalities), members_for(one.origin, roles, role)
         signals, classes = own.signals[members], own.classes()[members]
         for calibration in (Calibration(), one.calibration):
             bins = reliability(recognise(replace(one, calibration=calibration).build(), signals), classes)
@@ -87,7 +87,6 @@ def score_windows(network: Recogniser, windows: NDArray[np.float32]) -> NDArray[
     return scores
 
 
-def _members(recogniser: TrainedRecogniser, roles: Mapping[str, Roles], role: Role) -> NDArray[np.int64]:
+def members_for(origin: Origin, roles: Mapping[str, Roles], role: Role) -> NDArray[np.int64]:
     """Return the windows of a role in the split and repeat of a recogniser, with its labels."""
-    origin = recogniser.origin
     return roles[origin.split].members(origin.repeat, role, parse_budget(origin.label_budget))

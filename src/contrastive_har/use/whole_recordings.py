@@ -10,15 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from contrastive_har.scores.metrics import f1_by_class
-from contrastive_har.signals.budgets import parse_budget
 from contrastive_har.signals.descriptions import UNLABELLED, DatasetDescription
 from contrastive_har.signals.recordings import Piece, Recording, Recordings
-from contrastive_har.signals.roles import Roles
+from contrastive_har.signals.roles import Role, Roles
 from contrastive_har.signals.windows import Windows
-from contrastive_har.use.recognisers import Origin, TrainedRecogniser
+from contrastive_har.use.recognisers import TrainedRecogniser
 from contrastive_har.use.timelines import InferenceSettings, TimelineRows, recognise_recordings
+from contrastive_har.use.validation import members_for
 
 COLUMNS = ["subject", "recordings", "seconds", "unknown", "unlabelled", "macro_f1", "accuracy"]
+
+_LEARNED_FROM: tuple[Role, ...] = ("pretrain", "train", "validation")
 
 
 def score_recordings(
@@ -51,9 +53,9 @@ def score_recordings(
         person, as with a split by sessions.
     """
     origin = recogniser.origin
-    test = roles[origin.split].members(origin.repeat, "test", parse_budget(origin.label_budget))
+    test = members_for(origin, roles, "test")
     subjects = windows.table["subject"]
-    used = set(subjects.iloc[_used(roles[origin.split], origin)])
+    used = {one for role in _LEARNED_FROM for one in subjects.iloc[members_for(origin, roles, role)]}
     tested = [] if recogniser.architecture.clips else subjects.iloc[test].unique().tolist()
     people = [one for one in tested if one not in used]
     classes, counts = len(recogniser.description.class_names), dict.fromkeys(people, 0)
@@ -79,13 +81,6 @@ def score_recordings(
 def _scores(found: NDArray[np.int64]) -> tuple[float, float]:
     """Return macro-F1 of the known activities and accuracy; nothing in the last row and column is right."""
     return float(np.nanmean(f1_by_class(found)[:-1])), float(np.diag(found)[:-1].sum() / found.sum())
-
-
-def _used(roles: Roles, origin: Origin) -> NDArray[np.int64]:
-    """Return the windows that a recogniser was pre-trained on, trained on or chosen by."""
-    budget = parse_budget(origin.label_budget)
-    labelled = [roles.members(origin.repeat, role, budget) for role in ("train", "validation")]
-    return np.concatenate([roles.members(origin.repeat, "pretrain"), *labelled])
 
 
 def _by_second(

@@ -153,7 +153,7 @@ class Outcome:
         """
         task = self.task
         is_last = epoch == task.epochs
-        if not (is_last or task.is_scored(epoch)):
+        if not task.is_scored(epoch):
             return
         for role, members in (("validation", task.validation), ("test", task.test)):
             if len(members) == 0:

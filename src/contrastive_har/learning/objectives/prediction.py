@@ -179,13 +179,13 @@ class MSFSettings(PredictionSettings):
     Attributes:
         momentum: Share of the copy's weights that is kept at each step.
         queue: Number of earlier targets that are searched for neighbours; the targets of the batch are among them.
-        neighbours: Nearest of them to a target towards which the prediction is pulled; the target is the first.
+        nearest: How many of them, the nearest to a target, the prediction is pulled towards; the target is the first.
     """
 
     name: Literal["msf"] = "msf"
     momentum: float = Field(default=0.99, ge=0, lt=1)
     queue: int = Field(default=4096, gt=0)
-    neighbours: int = Field(default=5, gt=0)
+    nearest: int = Field(default=5, gt=0)
 
     @property
     def loss_compares(self) -> bool:
@@ -194,8 +194,8 @@ class MSFSettings(PredictionSettings):
 
     def problem(self, smallest_batch: int, layout: Layout, classes: int) -> str | None:
         """Return why there are too few targets, or views cannot be made; None if neither."""
-        if self.neighbours > self.queue:
-            return f"looks for {self.neighbours} neighbours in a queue of {self.queue}; lengthen its queue"
+        if self.nearest > self.queue:
+            return f"looks for the {self.nearest} nearest in a queue of {self.queue}; lengthen its queue"
         return super().problem(smallest_batch, layout, classes)
 
     def build(self, encoder: Encoder, layout: Layout, classes: int) -> MSF:
@@ -215,7 +215,7 @@ class MSF(WithMomentumCopy):
     def __init__(self, encoder: Encoder, settings: MSFSettings, layout: Layout) -> None:
         super().__init__(encoder, settings, layout)
         self.kept = settings.momentum
-        self.neighbours = settings.neighbours
+        self.nearest = settings.nearest
         self.earlier = Queue(settings.queue, settings.projection[-1])
 
     def momentum(self, step: Step) -> float:
@@ -225,7 +225,7 @@ class MSF(WithMomentumCopy):
     def compare(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """Return the mean of ``2 - 2 q z`` over windows and the nearest targets ``z``, after pushing ``targets``."""
         self.earlier.push(targets)
-        nearest = (targets @ self.earlier.rows.T).topk(self.neighbours, dim=1).indices
+        nearest = (targets @ self.earlier.rows.T).topk(self.nearest, dim=1).indices
         # Indexing copies the rows, which the next push changes before the gradient is computed.
         return 2 - 2 * (predictions[:, None] * self.earlier.rows[nearest]).sum(2).mean()
 

@@ -69,7 +69,7 @@ class Checkpoints:
             try:
                 return self._read(path)
             except SchemaError as error:
-                logging.getLogger(__name__).warning("%s Continuing from an earlier checkpoint.", error)
+                logging.getLogger(__name__).warning("%s This checkpoint is not used.", error)
         return None
 
     def _read(self, path: Path) -> Checkpoint:

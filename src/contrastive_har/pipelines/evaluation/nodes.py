@@ -63,8 +63,3 @@ def embed_test_windows(
         table = pd.DataFrame(embeddings, columns=[f"f{index}" for index in range(embeddings.shape[1])])
         tables.append(table.assign(modality=modality, window=sample, **{"class": windows.classes()[sample]}))
     return pd.concat(tables, ignore_index=True)
-
-
-def combine_scores(*scores: pd.DataFrame) -> pd.DataFrame:
-    """Concatenate the scores of all splits and methods into one long table."""
-    return pd.concat(scores, ignore_index=True)

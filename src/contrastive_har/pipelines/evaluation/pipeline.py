@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, in_namespace
+from contrastive_har.pipelines.binding import bind, concatenate, from_cells, in_namespace, inverted
 from contrastive_har.pipelines.evaluation.nodes import (
-    combine_scores,
     embed_test_windows,
     evaluate_encoders,
     score_predictions,
@@ -16,20 +15,9 @@ from contrastive_har.scores.cells import Cell
 
 def create_pipeline(cells: list[Cell]) -> Pipeline:
     """Return the evaluation stage of a protocol."""
-    # In local names, underscores replace the dots of other namespaces.
-    scores = {f"{cell.split}__{cell.method}": cell.artifact("scores") for cell in cells}
-    combine = pipeline(
-        [
-            Node(
-                func=combine_scores,
-                inputs=list(scores),
-                outputs="scores",
-                name="combine_scores",
-            )
-        ],
-        namespace=cells[0].protocol,
-        inputs=scores,
-    )
+    scores = from_cells(cells, "scores")
+    node = Node(func=concatenate, inputs=list(scores.values()), outputs="scores", name="combine_scores")
+    combine = in_namespace(Pipeline([node]), cells[0].protocol, inputs=inverted(scores))
     return pipeline(sum((_of_cell(cell) for cell in cells), combine), tags="evaluation")
 
 

@@ -37,11 +37,6 @@ def try_on_encoders(
     return trials.assign(**names)[[*TRIAL, *trials.columns]]
 
 
-def combine_trials(*trials: pd.DataFrame) -> pd.DataFrame:
-    """Concatenate the trials of all splits and methods into one long table."""
-    return pd.concat(trials, ignore_index=True)
-
-
 def summarise(
     trials: pd.DataFrame, protocol: ProtocolSettings, report: ReportSettings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted
+from contrastive_har.pipelines.binding import bind, concatenate, from_cells, in_namespace, inverted
 from contrastive_har.pipelines.labelling.nodes import (
-    combine_trials,
     draw_curves,
     propose_windows,
     summarise,
@@ -53,7 +52,7 @@ def _of_cell(cell: Cell) -> Pipeline:
 def _report(cells: list[Cell]) -> Pipeline:
     trials = from_cells(cells, "trials")
     nodes = [
-        Node(func=combine_trials, inputs=list(trials.values()), outputs="trials", name="combine_trials"),
+        Node(func=concatenate, inputs=list(trials.values()), outputs="trials", name="combine_trials"),
         Node(
             func=summarise,
             inputs=["trials", "params:protocol", "params:report"],

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted, with_charts
+from contrastive_har.pipelines.binding import bind, from_cells, from_splits, in_namespace, inverted, with_charts
 from contrastive_har.pipelines.reporting.drawing import (
     draw_answer,
     draw_budgets,
@@ -148,8 +148,7 @@ def _report(cells: list[Cell], sections: list[Section]) -> Pipeline:
     protocol = cells[0].protocol
 
     def of_splits(names: Iterable[str]) -> dict[str, str]:
-        splits = dict.fromkeys(cell.split for cell in cells)
-        return {f"{protocol}.{split}.{name}": f"{split}__{name}" for split in splits for name in names}
+        return {known: local for name in names for known, local in from_splits(cells, name).items()}
 
     tables = [*_TABLES, *(name for section in sections for name in section.tables)]
     figures = [*_FIGURES, *(name for section in sections for name in section.figures)]

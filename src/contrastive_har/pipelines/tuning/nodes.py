@@ -81,11 +81,6 @@ def score_settings(
     return pd.concat(tables, ignore_index=True)
 
 
-def combine(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Concatenate the tables of all splits and methods into one."""
-    return pd.concat(tables, ignore_index=True)
-
-
 def summarise(trials: pd.DataFrame, tuned_scores: pd.DataFrame, report: ReportSettings) -> pd.DataFrame:
     """Return the scores of all rows as configured and as tuned, and their differences."""
     return scoring.summarise_tuning(trials, tuned_scores, report)

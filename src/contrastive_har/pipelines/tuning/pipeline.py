@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from contrastive_har.pipelines.binding import bind, from_cells, in_namespace, inverted
+from contrastive_har.pipelines.binding import bind, concatenate, from_cells, in_namespace, inverted
 from contrastive_har.pipelines.tuning.nodes import (
     ENCODERS,
     TRIAL,
     choose_settings,
-    combine,
     describe_runs,
     draw_rows,
     score_settings,
@@ -80,8 +79,8 @@ def _report(cells: list[Cell]) -> Pipeline:
     protocol = cells[0].protocol
     trials, scores = (from_cells(cells, name) for name in ("trials", "tuned_scores"))
     nodes = [
-        Node(func=combine, inputs=list(trials.values()), outputs="trials", name="combine_trials"),
-        Node(func=combine, inputs=list(scores.values()), outputs="tuned_scores", name="combine_scores"),
+        Node(func=concatenate, inputs=list(trials.values()), outputs="trials", name="combine_trials"),
+        Node(func=concatenate, inputs=list(scores.values()), outputs="tuned_scores", name="combine_scores"),
         Node(
             func=summarise,
             inputs=["trials", "tuned_scores", "params:report"],
