@@ -245,6 +245,15 @@ def test_a_diverging_loss_stops_with_a_cure(windows: Windows) -> None:
         train(replace(windows, signals=broken), ContrastiveSettings())
 
 
+@pytest.mark.parametrize("stages", [0, 1])
+def test_a_head_that_diverges_stops_with_a_cure(windows: Windows, stages: int) -> None:
+    """It would be scored as if it took all windows for the first activity."""
+    encoders, _ = train(windows, UntrainedSettings())
+    settings = EvaluationSettings(title="E", learning_rate=1e38, epochs=3, batch_size=20, trained_stages=stages)
+    with pytest.raises(FloatingPointError, match=r"'e', 10 % of the labels, repeat 1: .* Lower its learning_rate"):
+        judge(windows, divide(windows, ["10 %"]), encoders, ["10 %"], e=settings)
+
+
 def test_half_precision_agrees_with_single(windows: Windows) -> None:
     half = ComputeSettings(device="cpu", precision="bfloat16")
     single_loss, half_loss = (
@@ -717,7 +726,8 @@ def test_inconsistent_protocols_are_refused(change: dict[str, object], message: 
 
 def test_training_windows_need_a_label_budget(windows: Windows) -> None:
     roles = divide(windows, ["10 %"])
-    assert len(roles.members(0, "train")) == 0
+    with pytest.raises(ValueError, match="the windows with role 'train' depend on the label budget"):
+        roles.members(0, "train")
     assert len(roles.members(0, "train", *budgets("10 %"))) > 0
 
 

@@ -55,6 +55,16 @@ def test_wilcoxon_is_the_enumeration_of_all_signs(scores: pd.DataFrame) -> None:
         assert row.rank_biserial == pytest.approx(favour - (1 - favour))
 
 
+def test_a_repeat_that_a_method_lacks_is_left_out(scores: pd.DataFrame) -> None:
+    wide = next(comparisons.families(scores)).scores
+    lacking = wide.copy()
+    lacking.loc[lacking.index[0], "a"] = np.nan
+    settings = ReportSettings(resamples=200)
+    found = comparisons.compare_pair(lacking, "b", "a", settings)
+    assert found == comparisons.compare_pair(wide.iloc[1:], "b", "a", settings)
+    assert found["repeats"] == len(wide) - 1
+
+
 def test_holm_by_hand() -> None:
     assert comparisons.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert comparisons.holm([0.9, 0.8]) == [1.0, 1.0]

@@ -117,6 +117,18 @@ def test_fixed_test_subjects(windows: Windows) -> None:
         assert subjects_of(windows, roles.members(repeat, "validation", FEW)) == {"4"}
 
 
+def test_where_test_subjects_are_listed_all_others_validate_in_turn(windows: Windows) -> None:
+    fixed = SUBJECTS.model_copy(update={"test_groups": {"synthetic": (("3", "7"), ("1",))}, "validation_share": 0.2})
+    roles = assign_roles(windows, plan(fixed, HALF, repeats=10))
+    held = [
+        [subjects_of(windows, roles.members(repeat, role, HALF)) for role in ("test", "validation")]
+        for repeat in range(10)
+    ]
+    assert [test for test, _ in held] == [{"3", "7"}, {"1"}] * 5
+    assert all(len(validation) == 2 and not validation & test for test, validation in held)
+    assert set.union(*(validation for _, validation in held)) == set(windows.table["subject"])
+
+
 def test_roles_depend_on_no_other_budget_or_repeat(windows: Windows) -> None:
     together = assign_roles(windows, plan(SUBJECTS, FEW, HALF, repeats=3, name="subject_wise"))
     alone = assign_roles(windows, plan(SUBJECTS, HALF, repeats=2, name="subject_wise"))

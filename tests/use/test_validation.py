@@ -39,7 +39,7 @@ from contrastive_har.use.recogniser_files import read_recogniser, write_recognis
 from contrastive_har.use.recognisers import TrainedRecogniser, choose_recogniser, recognise
 from contrastive_har.use.timelines import InferenceSettings, read_timeline, write_timeline
 from contrastive_har.use.validation import assess_calibration, complete_recogniser, score_windows
-from contrastive_har.use.whole_recordings import score_recordings
+from contrastive_har.use.whole_recordings import _by_second, score_recordings
 from tests.conftest import ACTIVITIES, RATE
 from tests.learning.examples import CPU
 from tests.use.test_alternatives import scores_of
@@ -461,6 +461,21 @@ def test_seconds_without_an_answer_are_wrong(
     )
     assert found["seconds"].item() == 1
     assert found["accuracy"].item() == found["macro_f1"].item() == 0
+
+
+def test_a_second_beside_a_gap_is_judged_by_what_is_recognised_of_it(
+    recogniser: TrainedRecogniser, worn_windows: Windows, roles: dict[str, Roles]
+) -> None:
+    """Its middle is in the gap, where the last answer is the one before the gap."""
+    (day,) = days(9)
+    first, second = (np.flatnonzero(day.activity == code)[: 10 * RATE] for code in list(ACTIVITIES)[:2])
+    late = round(0.6 * RATE)
+    sample = np.concatenate([np.arange(10 * RATE), 13 * RATE + late + np.arange(10 * RATE - late)])
+    chosen = np.concatenate([first, second[late:]])
+    broken = replace(day, sample=sample, activity=day.activity[chosen], samples=day.samples[chosen])
+    true, recognised = _by_second(recogniser, days(9).description, broken, InferenceSettings(smoothing=1))
+    assert true.tolist() == [0] * 10 + [1] * 10
+    assert recognised[9] != recognised[10] == recognised[11]
 
 
 def test_seconds_of_unknown_activities_are_wrong(

@@ -96,8 +96,8 @@ def try_strategies(
     """Try all strategies on the encoders of every repeat.
 
     Windows are chosen among those that have pre-trained the encoders; test windows that are chosen are not tested. In a
-    repeat and a draw all strategies meet the same encoder, the same wrong labels and the same test windows: their
-    scores are paired.
+    repeat and a draw all strategies meet the same encoder, the same wrong labels and, where no test window may be
+    chosen, the same test windows: their scores are paired.
 
     Args:
         windows: All windows, raw, with their labels.

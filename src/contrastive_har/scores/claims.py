@@ -88,5 +88,5 @@ def judge(scores: pd.DataFrame, claim: Claim, settings: ReportSettings) -> Itera
             continue
         pairs = {name: compare_pair(family.scores, claim.method, name, settings) for name in claim.controls}
         differences = [Difference(name, pair["difference"], pair["low"], pair["high"]) for name, pair in pairs.items()]
-        repeats = len(family.scores)
+        repeats = min(int(pair["repeats"]) for pair in pairs.values())
         yield Verdict(claim, family.split, family.evaluation, family.label_budget, repeats, tuple(differences))

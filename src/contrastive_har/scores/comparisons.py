@@ -110,8 +110,11 @@ def compare(scores: pd.DataFrame, reference: str, settings: ReportSettings) -> p
 
 
 def compare_pair(scores: pd.DataFrame, first: str, second: str, settings: ReportSettings) -> dict[str, float]:
-    """Compare two columns of ``scores`` (repeats, methods), paired by row: the values of ``COLUMNS`` but ``p_holm``."""
-    differences = (scores[first] - scores[second]).to_numpy()
+    """Compare two columns of ``scores`` (repeats, methods), paired by row: the values of ``COLUMNS`` but ``p_holm``.
+
+    Repeats that one of them lacks are left out.
+    """
+    differences = (scores[first] - scores[second]).dropna().to_numpy()
     return compare_differences(differences, np.random.default_rng(derive_seed(settings.seed, first, second)), settings)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+NEAR = 0.05
+"""Share by which a rate may be above another without a filter: what it would remove is hardly ever measured."""
+
 _PASSED = 0.9  # share of the new Nyquist frequency that passes the filter
 _TAPS = 16  # of the filter, per source sample in an interval of the target rate
 
@@ -12,8 +15,9 @@ _TAPS = 16  # of the filter, per source sample in an interval of the target rate
 class Resampler:
     """Resamples one uninterrupted stretch of samples in pieces; the result does not depend on the pieces.
 
-    If the rate falls, a linear-phase low-pass filter first removes frequencies that the new rate cannot represent. Then
-    values are interpolated linearly between the times of the samples, which allows for small irregularities.
+    If the rate falls by more than ``NEAR``, a linear-phase low-pass filter first removes frequencies that the new rate
+    cannot represent. Then values are interpolated linearly between the times of the samples, which allows for small
+    irregularities.
 
     Args:
         source_hz: Nominal rate of the samples.
@@ -23,7 +27,7 @@ class Resampler:
     def __init__(self, source_hz: float, target_hz: float) -> None:
         self._step = 1 / target_hz
         self._filter = np.ones(1)
-        if source_hz > target_hz * (1 + 1e-3):
+        if source_hz > target_hz * (1 + NEAR):
             taps = 2 * round(_TAPS * source_hz / target_hz / 2) + 1
             from scipy.signal import firwin  # slow to import
 

@@ -65,6 +65,7 @@ class Roles:
         """Return the windows with ``role``, ascending; pre-training needs no ``budget``.
 
         Raises:
+            ValueError: if the role is not pre-training and there is no budget.
             SplitError: if there is no such repeat.
         """
         rows = self.table[self.table["repeat"] == repeat]
@@ -76,7 +77,9 @@ class Roles:
             )
         rows = rows[rows["role"] == role]
         if role != "pretrain":
-            rows = rows[rows["label_budget"] == (budget.name if budget else None)]
+            if budget is None:
+                raise ValueError(f"the windows with role '{role}' depend on the label budget")
+            rows = rows[rows["label_budget"] == budget.name]
         return np.sort(rows["window"].to_numpy(np.int64))
 
     def without(self, role: Role) -> Roles:

@@ -231,16 +231,19 @@ class _Division:
                 f"{len(values)} of '{settings.held_out}'; nothing is left to learn from. Lower test_share or "
                 "validation_share (0 holds out nothing), or record more."
             )
-        others = [value for value in values if value not in validation]
-        order = self._ordered(others, 0 if test else test_count)
+        if test:  # those to validate on take turns, in the same order in every repeat, whichever it tests
+            order = self._ordered(values, validation_count)
+        else:
+            order = self._ordered([value for value in values if value not in validation], test_count)
         test = test or order[:test_count]
         rest = [value for value in order if value not in test]
         return test, validation or rest[:validation_count]
 
-    def _ordered(self, values: list[str], test_count: int) -> list[str]:
+    def _ordered(self, values: list[str], count: int) -> list[str]:
         """Return the values in order: first those to test on, then those to validate on.
 
-        Drawn values are tested in turn: each of them once, then all of them again in a new order.
+        Drawn values are held out in turn, ``count`` in each repeat: each of them once, then all of them again in a new
+        order.
         """
         if self.settings.order == "ascending":
             return values[::-1]
@@ -249,12 +252,12 @@ class _Division:
         seed = derive_seed(self.plan.seed, f"{self.settings.held_out}s", self.plan.name, *combination)
         rng = np.random.default_rng(seed)
         order = [values[index] for index in rng.permutation(len(values))]
-        if not test_count:
+        if not count:
             return order
-        rounds, turn = divmod(self.repeat, -(-len(values) // test_count))
+        rounds, turn = divmod(self.repeat, -(-len(values) // count))
         for _ in range(rounds):
             order = [values[index] for index in rng.permutation(len(values))]
-        rolled: list[str] = np.roll(order, -turn * test_count).tolist()
+        rolled: list[str] = np.roll(order, -turn * count).tolist()
         return rolled
 
     def _named(self, groups: Mapping[str, tuple[tuple[str, ...], ...]], values: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from contrastive_har.signals.rates import Resampler
+from contrastive_har.signals.rates import NEAR, Resampler
 
 
 def are_storable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -32,7 +32,7 @@ def interpolate(
 def resample(
     wanted: NDArray[np.float64], times: NDArray[np.float64], values: NDArray[np.float64], from_hz: float, to_hz: float
 ) -> NDArray[np.float64]:
-    """Interpolate linearly, after a low-pass filter if the rate falls.
+    """Interpolate linearly, after a low-pass filter if the rate falls by more than ``NEAR``.
 
     Args:
         wanted: Times of the result (wanted,), within those of the values.
@@ -44,7 +44,7 @@ def resample(
     Returns:
         Values (wanted, channels).
     """
-    if from_hz <= to_hz:
+    if from_hz <= to_hz * (1 + NEAR):
         return interpolate(wanted, times, values)
     resampler = Resampler(from_hz, to_hz)
     filtered = np.vstack([resampler.push(times, values), resampler.finish()]).astype(np.float64)

@@ -106,7 +106,10 @@ def _by_second(
         starts.append(rows.start)
         answered = np.isfinite(rows.probabilities).all(axis=1)
         recognised.append(np.where(answered, np.nan_to_num(rows.probabilities).argmax(axis=1), -1))
-    row = np.searchsorted(np.concatenate(starts), numbers + 0.5, side="right") - 1
+    # The sample in the middle of each second; next to a gap, the one of its samples that is nearest to it.
+    last = np.searchsorted(second, numbers, side="right") - 1
+    middle = seconds[np.minimum(np.searchsorted(seconds, numbers + 0.5), last)]
+    row = np.searchsorted(np.concatenate(starts), middle, side="right") - 1
     return true, np.concatenate(recognised)[row.clip(min=0)]
 
 

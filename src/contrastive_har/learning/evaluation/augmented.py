@@ -26,7 +26,7 @@ class AugmentedCopies(StrictModel):
     after all windows: copy k = 1, 2, ... of window i has number ``i + k * windows``.
 
     Attributes:
-        view: Augmentations of the normalised window, one after the other.
+        view: Augmentations of the normalised window, one after the other. Skeletons are then centred and scaled again.
         copies: Number of copies of each window.
     """
 

@@ -18,7 +18,8 @@ class Consistency(StrictModel):
     """How unlabelled windows of pre-training take part in training a head and all stages of its encoder.
 
     A window whose weak view is recognised surely enough is given that class, which its strong view should have too
-    (FixMatch, Sohn et al. 2020, arXiv 2001.07685). The unlabelled windows are those of
+    (FixMatch, Sohn et al. 2020, arXiv 2001.07685). Labelled windows are learned from as they are, where the
+    paper takes weak views. The unlabelled windows are those of
     :class:`~contrastive_har.learning.evaluation.self_training.SelfTraining`.
 
     Attributes:

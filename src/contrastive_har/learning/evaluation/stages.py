@@ -72,10 +72,10 @@ class StageTraining:
 
     def _draw(self) -> Tensor:
         """Return places in the task's ``train`` in random order: each once, or as often as the weights say."""
-        count = len(self.task.train)
-        if self.task.weights is None:
+        count, weights = len(self.task.train), self.task.weights
+        if weights is None or (weights == weights[0]).all():
             return torch.randperm(count)
-        return torch.multinomial(torch.from_numpy(self.task.weights), count, replacement=True)
+        return torch.multinomial(torch.from_numpy(weights), count, replacement=True)
 
     def _epoch(self, batches: Sequence[Tensor], optimiser: torch.optim.Adam) -> Tensor:
         """Take a step with each batch of places in the task's ``train``; return the mean loss."""

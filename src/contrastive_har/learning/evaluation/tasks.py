@@ -150,6 +150,9 @@ class Outcome:
             epoch: The epoch that has just ended.
             loss: Its mean loss.
             probabilities: Returns class probabilities (members, classes) of given windows.
+
+        Raises:
+            FloatingPointError: if a probability is not finite.
         """
         task = self.task
         is_last = epoch == task.epochs
@@ -159,6 +162,11 @@ class Outcome:
             if len(members) == 0:
                 continue
             class_probabilities = probabilities(members).cpu()
+            if not class_probabilities.isfinite().all():
+                raise FloatingPointError(
+                    f"Evaluation '{task.evaluation}', {task.budget.name} of the labels, repeat {task.repeat + 1}: "
+                    f"the head's probabilities are not finite after epoch {epoch}. Lower its learning_rate."
+                )
             predicted = class_probabilities.argmax(1).numpy()
             confusion = confusion_matrix(task.classes[members], predicted, len(task.class_names))
             scores = {"macro_f1": macro_f1(confusion), "accuracy": accuracy(confusion)}

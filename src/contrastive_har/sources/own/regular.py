@@ -14,7 +14,6 @@ from contrastive_har.signals.recordings import LONGEST_STEP
 from contrastive_har.sources.clocks import resample
 from contrastive_har.sources.own.cleaning import Rows
 
-_NEAR = 0.05  # share by which rates may differ without a filter: what it would remove is hardly ever measured
 _EXACT = 0.01  # share of the interval by which times may differ from the regular clock to count as it
 
 
@@ -87,7 +86,7 @@ def _at(
     wanted: NDArray[np.float64], seconds: NDArray[np.float64], samples: NDArray[np.float64], hz: float, rate: float
 ) -> NDArray[np.float64]:
     same = len(wanted) == len(seconds) and bool((np.abs(wanted - seconds) <= _EXACT / rate).all())
-    return samples if same else resample(wanted, seconds, samples, hz if hz > rate * (1 + _NEAR) else rate, rate)
+    return samples if same else resample(wanted, seconds, samples, hz, rate)
 
 
 def _stretches(seconds: NDArray[np.float64], longest: float) -> list[tuple[int, int]]:
