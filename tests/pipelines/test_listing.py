@@ -115,7 +115,7 @@ def test_progress_is_told_by_steps(finished_few: Project) -> None:
     steps = 2 * 2 * len(FEW)  # two stages on two splits
     told = [text for text in said if " steps done" in text][:steps]  # other tests may continue the run
     assert [text.partition(" steps")[0] for text in told] == [f"{done} of {steps}" for done in range(1, steps + 1)]
-    assert all(" left." in text for text in told[:-1])
+    assert all(" left." in text for text in told[1:-1])  # the first is less than a tenth
     assert told[-1] == "12 of 12 steps done."
 
 
