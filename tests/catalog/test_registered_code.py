@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
-from contrastive_har.catalog.registry import _CODE, _REQUIRED
+from contrastive_har.catalog import registry
+from contrastive_har.catalog.registry import _CODE, _REQUIRED, _requirements
+from contrastive_har.learning.pretraining.plans import BackboneSettings
+from contrastive_har.models.encoders.aeon import QuantSettings
 
 LISTED = """
 import runpy, sys
@@ -53,3 +57,11 @@ def test_what_the_served_code_imports_is_required() -> None:
     missing = {name for name in names if not {one.lower() for one in distributions[name]} & present}
     assert {"torch", "tqdm", "yaml"} <= names
     assert missing == set()
+
+
+def test_an_encoder_of_an_optional_package_requires_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "version", lambda name: "1.0")
+    plain = _requirements(BackboneSettings())
+    assert plain == [f"{name}==1.0" for name in _REQUIRED]
+    assert _requirements(BackboneSettings(encoder=QuantSettings())) == [*plain, "aeon==1.0"]
+    assert _requirements(BackboneSettings(beside=(QuantSettings(), QuantSettings()))) == [*plain, "aeon==1.0"]

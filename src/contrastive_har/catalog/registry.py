@@ -17,6 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+from contrastive_har.learning.pretraining.plans import BackboneSettings
 from contrastive_har.signals.sensors import AND
 from contrastive_har.use.cards import describe_recogniser, model_card
 from contrastive_har.use.recogniser_files import write_recogniser
@@ -81,7 +82,7 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
                 python_model=str(_CODE),
                 artifacts={"recogniser": str(weights)},
                 code_paths=[str(code)],
-                pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
+                pip_requirements=_requirements(data.architecture.backbone),
                 signature=_signature(data),
                 input_example=example,
                 metadata={name: json.dumps(value) for name, value in facts.items()},
@@ -98,6 +99,12 @@ class RegisteredModelDataset(AbstractDataset[TrainedRecogniser, None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"name": self._name}
+
+
+def _requirements(backbone: BackboneSettings) -> list[str]:
+    """Return the packages, as they are installed here, that a registered model with a backbone needs."""
+    optional = [encoder.package for encoder in (*backbone.all, *backbone.beside) if encoder.package]
+    return [f"{name}=={version(name)}" for name in dict.fromkeys([*_REQUIRED, *optional])]
 
 
 def _registered_by_this_run(name: str) -> list[str]:

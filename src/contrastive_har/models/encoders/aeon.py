@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ _LARGEST_SEED = 2**31 - 1  # of aeon's random states
 
 class _AeonSettings(ComputedFeaturesSettings):
     """Settings of features that aeon computes."""
+
+    package: ClassVar[str | None] = "aeon"
 
     @property
     def shortest_window(self) -> int:

@@ -82,8 +82,14 @@ class Encoder(nn.Module, ABC):
 
 
 class BaseEncoderSettings(StrictModel, ABC):
-    """Settings of an encoder: its shape."""
+    """Settings of an encoder: its shape.
 
+    Attributes:
+        name: Name of the encoder.
+        package: An optional package whose code it runs; None if there is none.
+    """
+
+    package: ClassVar[str | None] = None
     name: str
 
     @property
