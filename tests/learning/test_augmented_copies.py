@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, augmented, evaluate
 from contrastive_har.learning.evaluation.augmented import AugmentedCopies
+from contrastive_har.learning.evaluation.stages import StageTraining
 from contrastive_har.learning.evaluation.tasks import Task
 from contrastive_har.learning.objectives.untrained import UntrainedSettings
 from contrastive_har.learning.pretraining import BackboneSettings
@@ -29,6 +31,13 @@ from tests.learning.test_learning import budgets, divide, train
 VIEW = [{"name": "scaling", "deviation": 0.2}, {"name": "rotation", "degrees": 20}]
 COPIES = AugmentedCopies.model_validate({"view": VIEW, "copies": 2})
 NOBODY = np.array([], np.int64)
+
+
+@pytest.mark.parametrize("weights", [None, np.full(100, 1 / 3)])
+def test_windows_that_count_alike_are_each_learned_from_once_in_an_epoch(weights: np.ndarray | None) -> None:
+    """As with copies and no self-training, where all weights are the same share."""
+    training = SimpleNamespace(task=SimpleNamespace(train=np.arange(100), weights=weights))
+    assert sorted(StageTraining._draw(training).tolist()) == list(range(100))
 
 
 def backbone_of(windows: Windows) -> Backbone:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from contrastive_har.signals.rates import Resampler
+from contrastive_har.sources import clocks
 
 
 def resample(seconds: np.ndarray, samples: np.ndarray, source: float, target: float, cuts: list[int]) -> np.ndarray:
@@ -28,6 +29,20 @@ def test_pieces_change_nothing(source: float, target: float) -> None:
     for cuts in ([200], [1, 2, 3, 399], sorted(rng.integers(1, 400, 30))):
         np.testing.assert_array_equal(resample(seconds, samples, source, target, list(cuts)), whole)
     assert len(whole) == int(seconds[-1] * target + 1e-6) + 1
+
+
+def test_nearly_the_same_rate_is_filtered_neither_to_train_nor_to_recognise() -> None:
+    """Recordings that are trained on go through ``clocks.resample``, those that are recognised through the stream."""
+    for source, is_filtered in ((50.2, False), (52.0, False), (53.0, True)):
+        seconds = np.arange(800) / source
+        samples = wave(seconds, 20.0)
+        wanted = np.arange(int(seconds[-1] * 50)) / 50
+        plain = np.stack([np.interp(wanted, seconds, column) for column in samples.T], axis=1)
+        streamed = resample(seconds, samples, source, 50.0, [])[: len(wanted)]
+        stored = clocks.resample(wanted, seconds, samples, source, 50.0)
+        inner = slice(100, -100)  # of a filter's borders
+        assert np.allclose(streamed[inner], plain[inner], atol=1e-3) != is_filtered
+        assert np.allclose(stored[inner], plain[inner], atol=1e-3) != is_filtered
 
 
 def test_the_models_own_rate_is_left_alone() -> None:
