@@ -23,7 +23,6 @@ from contrastive_har.files.atomic import write_atomically
 from contrastive_har.learning.compute import ComputeSettings
 from contrastive_har.learning.evaluation import EvaluationPlan, EvaluationSettings, evaluate
 from contrastive_har.learning.objectives.base import FEWEST
-from contrastive_har.learning.objectives.views import OTHER
 from contrastive_har.learning.pretraining import PretrainingPlan, pretrain
 from contrastive_har.learning.pretraining.encoders import embed
 from contrastive_har.protocols import MethodSettings, ProtocolSettings, require_trainable
@@ -271,8 +270,7 @@ def _for_labels(settings: EvaluationSettings, labelled: int) -> EvaluationSettin
 
 def _without_unknown_sensors(objective: Any, layout: Layout) -> Any:
     """Return an objective whose views leave out augmentations that need unknown sensors."""
-    given = getattr(objective, "views", ())
-    lists = given if isinstance(given, dict) else {OTHER: given}
+    lists = getattr(objective, "by_modality", {})
     left_out = [one.name for views in lists.values() for view in views for one in view if one.problem(layout)]
     if not left_out or layout.sensors:
         return objective
@@ -285,7 +283,7 @@ def _without_unknown_sensors(objective: Any, layout: Layout) -> Any:
         name: tuple(tuple(one for one in view if not one.problem(layout)) for view in views)
         for name, views in lists.items()
     }
-    return objective.model_copy(update={"views": remaining if isinstance(given, dict) else remaining[OTHER]})
+    return objective.model_copy(update={"views": remaining})
 
 
 def _plain(value: Any) -> Any:

@@ -38,9 +38,9 @@ class ViewsSettings(BaseObjectiveSettings):
 
     @model_validator(mode="after")
     def _has_enough_views(self) -> ViewsSettings:
-        if OTHER not in self._by_modality:
+        if OTHER not in self.by_modality:
             raise ValueError(f"views needs an entry '{OTHER}', for modalities that are not listed")
-        for modality, views in self._by_modality.items():
+        for modality, views in self.by_modality.items():
             of_modality = "" if modality == OTHER else f" of modality '{modality}'"
             if problem := self.refused_views(len(views)):
                 raise ValueError(f"views{of_modality}: {problem}; found {len(views)}")
@@ -62,12 +62,13 @@ class ViewsSettings(BaseObjectiveSettings):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities whose views are listed."""
-        return tuple(name for name in self._by_modality if name != OTHER)
+        return tuple(name for name in self.by_modality if name != OTHER)
 
     def views_of(self, modality: str) -> tuple[View, ...]:
         """Return the views of a modality."""
-        return self._by_modality.get(modality, self._by_modality[OTHER])
+        return self.by_modality.get(modality, self.by_modality[OTHER])
 
     @property
-    def _by_modality(self) -> dict[str, Views]:
+    def by_modality(self) -> dict[str, Views]:
+        """The views of each modality that is listed, and of all others by ``other``."""
         return self.views if isinstance(self.views, dict) else {OTHER: self.views}
